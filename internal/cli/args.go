@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// templateArgument finds the value of --template before the flags are known: the set decides which flags there are.
+func templateArgument(args []string) string {
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return ""
+		case arg == "--template" && i+1 < len(args):
+			return args[i+1]
+		case strings.HasPrefix(arg, "--template="):
+			return strings.TrimPrefix(arg, "--template=")
+		}
+	}
+	return ""
+}
+
+// addTemplateFlag declares what templateArgument has read.
+func addTemplateFlag(cmd *cobra.Command) {
+	cmd.Flags().String("template", "", "template set to use: a directory, or a git URL with an optional @REF (default: the embedded set)")
+}
+
+func flagNames(cmd *cobra.Command) []string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	slices.Sort(names)
+	return names
+}
+
+// noArguments refuses arguments with the command's own words.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd.CommandPath()+" --help", "%s takes no argument, and got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// atMostOne refuses a second argument.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage(cmd.CommandPath()+" --help", "%s takes one argument, and got a second: %q", cmd.CommandPath(), args[1])
+	}
+	return nil
+}
+
+// quote writes a word as a POSIX shell reads it back.
+func quote(word string) string {
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_=./,:@%+", r))
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,212 @@
+// Package cli is the command line: one file a command, and in this one what they share: streams, exit codes, errors.
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"rustgen/internal/decision"
+)
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitConflicts   = 3
+	exitFound       = 4
+	exitInterrupted = 130
+)
+
+// failure is an error with its exit code and the hint that mends it.
+type failure struct {
+	code int
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// usage is a wrong call.
+func usage(hint, format string, args ...any) error {
+	return &failure{exitUsage, fmt.Errorf(format, args...), hint}
+}
+
+// failed is a run that could not be done.
+func failed(hint, format string, args ...any) error {
+	return &failure{exitFailed, fmt.Errorf(format, args...), hint}
+}
+
+// interrupted is a run that the user ended.
+var errInterrupted = errors.New("interrupted; nothing was written")
+
+// app is what the commands share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+	// atExit runs when the run ends, last first.
+	atExit []func()
+}
+
+// Main runs the command line and returns its exit code.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	defer func() {
+		for _, f := range slices.Backward(a.atExit) {
+			f()
+		}
+	}()
+	root, err := a.rootCommand(ctx, args)
+	if err == nil {
+		root.SetIn(a.in)
+		root.SetOut(a.out)
+		root.SetErr(a.err)
+		err = root.ExecuteContext(ctx)
+	}
+	if ctx.Err() != nil && err != nil {
+		err = errInterrupted
+	}
+	return a.report(err)
+}
+
+// report writes an error as one line and its hint as another, and gives the exit code.
+func (a *app) report(err error) int {
+	var f *failure
+	var wrong *decision.Error
+	code, hint := exitFailed, ""
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled):
+		code = exitInterrupted
+		err = errInterrupted
+	case errors.As(err, &wrong):
+		code, hint = exitUsage, wrong.Hint
+	case errors.As(err, &f):
+		code, hint = f.code, f.hint
+	}
+	fmt.Fprintf(a.err, "error: %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+	if hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", hint)
+	}
+	return code
+}
+
+// getenv looks a variable up in the app's environment.
+func (a *app) getenv(name string) string {
+	for i := len(a.environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(a.environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// interactive reports whether somebody can be asked: standard input and standard error are terminals.
+func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.err) }
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// writeJSON writes a report for programs.
+func (a *app) writeJSON(value any) error {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := a.out.Write(out.Bytes())
+	return err
+}
+
+// say talks to the person, on standard error.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.err, format+"\n", args...)
+}
+
+func (a *app) rootCommand(ctx context.Context, args []string) (*cobra.Command, error) {
+	root := &cobra.Command{
+		Use:   "rustgen",
+		Short: "Bootstrap Rust gRPC services for the hot path, and keep them current",
+		Long: `rustgen asks for the decisions that make or break a Rust service's latency (panic strategy, allocator, runtime,
+bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetArgs(args)
+	root.AddCommand(a.versionCommand())
+	if len(args) > 0 && args[0] == "version" {
+		return root, nil
+	}
+	source := templateArgument(args)
+	opened, err := a.openSet(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	root.SetArgs(joinBools(args, &opened.Catalog))
+	root.AddCommand(
+		a.newCommand(opened),
+		a.explainCommand(opened),
+		a.templateCommand(opened),
+		a.manCommand(root),
+	)
+	return root, nil
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	hint := cmd.CommandPath() + " --help lists the commands"
+	if near := decision.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return usage(hint, "there is no command %q", name)
+}
+
+// flagError is pflag's own, with a hint.
+func flagError(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help lists the flags"
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		if near := decision.Nearest(name, flagNames(cmd)); near != "" {
+			hint = fmt.Sprintf("did you mean --%s?", near)
+		}
+	}
+	return usage(hint, "%w", err)
+}

@@ -1,0 +1,349 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rustgen/internal/apply"
+	"rustgen/internal/decision"
+	"rustgen/internal/project"
+	"rustgen/internal/prompt"
+	"rustgen/internal/tree"
+	"rustgen/internal/vcs"
+)
+
+// newOptions is what `rustgen new` was asked to do.
+type newOptions struct {
+	name       string
+	dir        string
+	vcs        string
+	yes        bool
+	dryRun     bool
+	json       bool
+	accessible bool
+	answers    answerFlags
+	given      map[string]decision.Input
+}
+
+func (a *app) newCommand(set *openedSet) *cobra.Command {
+	o := &newOptions{}
+	cmd := &cobra.Command{
+		Use:   "new [NAME]",
+		Short: "Bootstrap a service in ./NAME",
+		Long: `Bootstrap a service in ./NAME.
+
+At a terminal it asks for the decisions that were not given, each with the reasons for each answer. Without one, the
+deliberate decisions must be given; --yes takes the recommended answers for them. Every decision is also read from an
+environment variable (RUSTGEN_STATE for --state) and from --answers.
+
+Nothing is written before every answer is checked, and then the directory appears whole or not at all.`,
+		Example: `  rustgen new hello
+  rustgen new hello --yes
+  rustgen new hello --state stateful --allocator jemalloc --runtime multi-thread --memory 1GiB
+  rustgen new hello --answers answers.yaml --dry-run --json`,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.name = args[0]
+			}
+			var err error
+			if o.given, err = a.given(cmd, &set.Catalog, &o.answers, o.name); err != nil {
+				return err
+			}
+			return a.newService(cmd.Context(), set, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.dir, "dir", "", "make the service in `DIR` instead of ./NAME; \".\" for a repository that exists and is empty")
+	flags.StringVar(&o.vcs, "vcs", "git", "`git` makes a repository and its first commit, unless there is one already; none does not")
+	flags.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; take the recommended answers for what is left")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
+	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
+	flags.BoolVar(&o.accessible, "accessible", false, "ask line by line, for screen readers")
+	addTemplateFlag(cmd)
+	o.answers.add(cmd, &set.Catalog)
+	return cmd
+}
+
+// bootstrap is a service that is decided and rendered, and not yet written.
+type bootstrap struct {
+	given map[string]decision.Input
+	out   *decision.Outcome
+	dir   string
+	// written is what the template gives, tree all of it with the record.
+	written, tree tree.Tree
+}
+
+func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) error {
+	if o.vcs != "git" && o.vcs != "none" {
+		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
+	}
+	out, err := a.decided(set, o)
+	if err != nil {
+		return err
+	}
+	b := &bootstrap{given: o.given, out: out}
+	asked := len(out.Missing) > 0
+	if asked {
+		if b.given, err = a.ask(ctx, set, o); err != nil {
+			return err
+		}
+	}
+	if err := a.prepare(set, o, b); err != nil {
+		return err
+	}
+	for _, w := range b.out.Warnings {
+		a.say("warning: %s", w)
+	}
+	result := makeNewReport(set, o, b)
+	if asked {
+		a.say("The same from a script:\n  %s", result.Command)
+	}
+	if !o.dryRun {
+		if result.Repository, err = a.write(ctx, set, o, b); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		return a.writeJSON(result)
+	}
+	a.printReport(result)
+	return nil
+}
+
+// decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
+// where somebody can be asked.
+func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) {
+	out, err := resolve(set, o.given, o.yes)
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Problems) > 0 || len(out.Missing) > 0 && !a.canAsk(o) {
+		return nil, out.Err()
+	}
+	if name, ok := out.Answers[decision.NameID]; ok || o.dir != "" {
+		text, _ := name.Value.(string)
+		return out, checkTarget(target(o, text), nil)
+	}
+	return out, nil
+}
+
+// canAsk reports whether a missing answer can be asked for.
+func (a *app) canAsk(o *newOptions) bool {
+	return !o.yes && a.interactive() && o.answers.file != "-"
+}
+
+func resolve(set *openedSet, given map[string]decision.Input, yes bool) (*decision.Outcome, error) {
+	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Given: given, AcceptDefaults: yes})
+	if err != nil {
+		return nil, setFault(set.source, err)
+	}
+	return out, nil
+}
+
+// ask prompts for what is missing.
+func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[string]decision.Input, error) {
+	opts := prompt.Options{
+		In: a.in, Out: a.err,
+		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
+		Title:      set.Name + " " + set.Version,
+		Catalog:    &set.Catalog,
+		Given:      o.given,
+		Suggest:    map[string]string{},
+		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
+			return resolve(set, given, false)
+		},
+		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
+			b := &bootstrap{given: given, out: out}
+			if err := a.prepare(set, o, b); err != nil {
+				return "", "", err
+			}
+			report := makeNewReport(set, o, b)
+			return report.summary(), report.Command, nil
+		},
+	}
+	if name := directoryName(o.dir); decision.CheckName(name) == nil {
+		opts.Suggest[decision.NameID] = name
+	}
+	given, err := prompt.Ask(ctx, opts)
+	if errors.Is(err, prompt.ErrAborted) {
+		return nil, errInterrupted
+	}
+	return given, err
+}
+
+func directoryName(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(abs)
+}
+
+func target(o *newOptions, name string) string {
+	if o.dir != "" {
+		return filepath.Clean(o.dir)
+	}
+	return name
+}
+
+// prepare decides and renders a service, and checks that there is room for it.
+func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
+	var err error
+	if b.out, err = resolve(set, b.given, o.yes); err != nil {
+		return err
+	}
+	if err := b.out.Err(); err != nil {
+		return err
+	}
+	name, _ := b.out.Answers[decision.NameID].Value.(string)
+	b.dir = target(o, name)
+	if b.written, err = set.engine.Render(set.Set, b.out.Data); err != nil {
+		return setFault(set.source, err)
+	}
+	record, err := project.New(set.Name, set.Version, set.recorded, set.Base, &set.Catalog, b.out)
+	if err != nil {
+		return err
+	}
+	files, err := record.Files(set.Catalog.IDs(), b.written)
+	if err != nil {
+		return err
+	}
+	b.tree = b.written.Clone()
+	maps.Copy(b.tree, files)
+	return checkTarget(b.dir, b.tree)
+}
+
+// checkTarget refuses a directory in which the service has no room. t may be nil where it is not yet known.
+func checkTarget(dir string, t tree.Tree) error {
+	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return failed("", "%s: %w", dir, bare(err))
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if info, err = os.Stat(dir); err != nil {
+			return failed("remove the link, or choose another --dir", "%s is a link that leads nowhere", dir)
+		}
+	}
+	if !info.IsDir() {
+		return failed("choose another name or --dir", "%s exists and is a file", dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return failed("", "%s: %w", dir, bare(err))
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if !slices.Contains(names, ".git") {
+		return failed("choose another name or --dir, or empty it", "%s is not empty: %s is in the way", dir, some(names))
+	}
+	var collide []string
+	if slices.Contains(names, project.Dir) {
+		return failed("rustgen set and rustgen upgrade change a service that exists", "%s holds a service that rustgen made", dir)
+	}
+	for _, p := range t.Paths() {
+		if inTheWay(dir, p) {
+			collide = append(collide, p)
+		}
+	}
+	if len(collide) > 0 {
+		return failed("move it away, or choose another --dir", "%s has what the service would write: %s", dir, some(collide))
+	}
+	return nil
+}
+
+// inTheWay reports whether a path cannot be created: it exists, or a part of it is something else than a directory.
+func inTheWay(dir, p string) bool {
+	if _, err := os.Lstat(filepath.Join(dir, p)); err == nil {
+		return true
+	}
+	for up := filepath.Dir(p); up != "."; up = filepath.Dir(up) {
+		if info, err := os.Lstat(filepath.Join(dir, up)); err == nil {
+			return !info.IsDir()
+		}
+	}
+	return false
+}
+
+// some names the first few of many.
+func some(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// write puts the service in place, with a repository of its own where it stands outside one. repository says which.
+func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *bootstrap) (repository string, err error) {
+	around, err := vcs.Repository(b.dir)
+	if err != nil {
+		return "", err
+	}
+	var finish func(context.Context, string) error
+	switch {
+	case o.vcs == "none":
+		repository = repositoryNone
+	case around != "":
+		repository = repositoryAround
+	default:
+		message := fmt.Sprintf("Bootstrap %s from %s %s", b.out.Data[decision.NameID], set.Name, set.Version)
+		finish = func(ctx context.Context, staged string) error {
+			repository, err = a.initialise(ctx, staged, message)
+			return err
+		}
+	}
+	if _, err := os.Lstat(b.dir); err == nil {
+		return repository, apply.Into(ctx, b.dir, b.tree, finish)
+	}
+	err = apply.Fresh(ctx, b.dir, b.tree, finish)
+	return repository, err
+}
+
+// What became of version control.
+const (
+	repositoryNone      = "none"
+	repositoryAround    = "existing"
+	repositoryCommitted = "committed"
+	repositoryEmpty     = "initialised"
+)
+
+// initialise makes the repository and its first commit. The service is worth having without either, so what git cannot
+// do is said and not fatal.
+func (a *app) initialise(ctx context.Context, dir, message string) (string, error) {
+	if err := vcs.Init(ctx, dir); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		a.say("warning: no repository was made: %v", err)
+		return repositoryNone, nil
+	}
+	if err := vcs.CommitAll(ctx, dir, message); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		a.say("warning: the repository has no first commit: %v", err)
+		return repositoryEmpty, nil
+	}
+	return repositoryCommitted, nil
+}

@@ -1,0 +1,193 @@
+// Package decision is the catalog of a template set's decisions, and what becomes of them: from what a person or a
+// script gave, through precedence, defaults and validation, to the answers that a service is rendered from. It is pure:
+// expressions are evaluated by whoever calls it.
+package decision
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Decision is a question with an answer. One declaration gives its prompt, flag, environment variable, answers key,
+// JSON Schema, explanation and documentation.
+type Decision struct {
+	// ID is kebab-case and names it everywhere.
+	ID   string `yaml:"id"`
+	Type Type   `yaml:"type"`
+	// Page groups it in the prompt; a decision without one stands on the page of the decision before it.
+	Page     string `yaml:"page"`
+	Title    string `yaml:"title"`
+	Question string `yaml:"question"`
+	// Help says when to choose what, and why.
+	Help    string   `yaml:"help"`
+	Options []Option `yaml:"options"`
+	Default *Default `yaml:"default"`
+	// Deliberate decisions must be made on purpose: where nobody can be asked, not making one is an error.
+	Deliberate bool `yaml:"deliberate"`
+	// When is an expression; where it is false the decision is not asked and keeps its default.
+	When     string  `yaml:"when"`
+	Validate []Check `yaml:"validate"`
+}
+
+// Option is one answer of a choice, or one item that a list may hold.
+type Option struct {
+	Value string `yaml:"value"`
+	Title string `yaml:"title"`
+	Why   string `yaml:"why"`
+}
+
+// Check is an expression that a valid answer makes true, and what a person sees where it does not.
+type Check struct {
+	Expr    string `yaml:"expr"`
+	Message string `yaml:"message"`
+}
+
+// Default is a constant, or an expression over earlier decisions.
+type Default struct {
+	Constant yaml.Node
+	Expr     string
+}
+
+// UnmarshalYAML reads a constant, or a mapping with the one key expr.
+func (d *Default) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind != yaml.MappingNode {
+		d.Constant = *node
+		return nil
+	}
+	if len(node.Content) != 2 || node.Content[0].Value != "expr" || node.Content[1].Kind != yaml.ScalarNode {
+		return fmt.Errorf("line %d: a default is a constant or {expr: ...}", node.Line)
+	}
+	d.Expr = node.Content[1].Value
+	return nil
+}
+
+// Lock is a decision that a set has made for its users.
+type Lock struct {
+	Value  yaml.Node `yaml:"value"`
+	Reason string    `yaml:"reason"`
+}
+
+// Rule refuses a combination of decisions, or warns of it, where its expression is true.
+type Rule struct {
+	Refuse  string `yaml:"refuse"`
+	Warn    string `yaml:"warn"`
+	Message string `yaml:"message"`
+}
+
+// Derived is a named value computed from decisions and from the derived values before it.
+type Derived struct{ Name, Expr string }
+
+// Catalog is every decision of a template set, in the order in which they are asked, and what the set says about them.
+type Catalog struct {
+	Decisions []Decision
+	Presets   map[string]yaml.Node
+	Locked    map[string]Lock
+	Derived   []Derived
+	Rules     []Rule
+}
+
+// Evaluate computes an expression: a template pipeline without delimiters. A key that data lacks is an error.
+type Evaluate func(expr string, data map[string]any) (any, error)
+
+// Find returns the decision of that id.
+func (c *Catalog) Find(id string) (*Decision, bool) {
+	i := slices.IndexFunc(c.Decisions, func(d Decision) bool { return d.ID == id })
+	if i < 0 {
+		return nil, false
+	}
+	return &c.Decisions[i], true
+}
+
+// IDs lists the decisions in order.
+func (c *Catalog) IDs() []string {
+	ids := make([]string, len(c.Decisions))
+	for i, d := range c.Decisions {
+		ids[i] = d.ID
+	}
+	return ids
+}
+
+// Key is the decision's name in templates: snake_case.
+func (d *Decision) Key() string { return Key(d.ID) }
+
+// Key turns an id into its name in templates.
+func Key(id string) string { return strings.ReplaceAll(id, "-", "_") }
+
+// Flag is the decision's flag, with its dashes.
+func (d *Decision) Flag() string { return "--" + d.ID }
+
+// Env is the decision's environment variable.
+func (d *Decision) Env() string {
+	return "RUSTGEN_" + strings.ToUpper(Key(d.ID))
+}
+
+// Values lists the options' values.
+func (d *Decision) Values() []string {
+	values := make([]string, len(d.Options))
+	for i, o := range d.Options {
+		values[i] = o.Value
+	}
+	return values
+}
+
+// Syntax says in a few words what an answer looks like, for help texts and errors.
+func (d *Decision) Syntax() string {
+	switch d.Type {
+	case Choice:
+		return strings.Join(d.Values(), "|")
+	case Bool:
+		return "yes|no"
+	case Int:
+		return "NUMBER"
+	case Size:
+		return "SIZE"
+	case Duration:
+		return "DURATION"
+	case List:
+		return "A,B,..."
+	default:
+		return "TEXT"
+	}
+}
+
+// Error is a wrong answer or a refused combination: what is wrong and where, and how to mend it.
+type Error struct {
+	What string
+	Hint string
+}
+
+func (e *Error) Error() string { return e.What }
+
+// Refuse makes an [Error].
+func Refuse(hint, format string, args ...any) *Error {
+	return &Error{What: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// DefaultText is what the set answers by itself, for help texts. It is empty where nobody answers.
+func (c *Catalog) DefaultText(d *Decision) string {
+	if lock, ok := c.Locked[d.ID]; ok {
+		return c.constantText(d, &lock.Value)
+	}
+	if preset, ok := c.Presets[d.ID]; ok {
+		return c.constantText(d, &preset)
+	}
+	switch {
+	case d.Default == nil:
+		return ""
+	case d.Default.Expr != "":
+		return "computed from other decisions"
+	default:
+		return c.constantText(d, &d.Default.Constant)
+	}
+}
+
+func (c *Catalog) constantText(d *Decision, node *yaml.Node) string {
+	value, err := d.ParseNode(node)
+	if err != nil {
+		return ""
+	}
+	return d.Format(value)
+}

@@ -1,0 +1,442 @@
+package decision
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Origin is how an answer came about. Only what was derived is derived again when another decision changes.
+type Origin string
+
+// The origins.
+const (
+	Chosen    Origin = "chosen"  // by a person or a script
+	Preset    Origin = "preset"  // by the set's other default
+	Locked    Origin = "locked"  // by the set, for good
+	Defaulted Origin = "default" // by nobody
+)
+
+// Answer is a decision's value and how it came about.
+type Answer struct {
+	Value  any
+	Origin Origin
+}
+
+// Input is one answer as it was given, before anything is known about it.
+type Input struct {
+	// Node is a scalar, or a sequence for a list.
+	Node yaml.Node
+	// Where it was given, for errors: "--port", "RUSTGEN_PORT", "answers.yaml".
+	Where string
+	// Explicit input names this decision for this run (a flag); it is refused where the decision does not apply, while
+	// input that may serve many services (a file, the environment) is passed over with a warning.
+	Explicit bool
+}
+
+// Text makes an input of one scalar.
+func Text(text, where string, explicit bool) Input {
+	return Input{Node: yaml.Node{Kind: yaml.ScalarNode, Value: text}, Where: where, Explicit: explicit}
+}
+
+// Recorded is an answer as a service's record holds it.
+type Recorded struct {
+	Value  yaml.Node `yaml:"value"`
+	Origin Origin    `yaml:"from"`
+}
+
+// Request is all that Resolve decides from.
+type Request struct {
+	// Given has the highest precedence.
+	Given map[string]Input
+	// Recorded are the answers of a service that exists; empty for a new one.
+	Recorded map[string]Recorded
+	// AcceptDefaults takes the default of a deliberate decision that nobody made.
+	AcceptDefaults bool
+}
+
+// Problem is a wrong answer or a refused combination.
+type Problem struct {
+	// ID of the decision; empty for a combination.
+	ID  string
+	Err *Error
+}
+
+// NewDefault is a default that changed since a service recorded it.
+type NewDefault struct {
+	ID, Recorded, Default string
+}
+
+// Outcome is what Resolve decided.
+type Outcome struct {
+	// Answers holds every decision that could be resolved.
+	Answers map[string]Answer
+	// Data is what templates see: decisions by key, and derived values. It is complete only where OK.
+	Data map[string]any
+	// Inapplicable decisions have a default, for templates, and are not recorded.
+	Inapplicable []string
+	Problems     []Problem
+	Missing      []*Decision
+	Warnings     []string
+	// Added decisions are not in the record, Removed ones only there; both empty for a new service.
+	Added, Removed []string
+	NewDefaults    []NewDefault
+}
+
+// OK reports whether every decision is made and none is refused.
+func (o *Outcome) OK() bool { return len(o.Problems) == 0 && len(o.Missing) == 0 }
+
+// Err is the first problem, or all missing decisions as one, or nil.
+func (o *Outcome) Err() error {
+	if len(o.Problems) > 0 {
+		return o.Problems[0].Err
+	}
+	if len(o.Missing) == 0 {
+		return nil
+	}
+	flags := make([]string, len(o.Missing))
+	hint := "pass each"
+	for i, d := range o.Missing {
+		flags[i] = d.Flag() + " " + d.Syntax()
+		if d.ID == NameID {
+			flags[i] = "NAME"
+		}
+		if d.Default != nil {
+			hint = "pass each, or --yes to take the recommended answers"
+		}
+	}
+	if len(o.Missing) == 1 && o.Missing[0].Default == nil {
+		hint = "pass it as the first argument: rustgen new NAME"
+		if d := o.Missing[0]; d.ID != NameID {
+			hint = "pass " + d.Flag()
+		}
+	}
+	plural := "decision"
+	if len(flags) > 1 {
+		plural = "decisions"
+	}
+	return Refuse(hint, "%d %s to make on purpose: %s", len(flags), plural, strings.Join(flags, ", "))
+}
+
+// For returns the first problem of one decision.
+func (o *Outcome) For(id string) *Error {
+	for _, p := range o.Problems {
+		if p.ID == id {
+			return p.Err
+		}
+	}
+	return nil
+}
+
+// Resolve decides every decision in order: given, recorded as chosen, locked, preset, default. It reports all that is
+// wrong with the answers in the outcome; its error is a fault of the template set itself.
+func (c *Catalog) Resolve(eval Evaluate, req Request) (*Outcome, error) {
+	r := &resolver{catalog: c, eval: eval, req: req, out: &Outcome{Answers: map[string]Answer{}, Data: map[string]any{}}}
+	r.unknown()
+	for i := range c.Decisions {
+		if err := r.decide(&c.Decisions[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.derive(); err != nil {
+		return nil, err
+	}
+	if err := r.rules(); err != nil {
+		return nil, err
+	}
+	return r.out, nil
+}
+
+type resolver struct {
+	catalog *Catalog
+	eval    Evaluate
+	req     Request
+	out     *Outcome
+}
+
+func (r *resolver) problem(id string, err *Error) {
+	r.out.Problems = append(r.out.Problems, Problem{ID: id, Err: err})
+}
+
+// unknown refuses given keys that no decision has, and notes recorded ones.
+func (r *resolver) unknown() {
+	ids := r.catalog.IDs()
+	for _, id := range slices.Sorted(maps.Keys(r.req.Given)) {
+		if slices.Contains(ids, id) {
+			continue
+		}
+		hint := "the decisions are " + strings.Join(ids, ", ")
+		if near := Nearest(id, ids); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		r.problem(id, Refuse(hint, "%s: there is no decision %q", r.req.Given[id].Where, id))
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.req.Recorded)) {
+		if !slices.Contains(ids, id) {
+			r.out.Removed = append(r.out.Removed, id)
+		}
+	}
+}
+
+// incomplete reports whether an expression may fail for no fault of the set: something before it is unresolved.
+func (r *resolver) incomplete() bool { return !r.out.OK() }
+
+func (r *resolver) decide(d *Decision) error {
+	applies, err := r.truth(d.When)
+	if err != nil {
+		if r.incomplete() {
+			return nil
+		}
+		return fmt.Errorf("decision %s: when: %w", d.ID, err)
+	}
+	given, isGiven := r.req.Given[d.ID]
+	if !applies {
+		return r.inapplicable(d, given, isGiven)
+	}
+	if lock, ok := r.catalog.Locked[d.ID]; ok {
+		return r.locked(d, lock, given, isGiven)
+	}
+	if isGiven {
+		return r.accept(d, given.Node, given.Where, Chosen)
+	}
+	if recorded, ok := r.req.Recorded[d.ID]; ok && recorded.Origin == Chosen {
+		return r.accept(d, recorded.Value, "the recorded answer", Chosen)
+	}
+	return r.fallback(d)
+}
+
+// accept takes an answer that somebody gave, if it is valid.
+func (r *resolver) accept(d *Decision, node yaml.Node, where string, origin Origin) error {
+	value, err := d.ParseNode(&node)
+	if err != nil {
+		r.problem(d.ID, Refuse(explain(d), "%s: %v", label(d, where), err))
+		return nil
+	}
+	refused, err := r.check(d, value, where)
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		r.problem(d.ID, refused)
+		return nil
+	}
+	r.put(d, value, origin)
+	return nil
+}
+
+func label(d *Decision, where string) string {
+	if strings.HasPrefix(where, "--") || strings.HasPrefix(where, "RUSTGEN_") || where == d.ID {
+		return where
+	}
+	return where + ": " + d.ID
+}
+
+func explain(d *Decision) string {
+	return fmt.Sprintf("rustgen explain %s", d.ID)
+}
+
+// check validates a value; refused is the answer's fault, err the set's.
+func (r *resolver) check(d *Decision, value any, where string) (refused *Error, err error) {
+	if d.ID == NameID && len(d.Validate) == 0 {
+		name, _ := value.(string)
+		if err := CheckName(name); err != nil {
+			return err.(*Error), nil
+		}
+		return nil, nil
+	}
+	data := maps.Clone(r.out.Data)
+	data[d.Key()] = value
+	for _, c := range d.Validate {
+		got, err := r.eval(c.Expr, data)
+		if err != nil {
+			if r.incomplete() {
+				continue
+			}
+			return nil, fmt.Errorf("decision %s: validate: %w", d.ID, err)
+		}
+		if ok, _ := template.IsTrue(got); !ok {
+			return Refuse(explain(d), "%s %s: %s", label(d, where), d.Format(value), c.Message), nil
+		}
+	}
+	return nil, nil
+}
+
+func (r *resolver) put(d *Decision, value any, origin Origin) {
+	r.out.Answers[d.ID] = Answer{Value: value, Origin: origin}
+	r.out.Data[d.Key()] = value
+	if _, ok := r.req.Recorded[d.ID]; !ok && len(r.req.Recorded) > 0 {
+		r.out.Added = append(r.out.Added, d.ID)
+	}
+}
+
+func (r *resolver) inapplicable(d *Decision, given Input, isGiven bool) error {
+	if isGiven {
+		what := fmt.Sprintf("%s has no effect here: %s applies only when %s", label(d, given.Where), d.ID, d.When)
+		if given.Explicit {
+			r.problem(d.ID, Refuse("leave it out", "%s", what))
+		} else {
+			r.out.Warnings = append(r.out.Warnings, what)
+		}
+	}
+	value, found, err := r.defaultValue(d)
+	if err != nil && !r.incomplete() {
+		return err
+	}
+	if !found || err != nil {
+		value = zero(d.Type)
+	}
+	r.out.Inapplicable = append(r.out.Inapplicable, d.ID)
+	r.out.Data[d.Key()] = value
+	return nil
+}
+
+func zero(t Type) any {
+	values := map[Type]any{Bool: false, Int: 0, Size: int64(0), List: []string{}}
+	if v, ok := values[t]; ok {
+		return v
+	}
+	return ""
+}
+
+func (r *resolver) locked(d *Decision, lock Lock, given Input, isGiven bool) error {
+	value, err := d.ParseNode(&lock.Value)
+	if err != nil {
+		return fmt.Errorf("locked %s: %w", d.ID, err)
+	}
+	if isGiven {
+		wanted, err := d.ParseNode(&given.Node)
+		if err != nil || d.Format(wanted) != d.Format(value) {
+			r.problem(d.ID, Refuse("leave it out", "%s: the platform has set %s to %s: %s",
+				label(d, given.Where), d.ID, d.Format(value), lock.Reason))
+		}
+	}
+	r.put(d, value, Locked)
+	return nil
+}
+
+// fallback decides what nobody gave: preset, then default; a recorded constant stays.
+func (r *resolver) fallback(d *Decision) error {
+	if preset, ok := r.catalog.Presets[d.ID]; ok {
+		value, err := d.ParseNode(&preset)
+		if err != nil {
+			return fmt.Errorf("preset %s: %w", d.ID, err)
+		}
+		return r.settle(d, value, Preset)
+	}
+	value, found, err := r.defaultValue(d)
+	if err != nil {
+		if r.incomplete() {
+			return nil
+		}
+		return err
+	}
+	_, recorded := r.req.Recorded[d.ID]
+	if !found || d.Deliberate && !r.req.AcceptDefaults && !recorded {
+		r.out.Missing = append(r.out.Missing, d)
+	}
+	if !found {
+		return nil
+	}
+	return r.settle(d, value, Defaulted)
+}
+
+// settle takes the set's own answer, or the one it gave when the service recorded it. What an expression gives is
+// derived again.
+func (r *resolver) settle(d *Decision, value any, origin Origin) error {
+	constant := origin == Preset || d.Default.Expr == ""
+	if recorded, ok := r.req.Recorded[d.ID]; ok && constant {
+		kept, err := d.ParseNode(&recorded.Value)
+		if err == nil && d.Format(kept) != d.Format(value) {
+			refused, err := r.check(d, kept, "the recorded answer")
+			if err != nil {
+				return err
+			}
+			if refused == nil {
+				r.out.NewDefaults = append(r.out.NewDefaults, NewDefault{d.ID, d.Format(kept), d.Format(value)})
+				r.put(d, kept, recorded.Origin)
+				return nil
+			}
+		}
+	}
+	refused, err := r.check(d, value, "the default")
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		r.problem(d.ID, refused)
+		return nil
+	}
+	r.put(d, value, origin)
+	return nil
+}
+
+func (r *resolver) defaultValue(d *Decision) (value any, found bool, err error) {
+	switch {
+	case d.Default == nil:
+		return nil, false, nil
+	case d.Default.Expr == "":
+		value, err = d.ParseNode(&d.Default.Constant)
+	default:
+		value, err = r.eval(d.Default.Expr, r.out.Data)
+		if err == nil {
+			value, err = d.coerce(value)
+		}
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("decision %s: default: %w", d.ID, err)
+	}
+	return value, true, nil
+}
+
+// derive computes the derived values, in order, as far as the decisions are resolved.
+func (r *resolver) derive() error {
+	for _, derived := range r.catalog.Derived {
+		value, err := r.eval(derived.Expr, r.out.Data)
+		if err != nil {
+			if r.incomplete() {
+				continue
+			}
+			return fmt.Errorf("derived %s: %w", derived.Name, err)
+		}
+		r.out.Data[derived.Name] = value
+	}
+	return nil
+}
+
+// rules refuses or warns of combinations. A rule over something unresolved waits for it.
+func (r *resolver) rules() error {
+	for _, rule := range r.catalog.Rules {
+		expr := rule.Refuse + rule.Warn
+		hit, err := r.truth(expr)
+		if err != nil {
+			if r.incomplete() {
+				continue
+			}
+			return fmt.Errorf("rule %q: %w", expr, err)
+		}
+		switch {
+		case hit && rule.Refuse != "":
+			r.problem("", Refuse("change one of them; rustgen explain says what each does", "%s", rule.Message))
+		case hit:
+			r.out.Warnings = append(r.out.Warnings, rule.Message)
+		}
+	}
+	return nil
+}
+
+// truth evaluates a condition; an empty one is true.
+func (r *resolver) truth(expr string) (bool, error) {
+	if expr == "" {
+		return true, nil
+	}
+	value, err := r.eval(expr, r.out.Data)
+	if err != nil {
+		return false, err
+	}
+	ok, _ := template.IsTrue(value)
+	return ok, nil
+}

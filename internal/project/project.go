@@ -1,0 +1,137 @@
+// Package project is what rustgen keeps inside a service that it made, under .rustgen/: which set and which decisions
+// it was rendered from, and the snapshot of exactly what the template wrote. An upgrade needs nothing else.
+package project
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/decision"
+	"rustgen/internal/tree"
+)
+
+// Where the record lies in a service.
+const (
+	Dir          = ".rustgen"
+	AnswersPath  = Dir + "/answers.yaml"
+	SnapshotPath = Dir + "/base.tar.gz"
+)
+
+// Record is what a service was rendered from.
+type Record struct {
+	// Template and Version name the set.
+	Template string `yaml:"template"`
+	Version  string `yaml:"version"`
+	// Source is the git URL (with @REF where one was asked for) of a set that is not embedded. A directory is not
+	// recorded: its path means something on one machine only.
+	Source string `yaml:"source,omitempty"`
+	// Extends names the set under this one, with its version.
+	Extends   string                       `yaml:"extends,omitempty"`
+	Decisions map[string]decision.Recorded `yaml:"decisions"`
+}
+
+// New makes the record of an outcome.
+func New(template, version, source, extends string, c *decision.Catalog, out *decision.Outcome) (*Record, error) {
+	r := &Record{Template: template, Version: version, Source: source, Extends: extends, Decisions: map[string]decision.Recorded{}}
+	for id, answer := range out.Answers {
+		d, ok := c.Find(id)
+		if !ok {
+			return nil, fmt.Errorf("answer to unknown decision %q", id)
+		}
+		r.Decisions[id] = decision.Recorded{Value: d.Node(answer.Value), Origin: answer.Origin}
+	}
+	return r, nil
+}
+
+const header = `# What this service was rendered from. ` + "`rustgen set ID=VALUE`" + ` changes a decision; an edit here is not seen
+# by the files. "from" says how each came about: chosen, preset or locked by the template set, or its default.
+`
+
+// Encode writes the record as answers.yaml, with the decisions in the catalog's order.
+func (r *Record) Encode(order []string) ([]byte, error) {
+	doc := &yaml.Node{Kind: yaml.MappingNode}
+	add := func(to *yaml.Node, key string, value *yaml.Node) {
+		to.Content = append(to.Content, scalar(key), value)
+	}
+	add(doc, "template", scalar(r.Template))
+	add(doc, "version", scalar(r.Version))
+	if r.Source != "" {
+		add(doc, "source", scalar(r.Source))
+	}
+	if r.Extends != "" {
+		add(doc, "extends", scalar(r.Extends))
+	}
+	decisions := &yaml.Node{Kind: yaml.MappingNode}
+	for _, id := range order {
+		recorded, ok := r.Decisions[id]
+		if !ok {
+			continue
+		}
+		value := recorded.Value
+		answer := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		add(answer, "value", &value)
+		add(answer, "from", scalar(string(recorded.Origin)))
+		add(decisions, id, answer)
+	}
+	add(doc, "decisions", decisions)
+	var out bytes.Buffer
+	out.WriteString(header)
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := errors.Join(encoder.Encode(doc), encoder.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", AnswersPath, err)
+	}
+	return out.Bytes(), nil
+}
+
+// scalar leaves the tag open, so that the encoder quotes what would otherwise read as another type.
+func scalar(text string) *yaml.Node {
+	var n yaml.Node
+	n.SetString(text)
+	return &n
+}
+
+// Decode reads answers.yaml.
+func Decode(data []byte) (*Record, error) {
+	var r Record
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&r); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s is empty", AnswersPath)
+		}
+		return nil, fmt.Errorf("%s: %s", AnswersPath, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+	}
+	if r.Template == "" || r.Version == "" || len(r.Decisions) == 0 {
+		return nil, fmt.Errorf("%s: it names no template, no version or no decisions", AnswersPath)
+	}
+	for id, d := range r.Decisions {
+		switch d.Origin {
+		case decision.Chosen, decision.Preset, decision.Locked, decision.Defaulted:
+		default:
+			return nil, fmt.Errorf("%s: decision %s: from %q is not one of chosen, preset, locked, default", AnswersPath, id, d.Origin)
+		}
+	}
+	return &r, nil
+}
+
+// Files are the record and the snapshot as they lie in a service: written is what the template wrote.
+func (r *Record) Files(order []string, written tree.Tree) (tree.Tree, error) {
+	answers, err := r.Encode(order)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := written.Archive()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", SnapshotPath, err)
+	}
+	return tree.Tree{
+		AnswersPath:  {Mode: tree.ModeFile, Data: answers},
+		SnapshotPath: {Mode: tree.ModeFile, Data: snapshot},
+	}, nil
+}

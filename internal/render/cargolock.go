@@ -1,0 +1,47 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+var lockEntry = regexp.MustCompile(`^\[\[package\]\]\nname = "([^"]+)"\nversion = "([^"]+)"`)
+
+// sortCargoLock puts the [[package]] entries of a Cargo.lock in the order in which Cargo keeps them, by name and then
+// by version, so that `cargo build --locked` finds nothing to rewrite whatever the service is called.
+func sortCargoLock(text string) (string, error) {
+	type entry struct {
+		name    string
+		version *semver.Version
+		text    string
+	}
+	var entries []entry
+	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		block = strings.TrimSpace(block)
+		if block == "" {
+			continue
+		}
+		m := lockEntry.FindStringSubmatch(block)
+		if m == nil {
+			return "", fmt.Errorf("sortCargoLock: not a [[package]] entry: %.60q", block)
+		}
+		version, err := semver.NewVersion(m[2])
+		if err != nil {
+			return "", fmt.Errorf("sortCargoLock: %s: %w", m[1], err)
+		}
+		entries = append(entries, entry{m[1], version, block})
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), a.version.Compare(b.version))
+	})
+	blocks := make([]string, len(entries))
+	for i, e := range entries {
+		blocks[i] = e.text
+	}
+	return strings.Join(blocks, "\n\n") + "\n", nil
+}

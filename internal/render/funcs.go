@@ -1,0 +1,155 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+	"text/template"
+	"unicode"
+
+	"github.com/Masterminds/sprig/v3"
+)
+
+// allowed are the functions of sprig that templates may call: pure and deterministic ones. What is missing here reads
+// the clock, the environment, the network or a source of randomness, depends on the order of a map or on the operating
+// system, changes its argument, or hides a missing key.
+var allowed = strings.Fields(`
+	abbrev add add1 add1f addf adler32sum all any append atoi b32dec b32enc b64dec b64enc base biggest cat ceil chunk
+	clean coalesce compact concat contains deepCopy deepEqual default dict dir div divf duration durationRound empty
+	ext fail first float64 floor fromJson has hasKey hasPrefix hasSuffix initial initials int int64 isAbs join kindIs
+	kindOf last list lower max maxf min minf mod mul mulf nospace omit pick plural prepend quote regexFind regexFindAll
+	regexMatch regexQuoteMeta regexReplaceAll regexReplaceAllLiteral regexSplit replace rest reverse round semver
+	semverCompare sha1sum sha256sum sha512sum slice sortAlpha splitList squote sub subf substr swapcase ternary title
+	toDecimal toJson toPrettyJson toRawJson toString toStrings trim trimAll trimPrefix trimSuffix trunc tuple typeIs
+	typeIsLike typeOf uniq untitle upper without wrap wrapWith`)
+
+// The most that one call may produce, so that a template cannot exhaust the memory by a slip.
+const (
+	maxRepeat = 1 << 20
+	maxIndent = 256
+	maxUntil  = 10_000
+)
+
+// functions are all that templates and expressions may call, beside the language's own.
+func functions() template.FuncMap {
+	library := sprig.HermeticTxtFuncMap()
+	funcs := template.FuncMap{}
+	for _, name := range allowed {
+		funcs[name] = library[name]
+	}
+	maps.Copy(funcs, template.FuncMap{
+		"snake":         func(s string) string { return strings.Join(words(s), "_") },
+		"kebab":         func(s string) string { return strings.Join(words(s), "-") },
+		"pascal":        pascal,
+		"camel":         func(s string) string { return uncapitalised(pascal(s)) },
+		"sortCargoLock": sortCargoLock,
+		"index":         index,
+		"repeat":        repeat,
+		"indent":        func(n int, s string) (string, error) { return indent(n, s) },
+		"nindent":       nindent,
+		"until":         until,
+	})
+	return funcs
+}
+
+// words splits a name at everything that is neither a letter nor a digit, and where a capital begins a word.
+func words(s string) []string {
+	var out []string
+	start := true
+	previous := ' '
+	for _, r := range s {
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			start = true
+		case start || unicode.IsUpper(r) && !unicode.IsUpper(previous):
+			out = append(out, string(unicode.ToLower(r)))
+			start = false
+		default:
+			out[len(out)-1] += string(unicode.ToLower(r))
+		}
+		previous = r
+	}
+	return out
+}
+
+func pascal(s string) string {
+	var b strings.Builder
+	for _, w := range words(s) {
+		r := []rune(w)
+		b.WriteRune(unicode.ToUpper(r[0]))
+		b.WriteString(string(r[1:]))
+	}
+	return b.String()
+}
+
+func uncapitalised(s string) string {
+	r := []rune(s)
+	if len(r) > 0 {
+		r[0] = unicode.ToLower(r[0])
+	}
+	return string(r)
+}
+
+// index is the language's own, but a key that a map lacks is an error here too.
+func index(item reflect.Value, keys ...reflect.Value) (reflect.Value, error) {
+	for _, key := range keys {
+		for item.Kind() == reflect.Interface {
+			item = item.Elem()
+		}
+		for key.Kind() == reflect.Interface {
+			key = key.Elem()
+		}
+		switch item.Kind() {
+		case reflect.Map:
+			if !key.IsValid() || !key.Type().AssignableTo(item.Type().Key()) {
+				return item, fmt.Errorf("index: %v is no key of this map", key)
+			}
+			found := item.MapIndex(key)
+			if !found.IsValid() {
+				return item, fmt.Errorf("index: the map has no entry for key %q", key)
+			}
+			item = found
+		case reflect.Slice, reflect.Array, reflect.String:
+			if !key.CanInt() || key.Int() < 0 || key.Int() >= int64(item.Len()) {
+				return item, fmt.Errorf("index: %v is out of range", key)
+			}
+			item = item.Index(int(key.Int()))
+		default:
+			return item, errors.New("index: neither a list nor a map")
+		}
+	}
+	return item, nil
+}
+
+func repeat(n int, s string) (string, error) {
+	if n < 0 || n > maxRepeat || n*len(s) > maxRepeat {
+		return "", fmt.Errorf("repeat: %d times is out of range", n)
+	}
+	return strings.Repeat(s, n), nil
+}
+
+func indent(n int, s string) (string, error) {
+	if n < 0 || n > maxIndent {
+		return "", fmt.Errorf("indent: %d spaces is out of range", n)
+	}
+	pad := strings.Repeat(" ", n)
+	return pad + strings.ReplaceAll(s, "\n", "\n"+pad), nil
+}
+
+func nindent(n int, s string) (string, error) {
+	text, err := indent(n, s)
+	return "\n" + text, err
+}
+
+func until(n int) ([]int, error) {
+	if n < 0 || n > maxUntil {
+		return nil, fmt.Errorf("until: %d is out of range", n)
+	}
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list, nil
+}

@@ -1,0 +1,225 @@
+package templateset
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"rustgen/internal/decision"
+	"rustgen/internal/tree"
+)
+
+// filesDir holds the tree of a set, changelogName what changed from version to version.
+const (
+	filesDir      = "files"
+	changelogName = "CHANGELOG.md"
+	renderSuffix  = ".tmpl"
+)
+
+// Set is a template set, together with the sets that it extends.
+type Set struct {
+	Name, Version string
+	// Base names the extended set and its version, where there is one.
+	Base      string
+	Catalog   decision.Catalog
+	Rules     []FileRule
+	Renames   []Rename
+	Changelog string
+	// Sources are the files of the set, sorted by path, an extending set's own over those it replaces.
+	Sources []Source
+}
+
+// Source is one entry under files/.
+type Source struct {
+	// Path is below files/, without the suffix; it may hold expressions.
+	Path string
+	// Origin is where the entry stands in its set, for errors.
+	Origin string
+	Mode   fs.FileMode
+	Data   []byte
+	// Render says that the data is a template.
+	Render bool
+}
+
+// Lookup finds the files of a set that another extends.
+type Lookup func(name string) (fs.FS, error)
+
+// Load reads the set in fsys. reserved are flags that no decision may take.
+func Load(fsys fs.FS, base Lookup, reserved []string) (*Set, error) {
+	return load(fsys, base, reserved, nil)
+}
+
+func load(fsys fs.FS, base Lookup, reserved []string, children []string) (*Set, error) {
+	m, err := readManifest(fsys)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{}
+	if m.Extends != "" {
+		if slices.Contains(children, m.Extends) || m.Extends == m.Name {
+			return nil, fmt.Errorf("%s: extends %s: a set cannot extend itself", ManifestName, m.Extends)
+		}
+		under, err := base(m.Extends)
+		if err != nil {
+			return nil, fmt.Errorf("%s: extends %s: %w", ManifestName, m.Extends, err)
+		}
+		set, err = load(under, base, reserved, append(children, m.Name))
+		if err != nil {
+			return nil, fmt.Errorf("extends %s: %w", m.Extends, err)
+		}
+		set.Base = set.Name + " " + set.Version
+	}
+	set.Name, set.Version = m.Name, m.Version
+	if err := set.extend(m); err != nil {
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
+	}
+	if err := set.Catalog.Check(reserved); err != nil {
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
+	}
+	sources, err := readSources(fsys)
+	if err != nil {
+		return nil, err
+	}
+	set.overlay(sources)
+	changelog, err := fs.ReadFile(fsys, changelogName)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	set.Changelog = string(changelog)
+	return set, nil
+}
+
+// extend adds what a manifest declares to what the sets under it declare.
+func (s *Set) extend(m *manifest) error {
+	c := &s.Catalog
+	if (len(m.Presets) > 0 || len(m.Locked) > 0) && m.Extends == "" {
+		return fmt.Errorf("presets and locked are for a set that extends another; give the decision a default instead")
+	}
+	inherited := c.IDs()
+	for _, d := range m.Decisions {
+		switch {
+		case d.ID == decision.NameID && slices.Contains(inherited, d.ID):
+			own, _ := c.Find(d.ID)
+			*own = d
+		case slices.Contains(inherited, d.ID):
+			return fmt.Errorf("decision %s is already one of %s; preset or lock it instead", d.ID, m.Extends)
+		default:
+			c.Decisions = append(c.Decisions, d)
+		}
+	}
+	if _, ok := c.Find(decision.NameID); !ok {
+		c.Decisions = slices.Insert(c.Decisions, 0, nameDecision())
+	}
+	c.Presets = merged(c.Presets, m.Presets)
+	c.Locked = merged(c.Locked, m.Locked)
+	c.Derived = append(c.Derived, m.Derived...)
+	c.Rules = append(c.Rules, m.Rules...)
+	s.Rules = append(s.Rules, m.Files...)
+	s.Renames = append(s.Renames, m.Renames...)
+	return nil
+}
+
+// nameDecision is what a set has that does not declare one.
+func nameDecision() decision.Decision {
+	return decision.Decision{
+		ID: decision.NameID, Type: decision.String, Title: "Name", Question: "What is the service called?", Deliberate: true,
+		Help: "A Cargo package name that is also a DNS label: lower-case letters, digits and hyphens, a letter first.",
+	}
+}
+
+func merged[V any](under, over map[string]V) map[string]V {
+	all := map[string]V{}
+	maps.Copy(all, under)
+	maps.Copy(all, over)
+	return all
+}
+
+func readSources(fsys fs.FS) ([]Source, error) {
+	files, err := fs.Sub(fsys, filesDir)
+	if err != nil {
+		return nil, err
+	}
+	var sources []Source
+	err = fs.WalkDir(files, ".", func(p string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			if p == "." && errors.Is(err, fs.ErrNotExist) {
+				return fs.SkipAll
+			}
+			return err
+		}
+		if entry.IsDir() {
+			return nil
+		}
+		source, err := readSource(files, p, entry)
+		if err != nil {
+			return fmt.Errorf("%s/%s: %w", filesDir, p, err)
+		}
+		sources = append(sources, source)
+		return nil
+	})
+	return sources, err
+}
+
+func readSource(files fs.FS, p string, entry fs.DirEntry) (Source, error) {
+	source := Source{Path: p, Origin: filesDir + "/" + p}
+	if entry.Type()&fs.ModeSymlink != 0 {
+		target, err := fs.ReadLink(files, p)
+		source.Mode, source.Data = tree.ModeLink, []byte(target)
+		return source, err
+	}
+	if !entry.Type().IsRegular() {
+		return source, fmt.Errorf("neither a file nor a link")
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return source, err
+	}
+	source.Mode = tree.NormalMode(info.Mode())
+	if source.Data, err = fs.ReadFile(files, p); err != nil {
+		return source, err
+	}
+	if bare, ok := strings.CutSuffix(p, renderSuffix); ok {
+		source.Path, source.Render = bare, tree.IsText(source.Data)
+	}
+	return source, nil
+}
+
+// overlay puts sources over those of the same path. Two of one path within a set are left for rendering to refuse.
+func (s *Set) overlay(sources []Source) {
+	replaced := map[string]bool{}
+	for _, source := range sources {
+		replaced[source.Path] = true
+	}
+	s.Sources = slices.DeleteFunc(s.Sources, func(under Source) bool { return replaced[under.Path] })
+	s.Sources = append(s.Sources, sources...)
+	slices.SortStableFunc(s.Sources, func(a, b Source) int { return strings.Compare(a.Path, b.Path) })
+}
+
+// Mode is the mode that the rules give to a path, or the entry's own.
+func (s *Set) Mode(own fs.FileMode, paths ...string) fs.FileMode {
+	for _, r := range s.RulesFor(paths...) {
+		if mode, _ := r.mode(); mode != 0 && own != tree.ModeLink {
+			own = mode
+		}
+	}
+	return own
+}
+
+// Once reports whether a path is written by new and never touched again.
+func (s *Set) Once(p string) bool {
+	return slices.ContainsFunc(s.RulesFor(p), func(r FileRule) bool { return r.Once })
+}
+
+// RulesFor lists the rules that speak of any of the paths.
+func (s *Set) RulesFor(paths ...string) []FileRule {
+	var rules []FileRule
+	for _, r := range s.Rules {
+		if slices.ContainsFunc(paths, r.Matches) {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}

@@ -1,0 +1,149 @@
+// Package vcs is what rustgen needs of the git program beside merging: fetching a template set, and the first commit
+// of a new service.
+package vcs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// ErrNoGit says that there is no git program.
+var ErrNoGit = errors.New("there is no git program on the PATH")
+
+// IsURL reports whether a template source is a git URL rather than a directory.
+func IsURL(source string) bool {
+	if strings.Contains(source, "://") {
+		return true
+	}
+	// The scp form, user@host:path.
+	host, _, ok := strings.Cut(source, ":")
+	return ok && strings.Contains(host, "@") && !strings.ContainsAny(host, "/\\")
+}
+
+// SplitRef parts a URL from the @REF behind it. An @ before the last slash belongs to the URL.
+func SplitRef(source string) (url, ref string) {
+	at := strings.LastIndex(source, "@")
+	if at > strings.LastIndexAny(source, "/:") && at > 0 {
+		return source[:at], source[at+1:]
+	}
+	return source, ""
+}
+
+// Clone fetches one commit of a repository into dir, which is empty. Nothing of the repository is run.
+func Clone(ctx context.Context, url, ref, dir string) error {
+	if strings.HasPrefix(url, "-") || strings.HasPrefix(ref, "-") {
+		return fmt.Errorf("%q is not a git URL", url)
+	}
+	steps := [][]string{
+		{"init", "--quiet", "--template="},
+		{"fetch", "--quiet", "--depth=1", "--no-tags", url, orHead(ref)},
+		{"-c", "core.hooksPath=" + os.DevNull, "-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD"},
+	}
+	for _, step := range steps {
+		if _, err := Git(ctx, dir, append([]string{"-c", "protocol.ext.allow=never"}, step...)...); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(filepath.Join(dir, ".git"))
+}
+
+func orHead(ref string) string {
+	if ref == "" {
+		return "HEAD"
+	}
+	return ref
+}
+
+// Repository finds the repository that dir, which need not exist, would lie in. It is "" outside one.
+func Repository(dir string) (string, error) {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return at, nil
+		}
+		up := filepath.Dir(at)
+		if up == at {
+			return "", nil
+		}
+		at = up
+	}
+}
+
+// Init makes a repository of dir.
+func Init(ctx context.Context, dir string) error {
+	_, err := Git(ctx, dir, "init", "--quiet")
+	return err
+}
+
+// CommitAll commits all that is in dir, what a person's own ignore file names too: no part of a new service is to be
+// missing from its first commit.
+func CommitAll(ctx context.Context, dir, message string) error {
+	if _, err := Git(ctx, dir, "add", "--all", "--force"); err != nil {
+		return err
+	}
+	_, err := Git(ctx, dir, "commit", "--quiet", "--message", message)
+	return err
+}
+
+// Git runs git in dir and returns its output. The repository is the one of dir, whatever the environment says.
+func Git(ctx context.Context, dir string, args ...string) (string, error) {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return "", ErrNoGit
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = append(environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", fmt.Errorf("git %s: %s", subcommand(args), firstLine(errs.String(), err))
+	}
+	return out.String(), nil
+}
+
+// environ leaves out what would point git at another repository: set while a git hook runs, for one.
+func environ() []string {
+	var kept []string
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		switch name {
+		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_COMMON_DIR":
+		default:
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+func subcommand(args []string) string {
+	for i := 0; i < len(args); i++ {
+		if args[i] == "-c" {
+			i++
+			continue
+		}
+		return args[i]
+	}
+	return ""
+}
+
+func firstLine(text string, err error) string {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			return strings.TrimPrefix(strings.TrimPrefix(line, "fatal: "), "error: ")
+		}
+	}
+	return err.Error()
+}

@@ -1,0 +1,12 @@
+// Package templates embeds the template sets that rustgen ships.
+package templates
+
+import "embed"
+
+// FS holds one directory for each embedded template set.
+//
+//go:embed all:hotpath
+var FS embed.FS
+
+// Default is the directory in [FS] of the set that is used unless another is asked for.
+const Default = "hotpath"

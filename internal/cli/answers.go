@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -48,9 +50,9 @@ func (f *answerFlags) add(cmd *cobra.Command, c *decision.Catalog) {
 
 // describe is a decision's line in --help.
 func describe(c *decision.Catalog, d *decision.Decision) string {
-	text := strings.ToLower(d.Title[:min(1, len(d.Title))]) + d.Title[min(1, len(d.Title)):]
-	if d.Title == "" {
-		text = d.ID
+	text := d.ID
+	if first, size := utf8.DecodeRuneInString(d.Title); size > 0 {
+		text = string(unicode.ToLower(first)) + d.Title[size:]
 	}
 	switch value := c.DefaultText(d); {
 	case value != "" && d.Deliberate:

@@ -156,18 +156,16 @@ func (a *app) rootCommand(ctx context.Context, args []string) (*cobra.Command, e
 bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknownCommand(cmd, args[0])
-		},
 	}
+	group(root)
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetArgs(args)
 	root.AddCommand(a.versionCommand())
+	if len(args) > 0 && args[0] == "--version" {
+		root.SetArgs(append([]string{"version"}, args[1:]...))
+		return root, nil
+	}
 	if len(args) > 0 && args[0] == "version" {
 		return root, nil
 	}
@@ -183,7 +181,41 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 		a.templateCommand(opened),
 		a.manCommand(root),
 	)
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			group(c)
+		case "help":
+			c.Args, c.RunE = cobra.ArbitraryArgs, help
+		}
+	}
 	return root, nil
+}
+
+// group makes a command that has commands below it and does nothing itself.
+func group(cmd *cobra.Command) {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return unknownCommand(cmd, args[0])
+	}
+}
+
+// help is cobra's own, but a command that there is not is an error.
+func help(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return unknownCommand(found, rest[0])
+	}
+	found.InitDefaultHelpFlag()
+	return found.Help()
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -53,7 +53,12 @@ Nothing is written before every answer is checked, and then the directory appear
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				o.name = args[0]
+				if o.name = args[0]; o.name == "" {
+					return usage("rustgen new NAME", "the name is empty")
+				}
+			}
+			if cmd.Flags().Changed("dir") && o.dir == "" {
+				return usage("leave --dir out to make the service in ./NAME", "--dir is empty")
 			}
 			var err error
 			if o.given, err = a.given(cmd, &set.Catalog, &o.answers, o.name); err != nil {
@@ -86,6 +91,13 @@ type bootstrap struct {
 func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) error {
 	if o.vcs != "git" && o.vcs != "none" {
 		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
+	}
+	if o.dir != "" && !o.dryRun {
+		if resumed, err := apply.Resume(o.dir); err != nil {
+			return err
+		} else if resumed {
+			a.say("warning: a run that was killed had begun a service in %s; it is complete now", o.dir)
+		}
 	}
 	out, err := a.decided(set, o)
 	if err != nil {
@@ -233,7 +245,7 @@ func checkTarget(dir string, t tree.Tree) error {
 		return nil
 	}
 	if err != nil {
-		return failed("", "%s: %w", dir, bare(err))
+		return failed("choose another --dir", "%s: %w", dir, bare(err))
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if info, err = os.Stat(dir); err != nil {
@@ -245,11 +257,13 @@ func checkTarget(dir string, t tree.Tree) error {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return failed("", "%s: %w", dir, bare(err))
+		return failed("choose another --dir", "%s: %w", dir, bare(err))
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.Name() != apply.Staging {
+			names = append(names, e.Name())
+		}
 	}
 	if len(names) == 0 {
 		return nil
@@ -313,10 +327,14 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 			return err
 		}
 	}
+	put := apply.Fresh
 	if _, err := os.Lstat(b.dir); err == nil {
-		return repository, apply.Into(ctx, b.dir, b.tree, finish)
+		put = apply.Into
 	}
-	err = apply.Fresh(ctx, b.dir, b.tree, finish)
+	err = put(ctx, b.dir, b.tree, finish)
+	if err != nil && ctx.Err() == nil {
+		err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
+	}
 	return repository, err
 }
 

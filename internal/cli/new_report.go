@@ -7,6 +7,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/plan"
+	"rustgen/internal/vcs"
 )
 
 // newReport is what `rustgen new` did or would do.
@@ -72,7 +73,7 @@ func decisionReports(c *decision.Catalog, out *decision.Outcome) map[string]deci
 func commandLine(set *openedSet, o *newOptions, out *decision.Outcome) string {
 	words := []string{"rustgen", "new"}
 	if set.source != "" {
-		words = append(words, "--template", set.source)
+		words = append(words, "--template", vcs.WithoutSecret(set.source))
 	}
 	var flags []string
 	name := ""
@@ -160,6 +161,10 @@ func (a *app) printReport(r *newReport) {
 		return
 	}
 	fmt.Fprintf(a.out, "created %s: %s from %s %s\n", shown(r.Dir), count(len(r.Files), "file"), r.Template.Name, r.Template.Version)
-	a.say("\nNext:\n  cd %s && cargo run", quote(r.Dir))
+	enter := "cd " + quote(r.Dir) + " && "
+	if r.Dir == "." {
+		enter = ""
+	}
+	a.say("\nNext:\n  %scargo run", enter)
 	a.say("README.md says what was decided and why.")
 }

@@ -36,7 +36,7 @@ func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 	case source == "":
 		opened.files, err = embedded(templates.Default)
 	case vcs.IsURL(source):
-		opened.recorded = source
+		opened.recorded = vcs.WithoutSecret(source)
 		opened.files, err = a.cloned(ctx, source)
 	default:
 		opened.files, err = directory(source)
@@ -56,7 +56,7 @@ func setFault(source string, err error) error {
 	if source == "" {
 		source = "the embedded template set"
 	}
-	return failed("rustgen template validate names what else is wrong with the set", "%s: %w", source, err)
+	return failed("rustgen template validate names what else is wrong with the set", "%s: %w", vcs.WithoutSecret(source), err)
 }
 
 func embedded(name string) (fs.FS, error) {
@@ -95,7 +95,8 @@ func (a *app) cloned(ctx context.Context, source string) (fs.FS, error) {
 	}
 	a.atExit = append(a.atExit, func() { _ = os.RemoveAll(dir) })
 	if err := vcs.Clone(ctx, url, ref, dir); err != nil {
-		return nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %w", source, err)
+		return nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %s",
+			vcs.WithoutSecret(source), strings.ReplaceAll(err.Error(), url, vcs.WithoutSecret(url)))
 	}
 	return rooted(dir)
 }

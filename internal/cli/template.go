@@ -19,14 +19,8 @@ func (a *app) templateCommand(set *openedSet) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "template",
 		Short: "Work with template sets",
-		Args:  cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknownCommand(cmd, args[0])
-		},
 	}
+	group(cmd)
 	cmd.AddCommand(a.templateExportCommand(set), a.templateValidateCommand(), a.templateSchemaCommand(set))
 	return cmd
 }

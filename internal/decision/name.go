@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // NameID is the decision that every set has.
@@ -13,7 +14,7 @@ const NameID = "name"
 const maxLabel = 63
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z](?:[a-z0-9-]*[a-z0-9])?$`)
+	nameForm = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 	notName  = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
@@ -60,6 +61,9 @@ func CheckName(name string) error {
 
 // suggestName makes a valid name of an invalid one, or nothing where too little is left of it.
 func suggestName(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return ""
+	}
 	better := strings.Trim(notName.ReplaceAllString(strings.ToLower(name), "-"), "-")
 	better = strings.TrimLeft(better, "0123456789-")
 	if len(better) > maxLabel {

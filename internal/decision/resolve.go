@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -282,7 +283,7 @@ func (r *resolver) inapplicable(d *Decision, given Input, isGiven bool) error {
 			r.out.Warnings = append(r.out.Warnings, what)
 		}
 	}
-	value, found, err := r.defaultValue(d)
+	value, found, err := r.setsValue(d)
 	if err != nil && !r.incomplete() {
 		return err
 	}
@@ -295,7 +296,7 @@ func (r *resolver) inapplicable(d *Decision, given Input, isGiven bool) error {
 }
 
 func zero(t Type) any {
-	values := map[Type]any{Bool: false, Int: 0, Size: int64(0), List: []string{}}
+	values := map[Type]any{Bool: false, Int: 0, Size: int64(0), Duration: time.Duration(0), List: []string{}}
 	if v, ok := values[t]; ok {
 		return v
 	}
@@ -372,6 +373,19 @@ func (r *resolver) settle(d *Decision, value any, origin Origin) error {
 	}
 	r.put(d, value, origin)
 	return nil
+}
+
+// setsValue is what the set answers by itself: locked, preset, default.
+func (r *resolver) setsValue(d *Decision) (value any, found bool, err error) {
+	node, found := r.catalog.Presets[d.ID]
+	if lock, ok := r.catalog.Locked[d.ID]; ok {
+		node, found = lock.Value, true
+	}
+	if !found {
+		return r.defaultValue(d)
+	}
+	value, err = d.ParseNode(&node)
+	return value, true, err
 }
 
 func (r *resolver) defaultValue(d *Decision) (value any, found bool, err error) {

@@ -1,6 +1,12 @@
 package decision
 
-import "go.yaml.in/yaml/v3"
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // Schema is the JSON Schema (draft 2020-12) of an answers file, for editors and scripts.
 func (c *Catalog) Schema(set, version string) map[string]any {
@@ -22,28 +28,40 @@ func (d *Decision) schema(c *Catalog) map[string]any {
 	if d.Help != "" {
 		s["description"] = d.Question + " " + d.Help
 	}
+	scalar := []string{"string", "number", "boolean"}
 	switch d.Type {
 	case Choice:
 		s["oneOf"] = optionSchemas(d.Options)
 	case Bool:
-		s["type"] = "boolean"
+		s["type"] = []string{"boolean", "string"}
+		s["pattern"] = `^([Yy][Ee][Ss]|[Nn][Oo]|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$`
 	case Int:
-		s["type"] = "integer"
+		s["type"] = []string{"integer", "string"}
+		s["pattern"] = `^[+-]?[0-9]+$`
 	case Size:
 		s["type"] = []string{"string", "integer"}
-		s["pattern"] = `^[0-9]+ *(TiB|GiB|MiB|KiB|Ti|Gi|Mi|Ki|TB|GB|MB|kB|KB|B)?$`
+		s["pattern"] = `^[0-9]+( *(TiB|GiB|MiB|KiB|Ti|Gi|Mi|Ki|TB|GB|MB|kB|KB|B))?$`
 		s["minimum"] = 0
 	case Duration:
-		s["type"] = "string"
-		s["pattern"] = `^([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$`
+		s["type"] = []string{"string", "integer"}
+		s["pattern"] = `^(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+		s["minimum"], s["maximum"] = 0, 0
 	case List:
-		items := map[string]any{"type": "string"}
+		items := map[string]any{"type": scalar, "pattern": `^` + listItem + `$`}
+		text := listItem
 		if len(d.Options) > 0 {
 			items = map[string]any{"oneOf": optionSchemas(d.Options)}
+			text = ` *(` + alternatives(d.Values()) + `) *`
 		}
-		s["type"], s["items"] = "array", items
+		s["type"], s["items"] = []string{"array", "string"}, items
+		s["pattern"] = `^( *|none|` + text + `(,` + text + `)*)$`
 	default:
-		s["type"] = []string{"string", "number"}
+		s["type"] = scalar
+		s["pattern"] = `^[^\x00-\x1f\x7f-\x9f]*$`
+		if d.ID == NameID && len(d.Validate) == 0 {
+			s["type"], s["pattern"], s["maxLength"] = "string", nameForm.String(), maxLabel
+			s["not"] = map[string]any{"enum": slices.Concat(keywords, sysroot, reservedDirs)}
+		}
 	}
 	if lock, ok := c.Locked[d.ID]; ok {
 		s["const"] = c.constant(d, &lock.Value)
@@ -54,6 +72,17 @@ func (d *Decision) schema(c *Catalog) map[string]any {
 		s["default"] = c.constant(d, &d.Default.Constant)
 	}
 	return s
+}
+
+// listItem matches one item of a list: something, and no comma.
+const listItem = `[^,\x00-\x1f\x7f-\x9f]*[^, \x00-\x1f\x7f-\x9f][^,\x00-\x1f\x7f-\x9f]*`
+
+func alternatives(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = regexp.QuoteMeta(v)
+	}
+	return strings.Join(quoted, "|")
 }
 
 func optionSchemas(options []Option) []any {

@@ -1,12 +1,14 @@
 package decision
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -42,8 +44,8 @@ var sizeUnits = []struct {
 
 // Parse reads an answer as it stands on a command line, in the environment, or as a scalar of YAML.
 func (d *Decision) Parse(text string) (any, error) {
-	if !utf8.ValidString(text) || strings.ContainsAny(text, "\x00\n\r") {
-		return nil, fmt.Errorf("%q is not one line of UTF-8", text)
+	if err := checkLine(text); err != nil {
+		return nil, err
 	}
 	switch d.Type {
 	case Choice:
@@ -69,7 +71,7 @@ func (d *Decision) Parse(text string) (any, error) {
 		return ParseSize(text)
 	case Duration:
 		span, err := time.ParseDuration(text)
-		if err != nil || span < 0 {
+		if err != nil || text[0] == '-' || text[0] == '+' {
 			return nil, fmt.Errorf("%q is not a duration such as 250ms, 1s or 2m", text)
 		}
 		return span, nil
@@ -78,6 +80,14 @@ func (d *Decision) Parse(text string) (any, error) {
 	default:
 		return text, nil
 	}
+}
+
+// checkLine refuses what would break out of the line of a file that it is rendered into, or out of a terminal.
+func checkLine(text string) error {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return fmt.Errorf("%q is not one line of UTF-8", text)
+	}
+	return nil
 }
 
 func (d *Decision) parseList(text string) (any, error) {
@@ -94,8 +104,11 @@ func (d *Decision) parseList(text string) (any, error) {
 
 func (d *Decision) checkItems(items []string) (any, error) {
 	for _, item := range items {
+		if err := checkLine(item); err != nil {
+			return nil, err
+		}
 		switch {
-		case item == "":
+		case strings.TrimSpace(item) == "":
 			return nil, fmt.Errorf("the list has an empty item")
 		case strings.Contains(item, ","):
 			return nil, fmt.Errorf("item %q has a comma, which separates items", item)
@@ -116,7 +129,7 @@ func (d *Decision) ParseNode(node *yaml.Node) (any, error) {
 	case node.Kind == yaml.SequenceNode && d.Type == List:
 		items := make([]string, 0, len(node.Content))
 		for _, item := range node.Content {
-			if item.Kind != yaml.ScalarNode {
+			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
 				return nil, fmt.Errorf("a list holds plain values")
 			}
 			items = append(items, item.Value)
@@ -154,12 +167,15 @@ func ParseSize(text string) (int64, error) {
 	number, unit := text, int64(1)
 	for _, u := range sizeUnits {
 		if head, ok := strings.CutSuffix(text, u.suffix); ok {
-			number, unit = strings.TrimSpace(head), u.bytes
+			number, unit = strings.TrimRight(head, " "), u.bytes
 			break
 		}
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 {
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("%q is too large", text)
+	case err != nil || number[0] < '0' || number[0] > '9':
 		return 0, fmt.Errorf("%q is not a size such as 512MiB or 1GiB", text)
 	}
 	if n > math.MaxInt64/unit {

@@ -28,11 +28,11 @@ func sortCargoLock(text string) (string, error) {
 		}
 		m := lockEntry.FindStringSubmatch(block)
 		if m == nil {
-			return "", fmt.Errorf("sortCargoLock: not a [[package]] entry: %.60q", block)
+			return "", fmt.Errorf("not a [[package]] entry: %.60q", block)
 		}
 		version, err := semver.NewVersion(m[2])
 		if err != nil {
-			return "", fmt.Errorf("sortCargoLock: %s: %w", m[1], err)
+			return "", fmt.Errorf("%s: %w", m[1], err)
 		}
 		entries = append(entries, entry{m[1], version, block})
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"text/template"
 	"unicode"
@@ -18,19 +20,14 @@ import (
 var allowed = strings.Fields(`
 	abbrev add add1 add1f addf adler32sum all any append atoi b32dec b32enc b64dec b64enc base biggest cat ceil chunk
 	clean coalesce compact concat contains deepCopy deepEqual default dict dir div divf duration durationRound empty
-	ext fail first float64 floor fromJson has hasKey hasPrefix hasSuffix initial initials int int64 isAbs join kindIs
+	ext fail first float64 floor fromJson has hasKey hasPrefix hasSuffix initial initials int int64 isAbs kindIs
 	kindOf last list lower max maxf min minf mod mul mulf nospace omit pick plural prepend quote regexFind regexFindAll
-	regexMatch regexQuoteMeta regexReplaceAll regexReplaceAllLiteral regexSplit replace rest reverse round semver
-	semverCompare sha1sum sha256sum sha512sum slice sortAlpha splitList squote sub subf substr swapcase ternary title
-	toDecimal toJson toPrettyJson toRawJson toString toStrings trim trimAll trimPrefix trimSuffix trunc tuple typeIs
-	typeIsLike typeOf uniq untitle upper without wrap wrapWith`)
+	regexMatch regexQuoteMeta regexSplit rest reverse round semver semverCompare sha1sum sha256sum sha512sum slice
+	sortAlpha splitList squote sub subf substr swapcase ternary title toDecimal toJson toPrettyJson toRawJson toString
+	toStrings trim trimAll trimPrefix trimSuffix trunc tuple typeIs typeIsLike typeOf uniq untitle upper without wrap`)
 
-// The most that one call may produce, so that a template cannot exhaust the memory by a slip.
-const (
-	maxRepeat = 1 << 20
-	maxIndent = 256
-	maxUntil  = 10_000
-)
+// maxUntil is the longest list of numbers.
+const maxUntil = 10_000
 
 // functions are all that templates and expressions may call, beside the language's own.
 func functions() template.FuncMap {
@@ -47,10 +44,24 @@ func functions() template.FuncMap {
 		"sortCargoLock": sortCargoLock,
 		"index":         index,
 		"repeat":        repeat,
-		"indent":        func(n int, s string) (string, error) { return indent(n, s) },
+		"indent":        indent,
 		"nindent":       nindent,
 		"until":         until,
+		"join":          join(library["join"].(func(string, any) string), library["toStrings"].(func(any) []string)),
+		"replace":       replace,
+		"print":         fmt.Sprint,
+		"println":       fmt.Sprintln,
+		"printf":        printf,
+		"html":          template.HTMLEscaper,
+		"js":            template.JSEscaper,
+		"urlquery":      template.URLQueryEscaper,
 	})
+	for _, name := range []string{"regexReplaceAll", "regexReplaceAllLiteral"} {
+		funcs[name] = replaceAll(library[name].(func(string, string, string) string))
+	}
+	for name, f := range funcs {
+		funcs[name] = limited(f)
+	}
 	return funcs
 }
 
@@ -104,35 +115,77 @@ func index(item reflect.Value, keys ...reflect.Value) (reflect.Value, error) {
 		switch item.Kind() {
 		case reflect.Map:
 			if !key.IsValid() || !key.Type().AssignableTo(item.Type().Key()) {
-				return item, fmt.Errorf("index: %v is no key of this map", key)
+				return item, fmt.Errorf("%v is no key of this map", key)
 			}
 			found := item.MapIndex(key)
 			if !found.IsValid() {
-				return item, fmt.Errorf("index: the map has no entry for key %q", key)
+				return item, fmt.Errorf("the map has no %q", key)
 			}
 			item = found
 		case reflect.Slice, reflect.Array, reflect.String:
 			if !key.CanInt() || key.Int() < 0 || key.Int() >= int64(item.Len()) {
-				return item, fmt.Errorf("index: %v is out of range", key)
+				return item, fmt.Errorf("%v is out of range", key)
 			}
 			item = item.Index(int(key.Int()))
 		default:
-			return item, errors.New("index: neither a list nor a map")
+			return item, errors.New("neither a list nor a map")
 		}
 	}
 	return item, nil
 }
 
 func repeat(n int, s string) (string, error) {
-	if n < 0 || n > maxRepeat || n*len(s) > maxRepeat {
-		return "", fmt.Errorf("repeat: %d times is out of range", n)
+	if n < 0 || len(s) > 0 && n > maxValue/len(s) {
+		return "", fmt.Errorf("%d times is out of range", n)
 	}
 	return strings.Repeat(s, n), nil
 }
 
+func replace(from, to, s string) (string, error) {
+	if len(s)+strings.Count(s, from)*len(to) > maxValue {
+		return "", errors.New("the result is too large")
+	}
+	return strings.ReplaceAll(s, from, to), nil
+}
+
+func replaceAll(library func(pattern, s, to string) string) any {
+	return func(pattern, s, to string) (string, error) {
+		if len(to) > maxWidth {
+			return "", fmt.Errorf("the replacement is longer than %d bytes", maxWidth)
+		}
+		return library(pattern, s, to), nil
+	}
+}
+
+func join(library func(string, any) string, items func(any) []string) any {
+	return func(separator string, list any) (string, error) {
+		size := 0
+		for _, item := range items(list) {
+			if size += len(separator) + len(item); size > maxValue {
+				return "", errors.New("the result is too large")
+			}
+		}
+		return library(separator, list), nil
+	}
+}
+
+// width matches a verb's width or precision, which printf pads to.
+var width = regexp.MustCompile(`%[-+# 0]*(?:\[\d+\])?(\d*|\*)(?:\.(?:\[\d+\])?(\d*|\*))?`)
+
+func printf(format string, args ...any) (string, error) {
+	for _, m := range width.FindAllStringSubmatch(strings.ReplaceAll(format, "%%", ""), -1) {
+		for _, text := range m[1:] {
+			if n, err := strconv.Atoi(text); text != "" && (err != nil || n > maxWidth) {
+				return "", fmt.Errorf("width %s is out of range", text)
+			}
+		}
+	}
+	return fmt.Sprintf(format, args...), nil
+}
+
 func indent(n int, s string) (string, error) {
-	if n < 0 || n > maxIndent {
-		return "", fmt.Errorf("indent: %d spaces is out of range", n)
+	if n < 0 || n > maxWidth || n*strings.Count(s, "\n") > maxValue {
+		return "", fmt.Errorf("%d spaces is out of range", n)
 	}
 	pad := strings.Repeat(" ", n)
 	return pad + strings.ReplaceAll(s, "\n", "\n"+pad), nil
@@ -145,7 +198,7 @@ func nindent(n int, s string) (string, error) {
 
 func until(n int) ([]int, error) {
 	if n < 0 || n > maxUntil {
-		return nil, fmt.Errorf("until: %d is out of range", n)
+		return nil, fmt.Errorf("%d is out of range", n)
 	}
 	list := make([]int, n)
 	for i := range list {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -89,7 +90,7 @@ func CheckPath(p string) error {
 		return fmt.Errorf("path %q is not UTF-8", p)
 	case !fs.ValidPath(p):
 		return fmt.Errorf("path %q is not a clean relative path (no leading slash, no \".\", no \"..\", no empty part)", p)
-	case strings.ContainsAny(p, "\\\x00\n\r"):
+	case strings.ContainsFunc(p, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }):
 		return fmt.Errorf("path %q has a backslash or a control character", p)
 	}
 	for part := range strings.SplitSeq(p, "/") {
@@ -109,19 +110,29 @@ func CheckPath(p string) error {
 // Check refuses a tree that cannot stand on a disk: bad paths, a path that is both a file and a directory, paths that
 // differ only in case, and links that lead outside.
 func (t Tree) Check() error {
-	folded := make(map[string]string, len(t))
+	spelled := make(map[string]string, len(t))
+	claim := func(p string) error {
+		key := strings.ToLower(p)
+		if other, ok := spelled[key]; ok && other != p {
+			return fmt.Errorf("paths %q and %q differ only in case", other, p)
+		}
+		spelled[key] = p
+		return nil
+	}
 	for _, p := range t.Paths() {
 		if err := CheckPath(p); err != nil {
 			return err
 		}
-		if other, ok := folded[strings.ToLower(p)]; ok {
-			return fmt.Errorf("paths %q and %q differ only in case", other, p)
-		}
-		folded[strings.ToLower(p)] = p
 		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
 			if _, ok := t[dir]; ok {
 				return fmt.Errorf("%q is both a file and the directory of %q", dir, p)
 			}
+			if err := claim(dir); err != nil {
+				return err
+			}
+		}
+		if err := claim(p); err != nil {
+			return err
 		}
 		if f := t[p]; f.IsLink() {
 			if err := checkLink(p, string(f.Data)); err != nil {

@@ -26,13 +26,56 @@ func IsURL(source string) bool {
 	return ok && strings.Contains(host, "@") && !strings.ContainsAny(host, "/\\")
 }
 
-// SplitRef parts a URL from the @REF behind it. An @ before the last slash belongs to the URL.
+// SplitRef parts a URL from the @REF behind it. An @ in the host part, or at the start of a part of the path, belongs to
+// the URL.
 func SplitRef(source string) (url, ref string) {
-	at := strings.LastIndex(source, "@")
-	if at > strings.LastIndexAny(source, "/:") && at > 0 {
-		return source[:at], source[at+1:]
+	path := hostEnd(source)
+	for at := len(source) - 1; at > path; at-- {
+		if source[at] == '@' && source[at-1] != '/' && source[at-1] != ':' {
+			return source[:at], source[at+1:]
+		}
 	}
 	return source, ""
+}
+
+// hostEnd is where the path of a git URL begins.
+func hostEnd(source string) int {
+	if i := strings.Index(source, "://"); i >= 0 {
+		if slash := strings.IndexByte(source[i+3:], '/'); slash >= 0 {
+			return i + 3 + slash
+		}
+		return len(source)
+	}
+	return max(strings.IndexByte(source, ':'), 0)
+}
+
+// WithoutSecret is a git URL as it may be written into a repository: a password or token is left out of it.
+func WithoutSecret(source string) string {
+	scheme, rest, ok := strings.Cut(source, "://")
+	if !ok {
+		return source
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	user, host, ok := cutLast(host, "@")
+	if !ok {
+		return source
+	}
+	name, _, secret := strings.Cut(user, ":")
+	switch {
+	case strings.HasPrefix(scheme, "http"):
+		return scheme + "://" + host + "/" + path
+	case secret:
+		return scheme + "://" + name + "@" + host + "/" + path
+	default:
+		return source
+	}
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, separator); i >= 0 {
+		return s[:i], s[i+len(separator):], true
+	}
+	return "", s, false
 }
 
 // Clone fetches one commit of a repository into dir, which is empty. Nothing of the repository is run.
@@ -65,6 +108,15 @@ func Repository(dir string) (string, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
+	}
+	// Of what exists, as it is on the disk: a link may lead into a repository.
+	for rest := ""; ; {
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			at = filepath.Join(real, rest)
+			break
+		}
+		rest = filepath.Join(filepath.Base(at), rest)
+		at = filepath.Dir(at)
 	}
 	for {
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {

@@ -1,0 +1,124 @@
+package render
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"text/template"
+	"text/template/parse"
+)
+
+// What one template may take: more than any file needs, and little enough that a slip in a set is an error rather than
+// a machine without memory or a run without end.
+const (
+	maxDepth  = 64        // of `include` within `include`, and of lists within lists
+	maxOutput = 64 << 20  // bytes of one rendered file
+	maxSteps  = 2_000_000 // pieces of text written and turns of loops
+	maxValue  = 4 << 20   // bytes and items of one value
+	maxWidth  = 256       // of a column in printf, of an indentation, of a replacement's pattern
+)
+
+// bounded is a buffer that refuses to grow without end, and a template that turns without end: each write is a step.
+type bounded struct {
+	strings.Builder
+	steps *int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if *b.steps++; *b.steps > maxSteps {
+		return 0, fmt.Errorf("takes more than %d steps", maxSteps)
+	}
+	if b.Len()+len(p) > maxOutput {
+		return 0, fmt.Errorf("renders to more than %d MiB", maxOutput>>20)
+	}
+	return b.Builder.Write(p)
+}
+
+// countSteps puts an empty text in front of every body, so that a loop or a recursion that prints nothing writes, and
+// is counted, too.
+func countSteps(t *template.Template) {
+	for _, each := range t.Templates() {
+		if each.Tree != nil {
+			countIn(each.Root, true)
+		}
+	}
+}
+
+func countIn(list *parse.ListNode, again bool) {
+	if list == nil {
+		return
+	}
+	for _, node := range list.Nodes {
+		switch n := node.(type) {
+		case *parse.RangeNode:
+			countIn(n.List, true)
+			countIn(n.ElseList, false)
+		case *parse.IfNode:
+			countIn(n.List, false)
+			countIn(n.ElseList, false)
+		case *parse.WithNode:
+			countIn(n.List, false)
+			countIn(n.ElseList, false)
+		}
+	}
+	if again {
+		step := &parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}
+		list.Nodes = append([]parse.Node{step}, list.Nodes...)
+	}
+}
+
+var errorType = reflect.TypeFor[error]()
+
+// limited is a function whose result may not outgrow maxValue.
+func limited(function any) any {
+	f := reflect.ValueOf(function)
+	t := f.Type()
+	switch t.Out(0).Kind() {
+	case reflect.String, reflect.Slice, reflect.Map, reflect.Interface:
+	default:
+		return function
+	}
+	var in []reflect.Type
+	for i := range t.NumIn() {
+		in = append(in, t.In(i))
+	}
+	call := f.Call
+	if t.IsVariadic() {
+		call = f.CallSlice
+	}
+	limitedType := reflect.FuncOf(in, []reflect.Type{t.Out(0), errorType}, t.IsVariadic())
+	return reflect.MakeFunc(limitedType, func(args []reflect.Value) []reflect.Value {
+		results := call(args)
+		err := reflect.Zero(errorType)
+		if len(results) == 2 {
+			err = results[1]
+		}
+		if weight(results[0], 0) > maxValue {
+			err = reflect.ValueOf(fmt.Errorf("gives a value that is larger than %d MiB or nested more than %d deep", maxValue>>20, maxDepth))
+		}
+		return []reflect.Value{results[0], err}
+	}).Interface()
+}
+
+// weight counts the bytes and items of a value, and stops where they are too many.
+func weight(v reflect.Value, depth int) int {
+	if depth > maxDepth {
+		return maxValue + 1
+	}
+	sum := 1
+	switch v.Kind() {
+	case reflect.Interface:
+		return weight(v.Elem(), depth)
+	case reflect.String:
+		return 1 + v.Len()
+	case reflect.Slice:
+		for i := 0; i < v.Len() && sum <= maxValue; i++ {
+			sum += weight(v.Index(i), depth+1)
+		}
+	case reflect.Map:
+		for entries := v.MapRange(); sum <= maxValue && entries.Next(); {
+			sum += weight(entries.Key(), depth+1) + weight(entries.Value(), depth+1)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,143 @@
+package ship
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+var (
+	numericUser = regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`)
+	suites      = map[string]string{"bookworm": "debian12", "trixie": "debian13"}
+)
+
+// dockerfileViolations are the ways in which the image would not be what the service promises.
+func dockerfileViolations(r rendered) []string {
+	var found []string
+	wrong := func(holds bool, format string, args ...any) {
+		if !holds {
+			found = append(found, fmt.Sprintf(format, args...))
+		}
+	}
+	text := r.Tree["Dockerfile"].Data
+	parsed, err := parser.Parse(bytes.NewReader(text))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	stages, global, err := instructions.Parse(parsed.AST, nil)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	wrong(!regexp.MustCompile(`(?mi)^#\s*syntax\s*=`).Match(text), "a # syntax line fetches a program from elsewhere")
+	arguments := map[string]string{}
+	for _, group := range global {
+		for _, argument := range group.Args {
+			if argument.Value != nil {
+				arguments[argument.Key] = *argument.Value
+			}
+		}
+	}
+	wrong(len(stages) == 2, "%d stages", len(stages))
+	if len(stages) != 2 {
+		return found
+	}
+	build, final := stages[0], stages[1]
+	wrong(build.BaseName == "rust:${RUST_VERSION}-${DEBIAN_SUITE}" && arguments["RUST_VERSION"] != "", "the builder %s is not pinned by arguments", build.BaseName)
+	if r.data["base"] == "scratch" {
+		wrong(final.BaseName == "scratch", "the base is %s", final.BaseName)
+	} else {
+		runtime := arguments["RUNTIME"]
+		wrong(final.BaseName == "${RUNTIME}", "the base is %s", final.BaseName)
+		suite := suites[arguments["DEBIAN_SUITE"]]
+		wrong(suite != "" && strings.Contains(runtime, "cc-"+suite+":"), "builder suite %s, runtime %s", arguments["DEBIAN_SUITE"], runtime)
+		wrong(strings.HasSuffix(runtime, ":nonroot"), "the runtime %s is not nonroot", runtime)
+	}
+
+	// Every manifest comes in before the first build, every source after it.
+	copied, built := map[string]bool{}, 0
+	for _, command := range build.Commands {
+		switch command := command.(type) {
+		case *instructions.CopyCommand:
+			for _, source := range command.SourcePaths {
+				copied[source] = true
+			}
+			wrong(!slices.Contains(command.SourcePaths, ".") || built == 1, "the sources come in before the dependencies are built")
+		case *instructions.RunCommand:
+			line := strings.Join(command.CmdLine, " ")
+			if strings.Contains(line, "cargo auditable build") {
+				built++
+				wrong(strings.Contains(line, "--locked"), "a build without --locked")
+			}
+			if built == 1 {
+				for _, name := range r.Paths() {
+					if path.Base(name) == "Cargo.toml" || name == "Cargo.lock" {
+						wrong(copied[name], "%s is not there when the dependencies are built", name)
+					}
+				}
+			}
+		}
+	}
+	wrong(built == 2, "%d builds, not one of the dependencies and one of the code", built)
+
+	var user, health, entry bool
+	labels := map[string]bool{}
+	for _, command := range final.Commands {
+		switch command := command.(type) {
+		case *instructions.UserCommand:
+			user = numericUser.MatchString(command.User)
+		case *instructions.EntrypointCommand:
+			entry = !command.PrependShell && slices.Equal(command.CmdLine, []string{"/" + r.data["name"].(string)})
+		case *instructions.HealthCheckCommand:
+			health = slices.Equal(command.Health.Test, []string{"CMD", "/" + r.data["name"].(string), "healthcheck"})
+		case *instructions.LabelCommand:
+			for _, label := range command.Labels {
+				labels[label.Key] = true
+			}
+		case *instructions.RunCommand:
+			wrong(false, "the final image has no shell to run %v", command.CmdLine)
+		}
+	}
+	wrong(user, "the user is not numeric")
+	wrong(entry, "the entry point is not in exec form")
+	wrong(health, "the health check is not the binary's own")
+	for _, label := range []string{"title", "version", "revision", "source"} {
+		wrong(labels["org.opencontainers.image."+label], "no label %s", label)
+	}
+	return found
+}
+
+func TestDockerfile(t *testing.T) {
+	eachCase(t, "Dockerfile", func(t *testing.T, r rendered) {
+		for _, violation := range dockerfileViolations(r) {
+			t.Error(violation)
+		}
+	})
+}
+
+func TestDockerfileFaults(t *testing.T) {
+	for _, fault := range []struct{ old, new, found string }{
+		{"# One Debian", "# syntax=docker/dockerfile:1\n# One Debian", "syntax line"},
+		{"DEBIAN_SUITE=bookworm", "DEBIAN_SUITE=trixie", "builder suite trixie"},
+		{":nonroot", ":latest", "not nonroot"},
+		{"USER 65532:65532", "USER nonroot", "user is not numeric"},
+		{`ENTRYPOINT ["/hello"]`, "ENTRYPOINT /hello", "not in exec form"},
+		{`"healthcheck"]`, `"health"]`, "health check is not"},
+		{"COPY crates/loadtest/Cargo.toml crates/loadtest/\n", "", "crates/loadtest/Cargo.toml is not there"},
+		{"COPY .cargo .cargo\n", "COPY . .\n", "sources come in before"},
+		{"build --locked --release", "build --release", "without --locked"},
+		{"image.revision", "image.commit", "no label revision"},
+		{"FROM ${RUNTIME}", "FROMM ${RUNTIME}", "unknown instruction"},
+	} {
+		r := renderTree(t, cases["default"]).with(t, "Dockerfile", fault.old, fault.new)
+		if found := dockerfileViolations(r); !strings.Contains(strings.Join(found, "\n"), fault.found) {
+			t.Errorf("%q was not found: %q", fault.found, found)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package ship
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rhysd/actionlint"
+)
+
+// lint is what actionlint, which knows the syntax, the contexts and the inputs of common actions, says of the workflows.
+func lint(t *testing.T, r rendered) []string {
+	t.Helper()
+	linter, err := actionlint.NewLinter(io.Discard, &actionlint.LinterOptions{Shellcheck: "shellcheck"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, name := range r.Paths() {
+		if !strings.HasPrefix(name, ".github/workflows/") {
+			continue
+		}
+		errors, err := linter.Lint(name, r.Tree[name].Data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range errors {
+			found = append(found, fmt.Sprintf("%s:%d: %s", name, e.Line, e.Message))
+		}
+	}
+	return found
+}
+
+var (
+	uses   = regexp.MustCompile(`(?m)uses: *(\S+)(.*)$`)
+	pinned = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`)
+	calls  = regexp.MustCompile(`ci/check\.sh((?: \w+)+)`)
+	steps  = regexp.MustCompile(`(?m)^steps=\((.*)\)$`)
+)
+
+// pipelineViolations are actions that someone else can change, and steps of the script that the pipeline forgets.
+func pipelineViolations(r rendered) []string {
+	var found []string
+	var pipeline []byte
+	for _, name := range r.Paths() {
+		if strings.HasPrefix(name, ".github/") || name == ".gitlab-ci.yml" {
+			pipeline = append(pipeline, r.Tree[name].Data...)
+		}
+	}
+	for _, use := range uses.FindAllSubmatch(pipeline, -1) {
+		if !pinned.Match(use[1]) || !bytes.Contains(use[2], []byte("# v")) {
+			found = append(found, fmt.Sprintf("%s is not pinned by commit and named by version", use[1]))
+		}
+	}
+	var called []string
+	for _, call := range calls.FindAllSubmatch(pipeline, -1) {
+		called = append(called, strings.Fields(string(call[1]))...)
+	}
+	all := strings.Fields(string(steps.FindSubmatch(r.Tree["ci/check.sh"].Data)[1]))
+	for _, step := range all {
+		if !slices.Contains(called, step) {
+			found = append(found, "the pipeline never runs "+step)
+		}
+	}
+	for _, step := range called {
+		if !slices.Contains(all, step) {
+			found = append(found, "the pipeline runs "+step+", which is no step")
+		}
+	}
+	return found
+}
+
+func TestGitHub(t *testing.T) {
+	need(t, "shellcheck", "apt-get install shellcheck")
+	eachCase(t, ".github/workflows/check.yml", func(t *testing.T, r rendered) {
+		for _, violation := range append(lint(t, r), pipelineViolations(r)...) {
+			t.Error(violation)
+		}
+	})
+}
+
+func TestGitHubFaults(t *testing.T) {
+	need(t, "shellcheck", "apt-get install shellcheck")
+	const check = ".github/workflows/check.yml"
+	for found, r := range map[string]rendered{
+		"property \"bace_ref\" is not defined": renderTree(t, cases["default"]).with(t, check, "github.base_ref", "github.bace_ref"),
+		"unexpected key \"run-on\"":            renderTree(t, cases["default"]).with(t, check, "runs-on", "run-on"),
+		"label \"ubuntu-99.04\" is unknown":    renderTree(t, cases["default"]).with(t, check, "ubuntu-24.04", "ubuntu-99.04"),
+		"shellcheck reported issue":            renderTree(t, cases["default"]).with(t, check, `"$RUST_VERSION" --profile`, `$RUST_VERSION --profile`),
+		"is not pinned by commit":              renderTree(t, cases["default"]).with(t, check, "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@v7"),
+		"the pipeline never runs deps":         renderTree(t, cases["default"]).with(t, check, "ci/check.sh deps advisories", "ci/check.sh advisories"),
+		"the pipeline runs units":              renderTree(t, cases["default"]).with(t, check, "fmt lint unit", "fmt lint units"),
+	} {
+		if all := append(lint(t, r), pipelineViolations(r)...); !strings.Contains(strings.Join(all, "\n"), found) {
+			t.Errorf("%q was not found: %q", found, all)
+		}
+	}
+}
+
+// GitLab's pipeline against the schema that GitLab publishes.
+func TestGitLab(t *testing.T) {
+	need(t, "check-jsonschema", "pip install check-jsonschema")
+	eachCase(t, ".gitlab-ci.yml", func(t *testing.T, r rendered) {
+		mustRun(t, r.write(t), "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", ".gitlab-ci.yml")
+		for _, violation := range pipelineViolations(r) {
+			t.Error(violation)
+		}
+	})
+}
+
+func TestGitLabFaults(t *testing.T) {
+	need(t, "check-jsonschema", "pip install check-jsonschema")
+	const pipeline = ".gitlab-ci.yml"
+	for _, fault := range []struct{ old, new string }{
+		{"stages: [check, ship]", "stages: check"},
+		{"interruptible: true", "interruptible: sometimes"},
+		{"  script:\n    - ci/check.sh load\n", ""},
+		{"artifacts:\n    when: always", "artifacts:\n    when: ever"},
+	} {
+		r := renderTree(t, cases["stateful"]).with(t, pipeline, fault.old, fault.new)
+		if output, err := run(t, r.write(t), "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", pipeline); err == nil {
+			t.Errorf("%q passed:\n%s", fault.new, output)
+		}
+	}
+	r := renderTree(t, cases["stateful"]).with(t, pipeline, "ci/check.sh load", "cargo run -p loadtest")
+	if found := pipelineViolations(r); !slices.Contains(found, "the pipeline never runs load") {
+		t.Errorf("a forgotten step was not found: %q", found)
+	}
+}
+
+// The scripts, by shellcheck.
+func TestScripts(t *testing.T) {
+	need(t, "shellcheck", "apt-get install shellcheck")
+	eachCase(t, "ci/check.sh", func(t *testing.T, r rendered) {
+		dir := r.write(t)
+		for _, name := range r.Paths() {
+			if !strings.HasSuffix(name, ".sh") {
+				continue
+			}
+			mustRun(t, dir, "shellcheck", filepath.FromSlash(name))
+			if mode := r.Tree[name].Mode; mode.Perm() != 0o755 {
+				t.Errorf("%s has mode %v", name, mode)
+			}
+		}
+	})
+	broken := renderTree(t, cases["default"]).with(t, "ci/check.sh", `rm -rf "$work"`, "rm -rf $work")
+	if output, err := run(t, broken.write(t), "shellcheck", "ci/check.sh"); err == nil {
+		t.Errorf("an unquoted variable passed:\n%s", output)
+	}
+}
+
+// The script refuses what it does not know, and says what it lacks.
+func TestScriptSpeaks(t *testing.T) {
+	dir := renderTree(t, cases["default"]).write(t)
+	output, err := run(t, dir, "ci/check.sh", "fmt", "tests")
+	if err == nil || !strings.Contains(output, "no step tests") || !strings.Contains(output, "steps: fmt lint unit") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	output, err = run(t, dir, "env", "PROMTOOL=no-such-tool", "ci/check.sh", "alerts")
+	if err == nil || !strings.Contains(output, "no-such-tool is missing") || !strings.Contains(output, "apt-get install prometheus") {
+		t.Errorf("%v\n%s", err, output)
+	}
+}

@@ -73,7 +73,7 @@ Nothing is written before every answer is checked, and then the directory appear
 	flags.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; take the recommended answers for what is left")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
-	flags.BoolVar(&o.accessible, "accessible", false, "ask line by line, for screen readers")
+	flags.BoolVar(&o.accessible, "accessible", false, "ask line by line, for screen readers; answers may also be piped in")
 	addTemplateFlag(cmd)
 	o.answers.add(cmd, &set.Catalog)
 	return cmd
@@ -149,9 +149,10 @@ func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) 
 	return out, nil
 }
 
-// canAsk reports whether a missing answer can be asked for.
+// canAsk reports whether a missing answer can be asked for: at a terminal, or line by line from whatever standard input
+// is, where that was asked for by its flag. The variables say how somebody reads and not that somebody is there.
 func (a *app) canAsk(o *newOptions) bool {
-	return !o.yes && a.interactive() && o.answers.file != "-"
+	return !o.yes && o.answers.file != "-" && (a.interactive() || o.accessible)
 }
 
 func resolve(set *openedSet, given map[string]decision.Input, yes bool) (*decision.Outcome, error) {
@@ -167,12 +168,19 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 	opts := prompt.Options{
 		In: a.in, Out: a.err,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
+		Getenv:     a.getenv,
+		DryRun:     o.dryRun,
 		Title:      set.Name + " " + set.Version,
 		Catalog:    &set.Catalog,
 		Given:      o.given,
 		Suggest:    map[string]string{},
 		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
-			return resolve(set, given, false)
+			out, err := resolve(set, given, false)
+			if err != nil {
+				return nil, err
+			}
+			refuseTaken(o, out)
+			return out, nil
 		},
 		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
 			b := &bootstrap{given: given, out: out}
@@ -191,6 +199,20 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 		return nil, errInterrupted
 	}
 	return given, err
+}
+
+// refuseTaken refuses a name whose directory has no room for a service, where the name is still being asked for.
+func refuseTaken(o *newOptions, out *decision.Outcome) {
+	name, ok := out.Answers[decision.NameID]
+	if !ok || o.dir != "" {
+		return
+	}
+	text, _ := name.Value.(string)
+	var f *failure
+	if err := checkTarget(target(o, text), nil); errors.As(err, &f) {
+		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", text, f)
+		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
+	}
 }
 
 func directoryName(dir string) string {

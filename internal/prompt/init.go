@@ -1,0 +1,5 @@
+package prompt
+
+import "rustgen/internal/prompt/quiet"
+
+func init() { quiet.Restore() }

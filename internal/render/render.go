@@ -4,6 +4,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"text/template"
 
@@ -17,42 +18,88 @@ func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, e
 	origins := map[string]string{}
 	for _, source := range set.Sources {
 		// By the unrendered path first: a path may use what its own condition guards.
-		wanted, err := e.wanted(set.RulesFor(source.Path), data)
+		rules := set.RulesFor(source.Path)
+		wanted, err := e.wanted(rules, data)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", source.Origin, err)
 		}
 		if !wanted {
 			continue
 		}
-		p, err := e.path(source, data)
+		each, err := e.each(rules, data)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", source.Origin, err)
 		}
-		if p != source.Path {
-			if wanted, err = e.wanted(set.RulesFor(p), data); err != nil {
-				return nil, fmt.Errorf("%s: %w", source.Origin, err)
-			} else if !wanted {
-				continue
-			}
-		}
-		if other, ok := origins[p]; ok {
-			return nil, fmt.Errorf("%s and %s both render to %s", other, source.Origin, p)
-		}
-		origins[p] = source.Origin
-		file := tree.File{Mode: set.Mode(source.Mode, source.Path, p), Data: source.Data}
-		if source.Render {
-			text, err := e.Text(source.Origin, string(source.Data), data)
+		for _, data := range each {
+			p, file, err := e.file(set, source, data)
 			if err != nil {
 				return nil, err
 			}
-			file.Data = []byte(text)
+			if p == "" {
+				continue
+			}
+			if other, ok := origins[p]; ok {
+				return nil, fmt.Errorf("%s and %s both render to %s", other, source.Origin, p)
+			}
+			origins[p] = source.Origin
+			out[p] = file
 		}
-		out[p] = file
 	}
 	if err := out.Check(); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// file renders one source; the path is empty where a condition on the rendered path leaves it out.
+func (e *Engine) file(set *templateset.Set, source templateset.Source, data map[string]any) (string, tree.File, error) {
+	p, err := e.path(source, data)
+	if err != nil {
+		return "", tree.File{}, err
+	}
+	if p != source.Path {
+		wanted, err := e.wanted(set.RulesFor(p), data)
+		if err != nil {
+			return "", tree.File{}, fmt.Errorf("%s: %w", source.Origin, err)
+		}
+		if !wanted {
+			return "", tree.File{}, nil
+		}
+	}
+	file := tree.File{Mode: set.Mode(source.Mode, source.Path, p), Data: source.Data}
+	if source.Render {
+		text, err := e.Text(source.Origin, string(source.Data), data)
+		if err != nil {
+			return "", tree.File{}, err
+		}
+		file.Data = []byte(text)
+	}
+	return p, file, nil
+}
+
+// each gives the data of every rendering of a file: the one, or for every item of a list the same with .item.
+func (e *Engine) each(rules []templateset.FileRule, data map[string]any) ([]map[string]any, error) {
+	all := []map[string]any{data}
+	for _, r := range rules {
+		if r.Each == "" {
+			continue
+		}
+		value, err := e.Eval(r.Each, data)
+		if err != nil {
+			return nil, err
+		}
+		items, ok := value.([]string)
+		if !ok {
+			return nil, fmt.Errorf("each: %q gives no list of strings", r.Each)
+		}
+		all = nil
+		for _, item := range items {
+			with := maps.Clone(data)
+			with["item"] = item
+			all = append(all, with)
+		}
+	}
+	return all, nil
 }
 
 // wanted reports whether every condition among the rules holds.

@@ -43,6 +43,8 @@ type FileRule struct {
 	Path string `yaml:"path"`
 	// When is an expression; where it is false the files are not rendered.
 	When string `yaml:"when"`
+	// Each is an expression that gives a list; the files are rendered once for every item, which they see as .item.
+	Each string `yaml:"each"`
 	// Mode is 0644 or 0755.
 	Mode string `yaml:"mode"`
 	// Once files are written by new and never touched again.
@@ -134,8 +136,8 @@ func (m *manifest) check() error {
 		if !doublestar.ValidatePattern(r.Path) || r.Path == "" {
 			return fmt.Errorf("files: %q is not a path pattern", r.Path)
 		}
-		if r.When == "" && r.Mode == "" && !r.Once {
-			return fmt.Errorf("files: the rule for %q says nothing: give when, mode or once", r.Path)
+		if r.When == "" && r.Each == "" && r.Mode == "" && !r.Once {
+			return fmt.Errorf("files: the rule for %q says nothing: give when, each, mode or once", r.Path)
 		}
 		if _, err := r.mode(); err != nil {
 			return fmt.Errorf("files: %s: %w", r.Path, err)

@@ -36,7 +36,8 @@ func newLook(out io.Writer, getenv func(string) string) look {
 	if getenv("NO_COLOR") != "" {
 		profile = termenv.Ascii
 	}
-	renderer := lipgloss.NewRenderer(out, termenv.WithProfile(profile))
+	renderer := lipgloss.NewRenderer(out)
+	renderer.SetColorProfile(profile)
 	style := renderer.NewStyle
 	l := look{
 		title:  style().Bold(true).Foreground(lipgloss.Color("6")),

@@ -50,7 +50,7 @@ func (m *form) View() string {
 	case m.mode == explaining:
 		screen = m.scrolled(m.explanation(), nil)
 	case m.mode == changing:
-		screen = m.list("Which decision do you want to change?")
+		screen = m.list("Which decision to change?")
 	case m.iv.at.kind == reviewStep:
 		screen = m.scrolled(m.review(), m.picker.view(m.column(), false, len(m.picker.choices)))
 	default:
@@ -428,7 +428,7 @@ func (m *form) footer() []string {
 	case m.iv.at.kind == reviewStep:
 		keys = []keyHelp{{m.look.mark.arrows, "choose"}, {"enter", "confirm"}, back}
 		if m.overflow > 0 || m.offset > 0 {
-			keys = append(keys, keyHelp{"pgup/pgdn", "scroll"})
+			keys = append(keys, keyHelp{"pgup/pgdn", "more"})
 		}
 	default:
 		if m.picker != nil {

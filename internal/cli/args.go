@@ -9,15 +9,18 @@ import (
 )
 
 // templateArgument finds the value of --template before the flags are known: the set decides which flags there are.
-func templateArgument(args []string) string {
+func templateArgument(args []string) string { return argument(args, "--template") }
+
+// argument finds the value of a flag among arguments that are not yet parsed.
+func argument(args []string, flag string) string {
 	for i, arg := range args {
 		switch {
 		case arg == "--":
 			return ""
-		case arg == "--template" && i+1 < len(args):
+		case arg == flag && i+1 < len(args):
 			return args[i+1]
-		case strings.HasPrefix(arg, "--template="):
-			return strings.TrimPrefix(arg, "--template=")
+		case strings.HasPrefix(arg, flag+"="):
+			return strings.TrimPrefix(arg, flag+"=")
 		}
 	}
 	return ""

@@ -169,7 +169,14 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	if len(args) > 0 && args[0] == "version" {
 		return root, nil
 	}
+	root.AddCommand(a.statusCommand(), a.restoreCommand())
+	if len(args) > 0 && (args[0] == "status" || args[0] == "restore") {
+		return root, nil
+	}
 	source := templateArgument(args)
+	if source == "" {
+		source = recordedSource(args)
+	}
 	opened, err := a.openSet(ctx, source)
 	if err != nil {
 		return nil, err
@@ -177,6 +184,9 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	root.SetArgs(joinBools(args, &opened.Catalog))
 	root.AddCommand(
 		a.newCommand(opened),
+		a.upgradeCommand(opened),
+		a.setCommand(opened),
+		a.diffCommand(opened),
 		a.explainCommand(opened),
 		a.templateCommand(opened),
 		a.manCommand(root),

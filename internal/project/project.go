@@ -4,9 +4,13 @@ package project
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -17,10 +21,16 @@ import (
 
 // Where the record lies in a service.
 const (
-	Dir          = ".rustgen"
-	AnswersPath  = Dir + "/answers.yaml"
-	SnapshotPath = Dir + "/base.tar.gz"
+	Dir           = ".rustgen"
+	AnswersPath   = Dir + "/answers.yaml"
+	SnapshotPath  = Dir + "/base.tar.gz"
+	ConflictsPath = Dir + "/conflicts.yaml"
+	UndoPath      = Dir + "/undo.tar.gz"
+	ignorePath    = Dir + "/.gitignore"
 )
+
+// ignored is what lies in .rustgen/ for a while, and only for the one who upgrades.
+const ignored = "/tx/\n/undo.tar.gz\n"
 
 // Record is what a service was rendered from.
 type Record struct {
@@ -31,8 +41,13 @@ type Record struct {
 	// recorded: its path means something on one machine only.
 	Source string `yaml:"source,omitempty"`
 	// Extends names the set under this one, with its version.
-	Extends   string                       `yaml:"extends,omitempty"`
+	Extends string `yaml:"extends,omitempty"`
+	// Rooms are patterns of the paths that are the template's room: an edit there is drift.
+	Rooms     []string                     `yaml:"rooms,omitempty"`
 	Decisions map[string]decision.Recorded `yaml:"decisions"`
+	// Snapshot is the digest of base.tar.gz, Checksum that of everything above it.
+	Snapshot string `yaml:"snapshot"`
+	Checksum string `yaml:"checksum"`
 }
 
 // New makes the record of an outcome.
@@ -78,7 +93,15 @@ func (r *Record) Encode(order []string) ([]byte, error) {
 		add(answer, "from", scalar(string(recorded.Origin)))
 		add(decisions, id, answer)
 	}
+	if len(r.Rooms) > 0 {
+		rooms := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, room := range r.Rooms {
+			rooms.Content = append(rooms.Content, scalar(room))
+		}
+		add(doc, "rooms", rooms)
+	}
 	add(doc, "decisions", decisions)
+	add(doc, "snapshot", scalar(r.Snapshot))
 	var out bytes.Buffer
 	out.WriteString(header)
 	encoder := yaml.NewEncoder(&out)
@@ -86,7 +109,16 @@ func (r *Record) Encode(order []string) ([]byte, error) {
 	if err := errors.Join(encoder.Encode(doc), encoder.Close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", AnswersPath, err)
 	}
+	r.Checksum = digest(out.Bytes())
+	fmt.Fprintf(&out, "%s%s\n", checksumKey, r.Checksum)
 	return out.Bytes(), nil
+}
+
+const checksumKey = "checksum: "
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // scalar leaves the tag open, so that the encoder quotes what would otherwise read as another type.
@@ -96,8 +128,21 @@ func scalar(text string) *yaml.Node {
 	return &n
 }
 
-// Decode reads answers.yaml.
+// Decode reads answers.yaml, and refuses one that is not as it was written.
 func Decode(data []byte) (*Record, error) {
+	r, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	text := bytes.ReplaceAll(data, []byte("\r\n"), []byte{'\n'})
+	end := bytes.LastIndex(text, []byte("\n"+checksumKey))
+	if end < 0 || digest(text[:end+1]) != r.Checksum || string(text[end+1:]) != checksumKey+r.Checksum+"\n" {
+		return nil, fmt.Errorf("%s: %w", AnswersPath, ErrEdited)
+	}
+	return r, nil
+}
+
+func decode(data []byte) (*Record, error) {
 	var r Record
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
@@ -122,16 +167,41 @@ func Decode(data []byte) (*Record, error) {
 
 // Files are the record and the snapshot as they lie in a service: written is what the template wrote.
 func (r *Record) Files(order []string, written tree.Tree) (tree.Tree, error) {
-	answers, err := r.Encode(order)
-	if err != nil {
-		return nil, err
-	}
 	snapshot, err := written.Archive()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", SnapshotPath, err)
 	}
+	r.Snapshot = digest(snapshot)
+	answers, err := r.Encode(order)
+	if err != nil {
+		return nil, err
+	}
 	return tree.Tree{
 		AnswersPath:  {Mode: tree.ModeFile, Data: answers},
 		SnapshotPath: {Mode: tree.ModeFile, Data: snapshot},
+		ignorePath:   {Mode: tree.ModeFile, Data: []byte(ignored)},
 	}, nil
+}
+
+// Same reports whether two records say the same of template and decisions.
+func (r *Record) Same(other *Record) bool {
+	if r.Template != other.Template || r.Version != other.Version || r.Source != other.Source || r.Extends != other.Extends ||
+		!slices.Equal(r.Rooms, other.Rooms) {
+		return false
+	}
+	return maps.EqualFunc(r.Decisions, other.Decisions, func(a, b decision.Recorded) bool {
+		return a.Origin == b.Origin && text(a.Value) == text(b.Value)
+	})
+}
+
+// text is a value for comparing: YAML has more than one way to write each.
+func text(n yaml.Node) string {
+	if n.Kind != yaml.SequenceNode {
+		return n.Value
+	}
+	var items []string
+	for _, item := range n.Content {
+		items = append(items, item.Value)
+	}
+	return strings.Join(items, ",")
 }

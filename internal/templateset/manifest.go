@@ -49,6 +49,8 @@ type FileRule struct {
 	Mode string `yaml:"mode"`
 	// Once files are written by new and never touched again.
 	Once bool `yaml:"once"`
+	// Room files are the template's: status calls an edit there drift.
+	Room bool `yaml:"room"`
 }
 
 // Matches reports whether the rule speaks of a path.
@@ -136,8 +138,8 @@ func (m *manifest) check() error {
 		if !doublestar.ValidatePattern(r.Path) || r.Path == "" {
 			return fmt.Errorf("files: %q is not a path pattern", r.Path)
 		}
-		if r.When == "" && r.Each == "" && r.Mode == "" && !r.Once {
-			return fmt.Errorf("files: the rule for %q says nothing: give when, each, mode or once", r.Path)
+		if r.When == "" && r.Each == "" && r.Mode == "" && !r.Once && !r.Room {
+			return fmt.Errorf("files: the rule for %q says nothing: give when, each, mode, once or room", r.Path)
 		}
 		if _, err := r.mode(); err != nil {
 			return fmt.Errorf("files: %s: %w", r.Path, err)

@@ -213,6 +213,17 @@ func (s *Set) Once(p string) bool {
 	return slices.ContainsFunc(s.RulesFor(p), func(r FileRule) bool { return r.Once })
 }
 
+// Rooms are the patterns of paths that are the template's to change.
+func (s *Set) Rooms() []string {
+	var rooms []string
+	for _, r := range s.Rules {
+		if r.Room {
+			rooms = append(rooms, r.Path)
+		}
+	}
+	return rooms
+}
+
 // RulesFor lists the rules that speak of any of the paths.
 func (s *Set) RulesFor(paths ...string) []FileRule {
 	var rules []FileRule

@@ -1,0 +1,230 @@
+package apply
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/afero"
+)
+
+// forward makes every change that is not yet made. It may be called again after any interruption.
+func (t *tx) forward(j *journal) error {
+	for i, o := range j.Ops {
+		if o.removes() {
+			if err := t.remove(i, o); err != nil {
+				return fmt.Errorf("remove %s: %w", o.Path, bare(err))
+			}
+		}
+	}
+	for i, o := range j.Ops {
+		if o.removes() {
+			continue
+		}
+		if err := t.replace(i, o); err != nil {
+			return fmt.Errorf("write %s: %w", o.Path, bare(err))
+		}
+	}
+	dirs := map[string]bool{}
+	for _, o := range j.Ops {
+		if dir := path.Dir(o.Path); !dirs[dir] {
+			dirs[dir] = true
+			t.syncDir(dir)
+		}
+	}
+	return nil
+}
+
+func (t *tx) exists(p string) (bool, error) {
+	_, _, err := t.fs.LstatIfPossible(p)
+	if nothing(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// unchanged refuses a path that somebody has changed after the run was cut off.
+func (t *tx) unchanged(o op, want string) error {
+	now, _, err := t.at(o.Path)
+	if err != nil {
+		return err
+	}
+	if digestOf(now) != want {
+		return &Changed{Path: o.Path}
+	}
+	return nil
+}
+
+func (t *tx) remove(i int, o op) error {
+	done, err := t.exists(replacedAt(i))
+	if err != nil {
+		return err
+	}
+	if !done {
+		if err := t.unchanged(o, o.Before); err != nil {
+			return err
+		}
+		if err := t.fs.Rename(o.Path, replacedAt(i)); err != nil {
+			return err
+		}
+	}
+	t.prune(path.Dir(o.Path))
+	return nil
+}
+
+// prune removes directories that a removal left empty.
+func (t *tx) prune(dir string) {
+	for dir != "." && t.fs.Remove(dir) == nil {
+		dir = path.Dir(dir)
+	}
+}
+
+func (t *tx) replace(i int, o op) error {
+	waiting, err := t.exists(stagedAt(i))
+	if err != nil || !waiting {
+		return err
+	}
+	kept, err := t.exists(replacedAt(i))
+	if err != nil {
+		return err
+	}
+	if o.Before != "" && !kept {
+		if err := t.unchanged(o, o.Before); err != nil {
+			return err
+		}
+		if err := t.fs.Rename(o.Path, replacedAt(i)); err != nil {
+			return err
+		}
+	} else if err := t.unchanged(o, ""); err != nil {
+		return err
+	}
+	if err := t.fs.MkdirAll(path.Dir(o.Path), 0o755); err != nil {
+		return err
+	}
+	// An empty directory may stand where the file goes; one with files in it stays, and stops the run.
+	if info, _, err := t.fs.LstatIfPossible(o.Path); err == nil && info.IsDir() {
+		if err := t.fs.Remove(o.Path); err != nil {
+			return err
+		}
+	}
+	return t.fs.Rename(stagedAt(i), o.Path)
+}
+
+// takeBack undoes what forward has done, last first.
+func (t *tx) takeBack(j *journal) error {
+	if err := t.fs.Rename(journalName, backName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take back: %w", bare(err))
+	}
+	for _, removals := range []bool{false, true} {
+		for i := len(j.Ops) - 1; i >= 0; i-- {
+			if j.Ops[i].removes() != removals {
+				continue
+			}
+			if err := t.back(i, j.Ops[i]); err != nil {
+				return fmt.Errorf("take back %s: %w", j.Ops[i].Path, bare(err))
+			}
+		}
+		if !removals {
+			for i := len(j.Dirs) - 1; i >= 0; i-- {
+				_ = t.fs.Remove(j.Dirs[i])
+			}
+		}
+	}
+	return t.clear()
+}
+
+func (t *tx) back(i int, o op) error {
+	kept, err := t.exists(replacedAt(i))
+	if err != nil {
+		return err
+	}
+	if !o.removes() {
+		waiting, err := t.exists(stagedAt(i))
+		if err != nil {
+			return err
+		}
+		if !waiting {
+			if now, _, err := t.at(o.Path); err != nil {
+				return err
+			} else if now != nil {
+				if err := t.unchanged(o, o.After); err != nil && !kept {
+					return err
+				}
+				if err := t.fs.Rename(o.Path, stagedAt(i)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !kept {
+		return nil
+	}
+	if err := t.fs.MkdirAll(path.Dir(o.Path), 0o755); err != nil {
+		return err
+	}
+	return t.fs.Rename(replacedAt(i), o.Path)
+}
+
+// Recovered is what became of a run that was cut off.
+type Recovered struct {
+	// What the run was about, and whether it is now finished or taken back.
+	What     string
+	Finished bool
+}
+
+// Recover finishes or takes back what an earlier run has left; nil where there was nothing. The caller holds the lock.
+func Recover(fsys FS) (*Recovered, error) {
+	t := &tx{fs: fsys}
+	if info, _, err := fsys.LstatIfPossible(txDir); err != nil || !info.IsDir() {
+		return nil, nil
+	}
+	back := false
+	data, err := afero.ReadFile(fsys, journalName)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = afero.ReadFile(fsys, backName)
+		back = err == nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, t.clear()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", txDir, bare(err))
+	}
+	var j journal
+	if err := json.Unmarshal(data, &j); err != nil {
+		return nil, fmt.Errorf("%s: damaged: %w", journalName, err)
+	}
+	for _, o := range j.Ops {
+		if !fs.ValidPath(o.Path) {
+			return nil, fmt.Errorf("%s: damaged: path %q", journalName, o.Path)
+		}
+	}
+	if back {
+		return &Recovered{What: j.What}, t.takeBack(&j)
+	}
+	if err := t.finish(&j); err != nil {
+		var cut *CutOff
+		if errors.As(err, &cut) {
+			return nil, err
+		}
+		return &Recovered{What: j.What}, nil
+	}
+	return &Recovered{What: j.What, Finished: true}, nil
+}
+
+// Lock keeps other runs of rustgen out of a directory.
+func Lock(dir string) (unlock func(), err error) {
+	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, bare(err))
+	}
+	if !held {
+		return nil, fmt.Errorf("another rustgen is at work in %s", dir)
+	}
+	return func() { _ = lock.Unlock() }, nil
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"rustgen/internal/decision"
+	"rustgen/internal/merge"
+	"rustgen/internal/plan"
+	"rustgen/internal/project"
+	"rustgen/internal/tree"
+)
+
+func (a *app) diffCommand(set *openedSet) *cobra.Command {
+	var dir string
+	var future, asJSON, names bool
+	cmd := &cobra.Command{
+		Use:   "diff [PATH...]",
+		Short: "Show what was edited here against what the template wrote",
+		Long: `Show as a patch what was edited in a service against what the template wrote last. With --upgrade, show what an
+upgrade would change in the service. Paths limit it to these files.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			s, err := a.openService(dir)
+			if err != nil {
+				return err
+			}
+			from, to, err := a.compared(cmd.Context(), set, s, future)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.writeJSON(map[string]any{"files": differences(from, to, paths)})
+			}
+			text, err := merge.Diff(cmd.Context(), from, to, names, paths)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(a.out, text)
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	serviceFlag(cmd, &dir)
+	flags.BoolVar(&future, "upgrade", false, "show what an upgrade would change")
+	flags.BoolVar(&names, "name-status", false, "print names and what became of them, as git does")
+	flags.BoolVar(&asJSON, "json", false, "print names and what became of them as JSON")
+	addTemplateFlag(cmd)
+	return cmd
+}
+
+// compared are the two trees of a diff.
+func (a *app) compared(ctx context.Context, set *openedSet, s *service, future bool) (from, to tree.Tree, err error) {
+	if !future {
+		ours, err := project.Worktree(s.root, s.Base, s.Base.Paths())
+		if err != nil {
+			return nil, nil, failed("rustgen must be able to read the service", "%w", err)
+		}
+		return s.Base, slim(ours, s.Base), nil
+	}
+	if err := s.matches(set); err != nil {
+		return nil, nil, err
+	}
+	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
+	if err != nil {
+		return nil, nil, setFault(set.source, err)
+	}
+	if err := out.Err(); err != nil {
+		return nil, nil, err
+	}
+	u, err := a.planUpgrade(ctx, set, s, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	return u.ours, u.result, nil
+}
+
+// slim leaves out the user's own files, but for those that may be a moved one of base.
+func slim(ours, base tree.Tree) tree.Tree {
+	gone := slices.ContainsFunc(base.Paths(), func(p string) bool { _, ok := ours[p]; return !ok })
+	if gone {
+		return ours
+	}
+	t := tree.Tree{}
+	for p, f := range ours {
+		if _, ok := base[p]; ok {
+			t[p] = f
+		}
+	}
+	return t
+}
+
+// difference is a path that differs.
+type difference struct {
+	Path   string `json:"path"`
+	Change string `json:"change"`
+}
+
+func differences(from, to tree.Tree, paths []string) []difference {
+	found := []difference{}
+	all := tree.Tree{}
+	for _, t := range []tree.Tree{from, to} {
+		for p := range t {
+			all[p] = tree.File{}
+		}
+	}
+	for _, p := range all.Paths() {
+		if len(paths) > 0 && !slices.Contains(paths, p) || !plan.Writes(from, to, p) {
+			continue
+		}
+		change := "edited"
+		if _, ok := from[p]; !ok {
+			change = "added"
+		} else if _, ok := to[p]; !ok {
+			change = "deleted"
+		}
+		found = append(found, difference{p, change})
+	}
+	return found
+}

@@ -1,0 +1,249 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/spf13/cobra"
+
+	"rustgen/internal/project"
+	"rustgen/internal/tree"
+)
+
+// checks are what `rustgen status --check` looks for.
+var checks = []string{"behind", "drift", "damaged", "conflicts"}
+
+// statusReport is where a service stands.
+type statusReport struct {
+	Dir       string                 `json:"dir"`
+	Template  string                 `json:"template"`
+	Version   string                 `json:"version"`
+	Newest    string                 `json:"newest,omitempty"`
+	Behind    bool                   `json:"behind"`
+	Decisions map[string]recorded    `json:"decisions"`
+	Edited    []string               `json:"edited"`
+	Deleted   []string               `json:"deleted"`
+	Added     []string               `json:"added"`
+	Drift     []string               `json:"drift"`
+	Conflicts []project.ConflictPath `json:"conflicts"`
+	Damaged   []string               `json:"damaged"`
+	// Unknown says why Newest is not known.
+	Unknown string `json:"unknown,omitempty"`
+	order   []string
+	hint    string
+}
+
+type recorded struct {
+	Value any    `json:"value"`
+	From  string `json:"from"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var dir, source string
+	var asJSON bool
+	var wanted []string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say where a service stands: version, decisions, edits, conflicts",
+		Long: `Say which template and version a service is on, how far behind, its decisions, which of the template's files were
+edited or deleted here and what was added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it.
+
+--check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
+such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
+--check=drift,conflicts looks for these alone.`,
+		Example: `  rustgen status
+  rustgen status --check
+  rustgen status --check=damaged,conflicts --json`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, w := range wanted {
+				if !slices.Contains(checks, w) {
+					return usage("the checks are "+strings.Join(checks, ", "), "--check %s: there is no such check", w)
+				}
+			}
+			r, err := a.status(cmd.Context(), dir, source)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = a.writeJSON(r)
+			} else {
+				_, err = io.WriteString(a.out, r.text())
+			}
+			if err != nil {
+				return err
+			}
+			return r.check(wanted)
+		},
+	}
+	flags := cmd.Flags()
+	serviceFlag(cmd, &dir)
+	flags.StringVar(&source, "template", "", "template set to compare with: a directory, or a git URL with an optional @REF (default: the service's own)")
+	flags.BoolVar(&asJSON, "json", false, "print as JSON")
+	flags.StringSliceVar(&wanted, "check", nil, "exit 4 where one of `CHECKS` finds something: "+strings.Join(checks, ","))
+	flags.Lookup("check").NoOptDefVal = strings.Join(checks, ",")
+	return cmd
+}
+
+func (a *app) status(ctx context.Context, dir, source string) (*statusReport, error) {
+	s, err := a.openDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &statusReport{
+		Dir: s.shown(), Decisions: map[string]recorded{}, Edited: []string{}, Deleted: []string{}, Added: []string{}, Drift: []string{},
+		Conflicts: []project.ConflictPath{}, Damaged: []string{},
+	}
+	if pending, err := project.ReadConflicts(s.root); err != nil {
+		r.Damaged = append(r.Damaged, err.Error())
+	} else if pending != nil {
+		r.Conflicts = pending.Paths
+	}
+	if s.Service, err = project.Load(s.root); err != nil {
+		r.Damaged = append(r.Damaged, err.Error())
+		if f, ok := s.damaged(err).(*failure); ok {
+			r.hint = f.hint
+		}
+		return r, nil
+	}
+	r.Template, r.Version = s.Record.Template, s.Record.Version
+	a.compareVersions(ctx, r, s, source)
+	return r, r.compareFiles(ctx, s)
+}
+
+// compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
+func (a *app) compareVersions(ctx context.Context, r *statusReport, s *service, source string) {
+	if source == "" {
+		source = s.Record.Source
+	}
+	set, err := a.openSet(ctx, source)
+	if err == nil {
+		err = s.matches(set)
+	}
+	for id, d := range s.Record.Decisions {
+		r.Decisions[id] = recorded{valueText(nil, d.Value), string(d.Origin)}
+	}
+	if err != nil {
+		r.Unknown = err.Error()
+		r.order = slices.Sorted(maps.Keys(r.Decisions))
+		return
+	}
+	r.order = set.Catalog.IDs()
+	r.Newest = set.Version
+	was, errWas := semver.StrictNewVersion(r.Version)
+	is, errIs := semver.StrictNewVersion(r.Newest)
+	r.Behind = errWas == nil && errIs == nil && is.GreaterThan(was)
+}
+
+// compareFiles finds what was changed against what the template wrote.
+func (r *statusReport) compareFiles(ctx context.Context, s *service) error {
+	ours, err := project.Worktree(s.root, nil, s.Base.Paths())
+	if err != nil {
+		return failed("rustgen must be able to read the service", "%w", err)
+	}
+	for _, p := range s.Base.Paths() {
+		f, ok := ours[p]
+		switch {
+		case !ok:
+			r.Deleted = append(r.Deleted, p)
+		case !sameText(f, s.Base[p]):
+			r.Edited = append(r.Edited, p)
+		}
+	}
+	for _, p := range slices.Concat(r.Edited, r.Deleted) {
+		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return doublestar.MatchUnvalidated(room, p) }) {
+			r.Drift = append(r.Drift, p)
+		}
+	}
+	added, err := s.added(ctx)
+	r.Added = append(r.Added, added...)
+	return err
+}
+
+// sameText reports whether two files are the same but for how lines end: a checkout may change that.
+func sameText(a, b tree.File) bool {
+	if a.IsText() && b.IsText() {
+		a.Data = []byte(strings.ReplaceAll(string(a.Data), "\r\n", "\n"))
+		b.Data = []byte(strings.ReplaceAll(string(b.Data), "\r\n", "\n"))
+	}
+	return a.Equal(b)
+}
+
+// added lists the user's own files: what git does not ignore, or without git all but what tools make.
+func (s *service) added(ctx context.Context) ([]string, error) {
+	all, err := project.Added(s.root, s.Base)
+	if err != nil || s.repo == nil {
+		return all, err
+	}
+	tracked, untracked, err := s.repo.Files(ctx)
+	if err != nil {
+		return all, nil
+	}
+	return slices.DeleteFunc(all, func(p string) bool { return !tracked[p] && !untracked[p] }), nil
+}
+
+func (r *statusReport) text() string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("service", "%s", r.Dir)
+	if r.Version != "" {
+		switch {
+		case r.Unknown != "":
+			line("template", "%s %s; the newest is not known: %s", r.Template, r.Version, r.Unknown)
+		case r.Behind:
+			line("template", "%s %s; %s is newer: rustgen upgrade", r.Template, r.Version, r.Newest)
+		case r.Newest != r.Version:
+			line("template", "%s %s; this rustgen has the older %s", r.Template, r.Version, r.Newest)
+		default:
+			line("template", "%s %s, the newest", r.Template, r.Version)
+		}
+		var decisions []string
+		for _, id := range r.order {
+			if d, ok := r.Decisions[id]; ok && d.From == "chosen" {
+				decisions = append(decisions, fmt.Sprintf("%s=%v", id, d.Value))
+			}
+		}
+		line("chosen", "%s", strings.Join(decisions, " "))
+	}
+	for _, list := range []struct {
+		name  string
+		paths []string
+	}{{"edited", r.Edited}, {"deleted", r.Deleted}, {"added", r.Added}, {"drift", r.Drift}} {
+		for _, p := range list.paths {
+			line(list.name, "%s", p)
+		}
+	}
+	for _, c := range r.Conflicts {
+		line("conflict", "%s (%s)", c.Path, c.Kind)
+	}
+	for _, d := range r.Damaged {
+		line("damaged", "%s", d)
+	}
+	return b.String()
+}
+
+// check is the failure of the wanted checks that find something.
+func (r *statusReport) check(wanted []string) error {
+	var found, hints []string
+	add := func(check string, hit bool, what, hint string) {
+		if hit && slices.Contains(wanted, check) {
+			found, hints = append(found, what), append(hints, hint)
+		}
+	}
+	add("conflicts", len(r.Conflicts) > 0, count(len(r.Conflicts), "conflict")+" of an upgrade", "resolve and rustgen upgrade --continue")
+	add("damaged", len(r.Damaged) > 0, ".rustgen is damaged", r.hint)
+	add("behind", r.Behind, fmt.Sprintf("behind: %s %s, and %s is newer", r.Template, r.Version, r.Newest), "rustgen upgrade")
+	add("drift", len(r.Drift) > 0, fmt.Sprintf("drift in the template's room: %s", some(r.Drift)), "rustgen restore PATH brings a file back")
+	if len(found) == 0 {
+		return nil
+	}
+	return &failure{exitFound, fmt.Errorf("%s", strings.Join(found, "; ")), strings.Join(hints, "; ")}
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"rustgen/internal/decision"
+	"rustgen/internal/merge"
+	"rustgen/internal/plan"
+	"rustgen/internal/project"
+	"rustgen/internal/tree"
+)
+
+// upgrade is a change to a service that is merged and not yet written.
+type upgrade struct {
+	set     *openedSet
+	service *service
+	out     *decision.Outcome
+	record  *project.Record
+	// ours is what the service is, theirs what the template writes, result what both make.
+	ours, theirs, result tree.Tree
+	conflicts            []merge.Conflict
+	items                []plan.Item
+	// same says that neither the template nor the record has anything new.
+	same bool
+}
+
+func (a *app) planUpgrade(ctx context.Context, set *openedSet, s *service, out *decision.Outcome) (*upgrade, error) {
+	u := &upgrade{set: set, service: s, out: out}
+	rendered, err := set.engine.Render(set.Set, out.Data)
+	if err != nil {
+		return nil, setFault(set.source, err)
+	}
+	source := set.recorded
+	if source == "" && set.source == "" {
+		source = s.Record.Source
+	}
+	if u.record, err = project.New(set.Name, set.Version, source, set.Base, &set.Catalog, out); err != nil {
+		return nil, err
+	}
+	u.record.Rooms = set.Rooms()
+	paths := map[string]bool{}
+	for _, t := range []tree.Tree{s.Base, rendered} {
+		for p := range t {
+			paths[p] = true
+		}
+	}
+	if u.ours, err = project.Worktree(s.root, s.Base, slices.Sorted(maps.Keys(paths))); err != nil {
+		return nil, failed("rustgen must be able to read what it merges", "%w", err)
+	}
+	once := u.withoutOnce(rendered, paths)
+	u.same = s.Base.Equal(u.theirs) && s.Record.Same(u.record)
+	merged, err := merge.Merge(ctx, merge.Input{
+		Base: s.Base, Ours: u.ours, Theirs: u.theirs,
+		BaseVersion: s.Record.Version, Version: set.Version, Renames: renames(set),
+	})
+	if errors.Is(err, merge.ErrNoGit) {
+		return nil, failed("install git 2.38 or newer", "%w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	u.result, u.conflicts = merged.Tree, merged.Conflicts
+	if s.Base.Equal(u.theirs) {
+		return u, nil
+	}
+	kinds := map[string]string{}
+	for _, c := range merged.Conflicts {
+		kinds[c.Path] = string(c.Kind)
+	}
+	u.items = plan.Upgrade{
+		Base: s.Base, Ours: u.ours, Theirs: u.theirs, Result: u.result, Conflicts: kinds,
+		KeptDeleted: merged.KeptDeleted, Moved: merged.Moved, Renamed: merged.Renamed, Once: once,
+	}.Items()
+	return u, nil
+}
+
+// withoutOnce takes what was written once out of the template's part, and lists where the template has more to say.
+func (u *upgrade) withoutOnce(rendered tree.Tree, paths map[string]bool) []string {
+	u.theirs = rendered.Clone()
+	var once []string
+	for p := range paths {
+		if !u.set.Once(p) {
+			continue
+		}
+		was, written := u.service.Base[p]
+		now, wanted := rendered[p]
+		switch _, has := u.ours[p]; {
+		case written:
+			u.theirs[p] = was
+			if wanted && !now.Equal(was) {
+				once = append(once, p)
+			}
+		case has:
+			delete(u.theirs, p)
+			once = append(once, p)
+		}
+	}
+	slices.Sort(once)
+	return once
+}
+
+func renames(set *openedSet) map[string]string {
+	all := map[string]string{}
+	for _, r := range set.Renames {
+		all[r.From] = r.To
+	}
+	return all
+}
+
+// touched are the paths whose entries change.
+func (u *upgrade) touched() []string {
+	paths := map[string]bool{}
+	for _, t := range []tree.Tree{u.ours, u.result} {
+		for p := range t {
+			if plan.Writes(u.ours, u.result, p) {
+				paths[p] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(paths))
+}
+
+// refuseDirty refuses to touch files whose content is nowhere but in the work tree, though git would have it.
+func (u *upgrade) refuseDirty(ctx context.Context, o *changeOptions) error {
+	if u.service.repo == nil || o.allowDirty || o.dryRun {
+		return nil
+	}
+	touched := u.touched()
+	if len(touched) == 0 {
+		return nil
+	}
+	dirty, err := u.service.repo.Dirty(ctx)
+	if err != nil {
+		return failed("--allow-dirty goes on without asking git", "cannot tell what is uncommitted: %w", err)
+	}
+	both := slices.DeleteFunc(touched, func(p string) bool { return !dirty[p] })
+	if len(both) > 0 {
+		return failed("commit or stash them, or --allow-dirty", "uncommitted changes in what would be touched: %s", some(both))
+	}
+	return nil
+}
+
+// sections are the parts of a changelog for the versions after one and up to another, newest first.
+func sections(changelog, after, upTo string) []section {
+	from, errFrom := semver.StrictNewVersion(after)
+	to, errTo := semver.StrictNewVersion(upTo)
+	if errFrom != nil || errTo != nil {
+		return nil
+	}
+	var found []section
+	var current *section
+	for line := range strings.Lines(changelog) {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			if current != nil {
+				found = append(found, *current)
+				current = nil
+			}
+			word, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(title), "[]"), " ")
+			v, err := semver.StrictNewVersion(strings.Trim(word, "[]"))
+			if err == nil && v.GreaterThan(from) && !v.GreaterThan(to) {
+				current = &section{Version: v.String()}
+			}
+			continue
+		}
+		if current != nil {
+			current.Text += line
+		}
+	}
+	if current != nil {
+		found = append(found, *current)
+	}
+	for i := range found {
+		found[i].Text = strings.TrimSpace(found[i].Text)
+	}
+	return found
+}
+
+// section is what a changelog says of one version.
+type section struct {
+	Version string `json:"version"`
+	Text    string `json:"text"`
+}
+
+// pendingError names the conflicts that an upgrade left.
+func pendingError(s *service) error {
+	paths := make([]string, len(s.Conflicts.Paths))
+	for i, c := range s.Conflicts.Paths {
+		paths[i] = c.Path
+	}
+	return fmt.Errorf("the upgrade from %s to %s left %s: %s", s.Conflicts.From, s.Conflicts.To, count(len(paths), "conflict"), some(paths))
+}

@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/decision"
+	"rustgen/internal/plan"
+)
+
+// upgradeReport is what `rustgen upgrade` or `rustgen set` did or would do.
+type upgradeReport struct {
+	Dir       string          `json:"dir"`
+	Template  string          `json:"template"`
+	From      string          `json:"from"`
+	To        string          `json:"to"`
+	DryRun    bool            `json:"dry_run"`
+	Decisions decisionChanges `json:"decisions"`
+	Warnings  []string        `json:"warnings"`
+	Files     []plan.Item     `json:"files"`
+	Conflicts int             `json:"conflicts"`
+	Changelog []section       `json:"changelog"`
+}
+
+// decisionChanges are what became of the service's decisions.
+type decisionChanges struct {
+	Added       []decisionChange `json:"added"`
+	Removed     []decisionChange `json:"removed"`
+	Changed     []decisionChange `json:"changed"`
+	NewDefaults []decisionChange `json:"new_defaults"`
+}
+
+type decisionChange struct {
+	ID   string          `json:"id"`
+	From string          `json:"from,omitempty"`
+	To   string          `json:"to,omitempty"`
+	How  decision.Origin `json:"how,omitempty"`
+}
+
+func (u *upgrade) decisions() decisionChanges {
+	d := decisionChanges{[]decisionChange{}, []decisionChange{}, []decisionChange{}, []decisionChange{}}
+	recorded := u.service.Record.Decisions
+	for i := range u.set.Catalog.Decisions {
+		c := &u.set.Catalog.Decisions[i]
+		before, was := recorded[c.ID]
+		answer, is := u.out.Answers[c.ID]
+		switch {
+		case is && !was:
+			d.Added = append(d.Added, decisionChange{ID: c.ID, To: c.Format(answer.Value), How: answer.Origin})
+		case was && !is:
+			d.Removed = append(d.Removed, decisionChange{ID: c.ID, From: valueText(c, before.Value)})
+		case was && is && valueText(c, before.Value) != c.Format(answer.Value):
+			d.Changed = append(d.Changed, decisionChange{c.ID, valueText(c, before.Value), c.Format(answer.Value), answer.Origin})
+		}
+	}
+	for _, id := range u.out.Removed {
+		d.Removed = append(d.Removed, decisionChange{ID: id, From: valueText(nil, recorded[id].Value)})
+	}
+	for _, n := range u.out.NewDefaults {
+		d.NewDefaults = append(d.NewDefaults, decisionChange{ID: n.ID, From: n.Recorded, To: n.Default})
+	}
+	return d
+}
+
+// valueText writes a recorded value as the decision does, or as it stands where there is no such decision any more.
+func valueText(d *decision.Decision, node yaml.Node) string {
+	if d != nil {
+		if value, err := d.ParseNode(&node); err == nil {
+			return d.Format(value)
+		}
+	}
+	if node.Kind == yaml.SequenceNode {
+		var items []string
+		for _, item := range node.Content {
+			items = append(items, item.Value)
+		}
+		return strings.Join(items, ",")
+	}
+	return node.Value
+}
+
+// reportUpgrade says what happened, on standard output, and gives conflicts their exit code.
+func (a *app) reportUpgrade(u *upgrade, o *changeOptions) error {
+	r := &upgradeReport{
+		Dir: u.service.shown(), Template: u.record.Template, From: u.service.Record.Version, To: u.record.Version,
+		DryRun: o.dryRun, Decisions: u.decisions(), Warnings: append([]string{}, u.out.Warnings...),
+		Files: append([]plan.Item{}, u.items...), Conflicts: len(u.conflicts),
+		Changelog: append([]section{}, sections(u.set.Changelog, u.service.Record.Version, u.record.Version)...),
+	}
+	var err error
+	switch {
+	case o.json:
+		err = a.writeJSON(r)
+	case o.format == "markdown":
+		_, err = io.WriteString(a.out, r.markdown())
+	default:
+		_, err = io.WriteString(a.out, r.text())
+	}
+	if err != nil || o.dryRun || len(u.conflicts) == 0 {
+		return err
+	}
+	hint := "resolve them, then rustgen upgrade --continue; rustgen upgrade --abort goes back"
+	return &failure{exitConflicts, fmt.Errorf("%s left: %s", count(len(u.conflicts), "conflict"), some(conflictPaths(u))), hint}
+}
+
+// title is the whole change in one line.
+func (r *upgradeReport) title() string {
+	if r.From == r.To {
+		return fmt.Sprintf("%s %s", r.Template, r.To)
+	}
+	return fmt.Sprintf("%s %s -> %s", r.Template, r.From, r.To)
+}
+
+func (r *upgradeReport) nothing() bool {
+	d := r.Decisions
+	return len(r.Files) == 0 && r.From == r.To && len(d.Added)+len(d.Removed)+len(d.Changed) == 0
+}
+
+func (r *upgradeReport) text() string {
+	var b strings.Builder
+	switch {
+	case r.nothing():
+		fmt.Fprintf(&b, "%s: nothing to do in %s\n", r.title(), r.Dir)
+	case r.DryRun:
+		fmt.Fprintf(&b, "%s in %s: would be\n", r.title(), r.Dir)
+	default:
+		fmt.Fprintf(&b, "%s in %s\n", r.title(), r.Dir)
+	}
+	for _, i := range sorted(r.Files) {
+		fmt.Fprintf(&b, "  %-12s  %s\n", i.Verdict, detail(i))
+	}
+	for _, line := range r.decisionLines() {
+		fmt.Fprintf(&b, "decision %s\n", line)
+	}
+	if r.To != r.From && len(r.Changelog) > 0 {
+		fmt.Fprintf(&b, "\nWhat changed in the template:\n")
+		for _, s := range r.Changelog {
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.Version, s.Text)
+		}
+	}
+	return b.String()
+}
+
+// sorted groups items by verdict.
+func sorted(items []plan.Item) []plan.Item {
+	items = slices.Clone(items)
+	slices.SortStableFunc(items, func(a, b plan.Item) int {
+		return slices.Index(plan.Verdicts, a.Verdict) - slices.Index(plan.Verdicts, b.Verdict)
+	})
+	return items
+}
+
+func detail(i plan.Item) string {
+	text := i.Path
+	if i.From != "" {
+		text = i.From + " -> " + i.Path
+	}
+	if i.Kind != "" {
+		text += " (" + i.Kind + ")"
+	}
+	return text
+}
+
+func (r *upgradeReport) decisionLines() []string {
+	var lines []string
+	for _, d := range r.Decisions.Added {
+		line := fmt.Sprintf("%s is new: %s", d.ID, d.To)
+		if d.How != decision.Chosen {
+			line += fmt.Sprintf(" (%s); rustgen set %s=VALUE changes it", d.How, d.ID)
+		}
+		lines = append(lines, line)
+	}
+	for _, d := range r.Decisions.Changed {
+		lines = append(lines, fmt.Sprintf("%s: %s -> %s (%s)", d.ID, d.From, d.To, d.How))
+	}
+	for _, d := range r.Decisions.Removed {
+		lines = append(lines, fmt.Sprintf("%s is no more (it was %s)", d.ID, d.From))
+	}
+	for _, d := range r.Decisions.NewDefaults {
+		lines = append(lines, fmt.Sprintf("%s stays %s; the template's answer is now %s: rustgen set %s=%s takes it", d.ID, d.From, d.To, d.ID, d.To))
+	}
+	return lines
+}
+
+// meanings explain the verdicts to who reads a pull request.
+var meanings = map[plan.Verdict]string{
+	plan.Conflicted:  "Conflicts, to be resolved by hand",
+	plan.Created:     "Created",
+	plan.Updated:     "Updated (not edited here)",
+	plan.Merged:      "Merged with edits made here",
+	plan.Moved:       "Moved, with edits made here",
+	plan.Deleted:     "Deleted (not edited here)",
+	plan.Kept:        "Kept as edited here",
+	plan.KeptDeleted: "Changed by the template, and still deleted here",
+	plan.Skipped:     "Written once, and left alone",
+}
+
+// markdown is the body of a pull request.
+func (r *upgradeReport) markdown() string {
+	var b strings.Builder
+	if r.nothing() {
+		fmt.Fprintf(&b, "The service is on %s.\n", r.title())
+		return b.String()
+	}
+	fmt.Fprintf(&b, "Merges the template %s into this service.\n", strings.Replace(r.title(), "->", "→", 1))
+	if r.Conflicts > 0 {
+		fmt.Fprintf(&b, "\n> [!WARNING]\n> %s left. Check the branch out, resolve, and run `rustgen upgrade --continue`; `rustgen status --check` fails until then.\n",
+			count(r.Conflicts, "conflict"))
+	}
+	if lines := r.decisionLines(); len(lines) > 0 {
+		b.WriteString("\n### Decisions\n\n")
+		for _, line := range lines {
+			fmt.Fprintf(&b, "- %s\n", line)
+		}
+	}
+	if len(r.Changelog) > 0 {
+		b.WriteString("\n### What changed in the template\n")
+		for _, s := range r.Changelog {
+			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.Version, strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
+		}
+	}
+	b.WriteString("\n### Files\n")
+	for _, v := range plan.Verdicts {
+		first := true
+		for _, i := range r.Files {
+			if i.Verdict != v {
+				continue
+			}
+			if first {
+				fmt.Fprintf(&b, "\n%s:\n\n", meanings[v])
+				first = false
+			}
+			path := "`" + i.Path + "`"
+			if i.From != "" {
+				path = "`" + i.From + "` → " + path
+			}
+			if i.Kind != "" && v == plan.Conflicted {
+				path += " (" + i.Kind + ")"
+			}
+			fmt.Fprintf(&b, "- %s\n", path)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,219 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/afero"
+	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/tree"
+)
+
+// FS is the file system of a service.
+type FS interface {
+	afero.Fs
+	afero.Symlinker
+}
+
+var (
+	// ErrNone says that a directory holds no service that rustgen made.
+	ErrNone = errors.New("there is no service that rustgen made")
+	// ErrEdited says that the record is not as rustgen wrote it.
+	ErrEdited = errors.New("it was changed by hand or by a merge, and does not match its checksum")
+	// ErrSnapshot says that the snapshot is not the one that the record speaks of.
+	ErrSnapshot = errors.New("it is not the snapshot that answers.yaml speaks of")
+)
+
+// Service is a service that exists: its record and the snapshot of what the template last wrote.
+type Service struct {
+	Record *Record
+	Base   tree.Tree
+	// Conflicts are those that an upgrade left; nil where none are.
+	Conflicts *Conflicts
+}
+
+// Find looks for a service in dir and above it, and returns its directory.
+func Find(dir string) (string, error) {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Lstat(filepath.Join(at, filepath.FromSlash(AnswersPath))); err == nil {
+			return at, nil
+		}
+		if _, err := os.Lstat(filepath.Join(at, Dir)); err == nil {
+			return at, nil
+		}
+		up := filepath.Dir(at)
+		if up == at {
+			return "", ErrNone
+		}
+		at = up
+	}
+}
+
+// ReadRecord reads the record alone.
+func ReadRecord(from FS) (*Record, error) {
+	answers, err := readOwn(from, AnswersPath)
+	if err != nil {
+		return nil, err
+	}
+	return Decode(answers)
+}
+
+// Load reads what rustgen keeps in a service, and refuses what rustgen did not write.
+func Load(from FS) (*Service, error) {
+	record, err := ReadRecord(from)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Record: record}
+	if s.Conflicts, err = ReadConflicts(from); err != nil {
+		return nil, err
+	}
+	snapshot, err := readOwn(from, SnapshotPath)
+	if err != nil {
+		return nil, err
+	}
+	if digest(snapshot) != record.Snapshot {
+		return nil, fmt.Errorf("%s: %w", SnapshotPath, ErrSnapshot)
+	}
+	if s.Base, err = tree.FromArchive(snapshot); err != nil {
+		return nil, fmt.Errorf("%s: %w", SnapshotPath, err)
+	}
+	return s, nil
+}
+
+// readOwn reads a file of the record, which is never a link.
+func readOwn(from FS, p string) ([]byte, error) {
+	for _, at := range []string{Dir, p} {
+		info, _, err := from.LstatIfPossible(at)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", at, bare(err))
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			return nil, fmt.Errorf("%s: it is a link", at)
+		}
+	}
+	data, err := afero.ReadFile(from, p)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, bare(err))
+	}
+	return data, nil
+}
+
+func bare(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// Conflicts are what an upgrade left to a person.
+type Conflicts struct {
+	From  string         `yaml:"from"`
+	To    string         `yaml:"to"`
+	Paths []ConflictPath `yaml:"conflicts"`
+}
+
+// ConflictPath is one path with a conflict.
+type ConflictPath struct {
+	Path string `yaml:"path" json:"path"`
+	Kind string `yaml:"kind" json:"kind"`
+	// Marked says that there are markers in the file.
+	Marked bool `yaml:"marked,omitempty" json:"marked"`
+}
+
+const conflictsHeader = "# What the last upgrade could not decide. `rustgen upgrade --continue` removes this file when all is resolved.\n"
+
+// File is the list as it lies in a service.
+func (c *Conflicts) File() (tree.File, error) {
+	data, err := yaml.Marshal(c)
+	return tree.File{Mode: tree.ModeFile, Data: append([]byte(conflictsHeader), data...)}, err
+}
+
+// ReadConflicts reads the list alone; nil where there is none.
+func ReadConflicts(from FS) (*Conflicts, error) {
+	if _, _, err := from.LstatIfPossible(ConflictsPath); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	data, err := readOwn(from, ConflictsPath)
+	if err != nil {
+		return nil, err
+	}
+	var c Conflicts
+	if err := yaml.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", ConflictsPath, err)
+	}
+	return &c, nil
+}
+
+// Marked reports whether a file still has markers of the upgrade.
+func (c *Conflicts) Marked(from FS, at ConflictPath) (bool, error) {
+	if !at.Marked {
+		return false, nil
+	}
+	t, err := Worktree(from, nil, []string{at.Path})
+	if err != nil {
+		return false, err
+	}
+	for line := range bytes.Lines(t[at.Path].Data) {
+		text := strings.TrimLeft(strings.TrimRight(string(line), "\r\n"), "<|>")
+		if len(line)-len(text) < 7 {
+			continue
+		}
+		label, _, _ := strings.Cut(strings.TrimPrefix(text, " "), ":")
+		if label == "yours" || label == "base "+c.From || label == "template "+c.To {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Own reads the files that rustgen keeps in a service, as far as there are any.
+func Own(from FS) (tree.Tree, error) {
+	t := tree.Tree{}
+	for _, p := range []string{AnswersPath, SnapshotPath, ConflictsPath, UndoPath, ignorePath} {
+		info, _, err := from.LstatIfPossible(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, bare(err))
+		}
+		if t[p], err = ReadFile(from, p, info); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// Salvage reads what is still good of a damaged record: the answers, checksum or not, and the snapshot if it can be
+// unpacked.
+func Salvage(from FS) (*Record, tree.Tree, error) {
+	answers, err := readOwn(from, AnswersPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	record, err := decode(answers)
+	if err != nil {
+		return nil, nil, err
+	}
+	snapshot, err := readOwn(from, SnapshotPath)
+	if err != nil {
+		return record, nil, nil
+	}
+	base, err := tree.FromArchive(snapshot)
+	if err != nil {
+		return record, nil, nil
+	}
+	return record, base, nil
+}

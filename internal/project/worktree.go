@@ -1,0 +1,179 @@
+package project
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/afero"
+
+	"rustgen/internal/tree"
+)
+
+// The most that is looked through for files that a user has moved.
+const (
+	maxCandidates     = 20_000
+	maxCandidateBytes = 1 << 20
+)
+
+// Worktree reads of a service what takes part in a merge: the given paths, whatever git thinks of them, and what stands
+// in their way. Where the user has removed one of base, it also reads what may be its new place.
+func Worktree(from FS, base tree.Tree, paths []string) (tree.Tree, error) {
+	w := &worktree{from: from, dirs: map[string]string{".": ""}, read: tree.Tree{}}
+	for _, p := range paths {
+		if err := w.add(p); err != nil {
+			return nil, err
+		}
+	}
+	for p := range base {
+		if _, ok := w.read[p]; !ok {
+			return w.read, w.candidates()
+		}
+	}
+	return w.read, nil
+}
+
+type worktree struct {
+	from FS
+	// dirs maps a directory to "", or to the file or link that stands at it or above it.
+	dirs map[string]string
+	read tree.Tree
+}
+
+func (w *worktree) add(p string) error {
+	in, err := w.inTheWay(path.Dir(p))
+	if err != nil || in == missing {
+		return err
+	}
+	if in != "" {
+		p = in
+	}
+	info, _, err := w.from.LstatIfPossible(p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", p, bare(err))
+	case info.IsDir():
+		return w.walk(p, func(p string, info fs.FileInfo) error { return w.file(p, info) })
+	default:
+		return w.file(p, info)
+	}
+}
+
+// missing stands for a directory that does not exist.
+const missing = "\x00"
+
+// inTheWay is the path at or above a directory that is something else than a directory.
+func (w *worktree) inTheWay(dir string) (string, error) {
+	if in, ok := w.dirs[dir]; ok {
+		return in, nil
+	}
+	in, err := w.inTheWay(path.Dir(dir))
+	if err != nil {
+		return "", err
+	}
+	if in == "" {
+		info, _, err := w.from.LstatIfPossible(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			in = missing
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", dir, bare(err))
+		case !info.IsDir():
+			in = dir
+		}
+	}
+	w.dirs[dir] = in
+	return in, nil
+}
+
+func (w *worktree) file(p string, info fs.FileInfo) error {
+	f, err := ReadFile(w.from, p, info)
+	if err == nil {
+		w.read[p] = f
+	}
+	return err
+}
+
+// ReadFile reads one entry.
+func ReadFile(from FS, p string, info fs.FileInfo) (tree.File, error) {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		target, err := from.ReadlinkIfPossible(p)
+		return tree.File{Mode: tree.ModeLink, Data: []byte(target)}, err
+	case info.Mode().IsRegular():
+		data, err := afero.ReadFile(from, p)
+		if err != nil {
+			return tree.File{}, fmt.Errorf("%s: %w", p, bare(err))
+		}
+		return tree.File{Mode: tree.NormalMode(info.Mode()), Data: data}, nil
+	default:
+		return tree.File{}, fmt.Errorf("%s: it is neither a file nor a link", p)
+	}
+}
+
+// candidates reads the user's own files, without what tools have made and what is too large to have been a template's.
+func (w *worktree) candidates() error {
+	return w.walk(".", func(p string, info fs.FileInfo) error {
+		if _, ok := w.read[p]; ok || info.Size() > maxCandidateBytes || len(w.read) > maxCandidates {
+			return nil
+		}
+		if !info.Mode().IsRegular() {
+			return nil
+		}
+		return w.file(p, info)
+	})
+}
+
+// Added lists the files of a service that are not the template's.
+func Added(from FS, base tree.Tree) ([]string, error) {
+	w := &worktree{from: from}
+	var added []string
+	err := w.walk(".", func(p string, _ fs.FileInfo) error {
+		if _, ok := base[p]; !ok {
+			added = append(added, p)
+		}
+		return nil
+	})
+	slices.Sort(added)
+	return added, err
+}
+
+// made are directories of tools.
+var made = []string{".git", "node_modules", "target"}
+
+func (w *worktree) walk(dir string, visit func(string, fs.FileInfo) error) error {
+	entries, err := afero.ReadDir(w.from, dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, bare(err))
+	}
+	for _, info := range entries {
+		p := path.Join(dir, info.Name())
+		if info.IsDir() {
+			if slices.Contains(made, info.Name()) || p == Dir || w.foreign(p) {
+				continue
+			}
+			if err := w.walk(p, visit); err != nil {
+				return err
+			}
+			continue
+		}
+		if tree.CheckPath(p) != nil || strings.HasPrefix(p, Dir+"/") {
+			continue
+		}
+		if err := visit(p, info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foreign reports whether a directory is a repository of its own.
+func (w *worktree) foreign(dir string) bool {
+	_, _, err := w.from.LstatIfPossible(dir + "/.git")
+	return err == nil
+}

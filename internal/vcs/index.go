@@ -1,0 +1,201 @@
+package vcs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"rustgen/internal/tree"
+)
+
+// Service is a directory inside a repository.
+type Service struct {
+	// Top is the repository's work tree, prefix the way from there to the service, with a slash behind it.
+	Top, prefix string
+}
+
+// Open finds the repository that dir lies in; nil outside one.
+func Open(dir string) (*Service, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	top, err := Repository(real)
+	if err != nil || top == "" {
+		return nil, err
+	}
+	prefix, err := filepath.Rel(top, real)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Top: top}
+	if prefix != "." {
+		s.prefix = filepath.ToSlash(prefix) + "/"
+	}
+	return s, nil
+}
+
+// Dirty lists the files of the service that are tracked and not as they were committed.
+func (s *Service) Dirty(ctx context.Context) (map[string]bool, error) {
+	where := "."
+	if s.prefix != "" {
+		where = ":(top,literal)" + strings.TrimSuffix(s.prefix, "/")
+	}
+	out, err := Git(ctx, s.Top, "-c", "core.quotePath=false", "-c", "status.relativePaths=false",
+		"--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules", "--", where)
+	if err != nil {
+		return nil, err
+	}
+	dirty := map[string]bool{}
+	for entry := range strings.SplitSeq(out, "\x00") {
+		if len(entry) > 3 {
+			dirty[strings.TrimPrefix(entry[3:], s.prefix)] = true
+		}
+	}
+	return dirty, nil
+}
+
+// Files lists the files of the service that git tracks, and those that it neither tracks nor ignores.
+func (s *Service) Files(ctx context.Context) (tracked, untracked map[string]bool, err error) {
+	list := func(which ...string) (map[string]bool, error) {
+		args := append([]string{"ls-files", "-z"}, which...)
+		out, err := Git(ctx, filepath.Join(s.Top, filepath.FromSlash(s.prefix)), args...)
+		if err != nil {
+			return nil, err
+		}
+		files := map[string]bool{}
+		for p := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+			files[p] = p != ""
+		}
+		return files, nil
+	}
+	if tracked, err = list("--cached"); err != nil {
+		return nil, nil, err
+	}
+	untracked, err = list("--others", "--exclude-standard")
+	return tracked, untracked, err
+}
+
+// Unmerged lists the paths of the service that the index holds as conflicts.
+func (s *Service) Unmerged(ctx context.Context) (map[string]bool, error) {
+	out, err := Git(ctx, filepath.Join(s.Top, filepath.FromSlash(s.prefix)), "ls-files", "-z", "--unmerged")
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]bool{}
+	for entry := range strings.SplitSeq(out, "\x00") {
+		if _, p, ok := strings.Cut(entry, "\t"); ok {
+			paths[p] = true
+		}
+	}
+	return paths, nil
+}
+
+// Entries reads what the index holds of paths, as UpdateIndex takes it.
+func (s *Service) Entries(ctx context.Context, paths []string) ([]string, error) {
+	args := []string{"--literal-pathspecs", "ls-files", "-z", "--stage", "--full-name", "--"}
+	for _, p := range paths {
+		args = append(args, s.prefix+p)
+	}
+	out, err := Git(ctx, s.Top, args...)
+	if err != nil {
+		return nil, err
+	}
+	var entries []string
+	for entry := range strings.SplitSeq(out, "\x00") {
+		if head, p, ok := strings.Cut(entry, "\t"); ok {
+			entries = append(entries, head+"\t"+strings.TrimPrefix(p, s.prefix))
+		}
+	}
+	return entries, nil
+}
+
+// Conflict puts the three sides of a path into the index, so that git and editors see a merge.
+type Conflict struct {
+	Path   string
+	Stages [3]*tree.File
+}
+
+// Stage writes conflicts into the index.
+func (s *Service) Stage(ctx context.Context, conflicts []Conflict) error {
+	var lines []string
+	for _, c := range conflicts {
+		lines = append(lines, removal(s.prefix+c.Path))
+		for i, f := range c.Stages {
+			if f == nil {
+				continue
+			}
+			object, err := s.object(ctx, c.Path, *f)
+			if err != nil {
+				return err
+			}
+			lines = append(lines, fmt.Sprintf("%s %s %d\t%s", mode(*f), object, i+1, s.prefix+c.Path))
+		}
+	}
+	return s.updateIndex(ctx, lines)
+}
+
+// Restore puts entries back that Entries has read, and removes what else the index holds of paths.
+func (s *Service) Restore(ctx context.Context, paths, entries []string) error {
+	var lines []string
+	for _, p := range paths {
+		lines = append(lines, removal(s.prefix+p))
+	}
+	for _, e := range entries {
+		head, p, ok := strings.Cut(e, "\t")
+		if ok {
+			lines = append(lines, head+"\t"+s.prefix+p)
+		}
+	}
+	return s.updateIndex(ctx, lines)
+}
+
+func removal(p string) string { return "0 " + strings.Repeat("0", 40) + "\t" + p }
+
+func mode(f tree.File) string {
+	switch f.Mode {
+	case tree.ModeLink:
+		return "120000"
+	case tree.ModeExec:
+		return "100755"
+	default:
+		return "100644"
+	}
+}
+
+// object stores content as git would on adding the path: with the filters and line endings of the repository.
+func (s *Service) object(ctx context.Context, p string, f tree.File) (string, error) {
+	args := []string{"hash-object", "-w", "--stdin"}
+	if !f.IsLink() {
+		args = append(args, "--path="+s.prefix+p)
+	}
+	out, err := gitInput(ctx, s.Top, f.Data, args...)
+	return strings.TrimSpace(out), err
+}
+
+func (s *Service) updateIndex(ctx context.Context, lines []string) error {
+	_, err := gitInput(ctx, s.Top, []byte(strings.Join(lines, "\x00")+"\x00"), "update-index", "-z", "--index-info")
+	return err
+}
+
+func gitInput(ctx context.Context, dir string, in []byte, args ...string) (string, error) {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return "", ErrNoGit
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = append(environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", fmt.Errorf("git %s: %s", subcommand(args), firstLine(errs.String(), err))
+	}
+	return out.String(), nil
+}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -76,10 +78,14 @@ func staged(ctx context.Context, root Root, staging string, t tree.Tree, finish 
 		return fmt.Errorf("write to %s: %w", root.Dir(), bare(err))
 	}
 	defer func() {
-		err = errors.Join(err, root.RemoveAll(staging))
+		// What is in place is in place, whatever a leftover says; the next run for the directory removes it.
+		if e := remove(root, staging); err != nil {
+			err = errors.Join(err, e)
+		}
 		unlock()
 	}()
-	at := staging + "/tree"
+	// A name of its own: a git that outlived a killed run may still write to that run's.
+	at := fmt.Sprintf("%s/%d", staging, os.Getpid())
 	if err := root.Mkdir(at, 0o755); err != nil {
 		return err
 	}
@@ -110,16 +116,30 @@ func claim(root Root, staging string) (unlock func(), err error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
+		unlock()
 		return nil, err
 	}
 	for _, e := range entries {
 		if e.Name() != "lock" {
-			if err := root.RemoveAll(staging + "/" + e.Name()); err != nil {
+			if err := remove(root, staging+"/"+e.Name()); err != nil {
+				unlock()
 				return nil, err
 			}
 		}
 	}
 	return unlock, nil
+}
+
+// remove removes a directory, and waits for a git that outlived a killed run and still writes to it.
+func remove(root Root, name string) error {
+	var err error
+	for range 50 {
+		if err = root.RemoveAll(name); err == nil || !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return err
 }
 
 // lock holds a staging directory, or says that another run does.
@@ -147,7 +167,7 @@ func sameFile(lock *flock.Flock, dir string) bool {
 	return err == nil && os.SameFile(held, there)
 }
 
-// Staging is what [Into] writes to, inside the directory, and placing marks in it that moving out of it has begun.
+// Staging is what [Into] writes to, inside the directory, and placing what is complete in it and is being moved out.
 const (
 	Staging = ".rustgen-new"
 	placing = "placing"
@@ -162,11 +182,11 @@ func Into(ctx context.Context, dir string, t tree.Tree, finish Finish) error {
 	}
 	defer root.Close()
 	return staged(ctx, root, Staging, t, finish, func(from string) error {
-		if err := root.Mkdir(Staging+"/"+placing, 0o755); err != nil {
+		if err := root.Rename(from, Staging+"/"+placing); err != nil {
 			return err
 		}
 		var undo []func()
-		if err := move(root, from, ".", &undo); err != nil {
+		if err := move(root, Staging+"/"+placing, ".", &undo); err != nil {
 			for _, back := range slices.Backward(undo) {
 				back()
 			}
@@ -191,7 +211,7 @@ func Resume(dir string) (bool, error) {
 		return false, err
 	}
 	defer unlock()
-	if err := move(root, Staging+"/tree", ".", new([]func())); err != nil {
+	if err := move(root, Staging+"/"+placing, ".", new([]func())); err != nil {
 		return false, fmt.Errorf("complete the service in %s: %w", dir, err)
 	}
 	return true, root.RemoveAll(Staging)

@@ -92,13 +92,6 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if o.vcs != "git" && o.vcs != "none" {
 		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
 	}
-	if o.dir != "" && !o.dryRun {
-		if resumed, err := apply.Resume(o.dir); err != nil {
-			return err
-		} else if resumed {
-			a.say("warning: a run that was killed had begun a service in %s; it is complete now", o.dir)
-		}
-	}
 	out, err := a.decided(set, o)
 	if err != nil {
 		return err
@@ -144,9 +137,25 @@ func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) 
 	}
 	if name, ok := out.Answers[decision.NameID]; ok || o.dir != "" {
 		text, _ := name.Value.(string)
-		return out, checkTarget(target(o, text), nil)
+		dir := target(o, text)
+		if err := a.resume(o, dir); err != nil {
+			return nil, err
+		}
+		return out, checkTarget(dir, nil)
 	}
 	return out, nil
+}
+
+// resume completes what a killed run had begun to put into dir.
+func (a *app) resume(o *newOptions, dir string) error {
+	if o.dryRun {
+		return nil
+	}
+	resumed, err := apply.Resume(dir)
+	if resumed {
+		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)
+	}
+	return err
 }
 
 // canAsk reports whether a missing answer can be asked for: at a terminal, or line by line from whatever standard input
@@ -251,6 +260,7 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	if err != nil {
 		return err
 	}
+	record.Rooms = set.Rooms()
 	files, err := record.Files(set.Catalog.IDs(), b.written)
 	if err != nil {
 		return err

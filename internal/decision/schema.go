@@ -48,12 +48,13 @@ func (d *Decision) schema(c *Catalog) map[string]any {
 		s["minimum"], s["maximum"] = 0, 0
 	case List:
 		items := map[string]any{"type": scalar, "pattern": `^` + listItem + `$`}
-		text := listItem
+		text, types := listItem, append(scalar, "array")
 		if len(d.Options) > 0 {
 			items = map[string]any{"oneOf": optionSchemas(d.Options)}
+			types = []string{"array", "string"}
 			text = ` *(` + alternatives(d.Values()) + `) *`
 		}
-		s["type"], s["items"] = []string{"array", "string"}, items
+		s["type"], s["items"] = types, items
 		s["pattern"] = `^( *|none|` + text + `(,` + text + `)*)$`
 	default:
 		s["type"] = scalar

@@ -55,7 +55,7 @@ func (d *Decision) schema(c *Catalog) map[string]any {
 			text = ` *(` + alternatives(d.Values()) + `) *`
 		}
 		s["type"], s["items"] = types, items
-		s["pattern"] = `^( *|none|` + text + `(,` + text + `)*)$`
+		s["pattern"] = `^( *| *none *|` + text + `(,` + text + `)*)$`
 	default:
 		s["type"] = scalar
 		s["pattern"] = `^[^\x00-\x1f\x7f-\x9f]*$`

@@ -91,24 +91,27 @@ func checkLine(text string) error {
 }
 
 func (d *Decision) parseList(text string) (any, error) {
-	none := text == "none" && !slices.Contains(d.Values(), "none")
-	if strings.TrimSpace(text) == "" || none {
+	if strings.TrimSpace(text) == "" {
 		return []string{}, nil
 	}
-	items := strings.Split(text, ",")
-	for i, item := range items {
-		items[i] = strings.TrimSpace(item)
-	}
-	return d.checkItems(items)
+	return d.checkItems(strings.Split(text, ","))
 }
 
-func (d *Decision) checkItems(items []string) (any, error) {
+// checkItems makes a list of items. The one item none, where it is no option, says that there are none.
+func (d *Decision) checkItems(given []string) (any, error) {
+	items := make([]string, len(given))
+	for i, item := range given {
+		items[i] = strings.TrimSpace(item)
+	}
+	if len(items) == 1 && items[0] == "none" && !slices.Contains(d.Values(), "none") {
+		return []string{}, nil
+	}
 	for _, item := range items {
 		if err := checkLine(item); err != nil {
 			return nil, err
 		}
 		switch {
-		case strings.TrimSpace(item) == "":
+		case item == "":
 			return nil, fmt.Errorf("the list has an empty item")
 		case strings.Contains(item, ","):
 			return nil, fmt.Errorf("item %q has a comma, which separates items", item)

@@ -153,12 +153,9 @@ func Diff(ctx context.Context, from, to Tree, names bool, paths []string) (strin
 		return "", err
 	}
 	defer s.remove()
-	_, a, err := s.commit(from, "from")
-	if err != nil {
-		return "", err
-	}
-	_, b, err := s.commit(to, "to")
-	if err != nil {
+	_, a := s.commit(from, "from")
+	_, b := s.commit(to, "to")
+	if err := s.flush(); err != nil {
 		return "", err
 	}
 	form := "--patch"

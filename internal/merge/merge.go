@@ -164,9 +164,10 @@ func (m *merger) run(ctx context.Context) error {
 		if i > 0 {
 			parents = commits[:1]
 		}
-		if commits[i], tops[i], err = s.commit(m.sides[i].unified, name, parents...); err != nil {
-			return err
-		}
+		commits[i], tops[i] = s.commit(m.sides[i].unified, name, parents...)
+	}
+	if err := s.flush(); err != nil {
+		return err
 	}
 	m.labels = newLabels(commits)
 	if err := s.branch(m.labels.ours, commits[1]); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,12 +17,17 @@ import (
 	"rustgen/internal/tree"
 )
 
-// store is a bare repository that exists for one merge. Objects are written here and not by git: one process for each
-// of a few hundred files would cost more than the merge.
+// store is a bare repository that exists for one merge. What is merged goes into it as one pack, written here and not by
+// git: a process or a file for each of a few hundred objects would cost more than the merge.
 type store struct {
-	dir  string
-	held map[string]bool
-	zip  *zlib.Writer
+	dir     string
+	objects map[string]object
+}
+
+// object is what put was given.
+type object struct {
+	kind string
+	data []byte
 }
 
 // The modes of git's tree entries.
@@ -51,12 +57,8 @@ func newStore() (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	zip, err := zlib.NewWriterLevel(io.Discard, zlib.NoCompression)
-	if err != nil {
-		return nil, err
-	}
-	s := &store{dir: dir, held: map[string]bool{}, zip: zip}
-	for _, sub := range []string{"objects", "refs/heads"} {
+	s := &store{dir: dir, objects: map[string]object{}}
+	for _, sub := range []string{packDir, "refs/heads"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
@@ -71,49 +73,22 @@ func newStore() (*store, error) {
 
 func (s *store) remove() { _ = os.RemoveAll(s.dir) }
 
-// put writes an object and returns its name.
-func (s *store) put(kind string, data []byte) (string, error) {
-	head := fmt.Sprintf("%s %d\x00", kind, len(data))
+// put adds an object and returns its name. Git sees it after flush.
+func (s *store) put(kind string, data []byte) string {
 	sum := sha1.New()
-	io.WriteString(sum, head)
+	fmt.Fprintf(sum, "%s %d\x00", kind, len(data))
 	sum.Write(data)
 	name := hex.EncodeToString(sum.Sum(nil))
-	if s.held[name] {
-		return name, nil
-	}
-	var packed bytes.Buffer
-	s.zip.Reset(&packed)
-	if _, err := io.WriteString(s.zip, head); err != nil {
-		return "", err
-	}
-	if _, err := s.zip.Write(data); err != nil {
-		return "", err
-	}
-	if err := s.zip.Close(); err != nil {
-		return "", err
-	}
-	at := s.path(name)
-	err := os.WriteFile(at, packed.Bytes(), 0o400)
-	if os.IsNotExist(err) {
-		if err := os.Mkdir(filepath.Dir(at), 0o700); err != nil {
-			return "", err
-		}
-		err = os.WriteFile(at, packed.Bytes(), 0o400)
-	}
-	if err != nil {
-		return "", err
-	}
-	s.held[name] = true
-	return name, nil
+	s.objects[name] = object{kind, data}
+	return name
 }
 
-func (s *store) path(name string) string {
-	return filepath.Join(s.dir, "objects", name[:2], name[2:])
-}
-
-// get reads an object that put or git wrote.
+// get reads an object that put was given or git wrote.
 func (s *store) get(name, kind string) ([]byte, error) {
-	f, err := os.Open(s.path(name))
+	if o, ok := s.objects[name]; ok && o.kind == kind {
+		return o.data, nil
+	}
+	f, err := os.Open(filepath.Join(s.dir, "objects", name[:2], name[2:]))
 	if err != nil {
 		return nil, err
 	}
@@ -133,12 +108,9 @@ func (s *store) get(name, kind string) ([]byte, error) {
 	return body, nil
 }
 
-// commit writes a tree and a commit of it.
-func (s *store) commit(t tree.Tree, message string, parents ...string) (commit, top string, err error) {
-	top, err = s.putTree(t)
-	if err != nil {
-		return "", "", err
-	}
+// commit adds a tree and a commit of it.
+func (s *store) commit(t tree.Tree, message string, parents ...string) (commit, top string) {
+	top = s.putTree(t)
 	var text strings.Builder
 	fmt.Fprintf(&text, "tree %s\n", top)
 	for _, p := range parents {
@@ -146,8 +118,7 @@ func (s *store) commit(t tree.Tree, message string, parents ...string) (commit, 
 	}
 	const who = "rustgen <rustgen@localhost> 0 +0000"
 	fmt.Fprintf(&text, "author %s\ncommitter %s\n\n%s\n", who, who, message)
-	commit, err = s.put("commit", []byte(text.String()))
-	return commit, top, err
+	return s.put("commit", []byte(text.String())), top
 }
 
 func (s *store) branch(name, commit string) error {
@@ -156,44 +127,26 @@ func (s *store) branch(name, commit string) error {
 
 type entry struct{ mode, name, object string }
 
-// putTree writes the directories of a tree, deepest first.
-func (s *store) putTree(t tree.Tree) (string, error) {
+// putTree adds the directories of a tree, deepest first.
+func (s *store) putTree(t tree.Tree) string {
 	dirs := map[string][]entry{"": nil}
 	for p, f := range t {
-		object, err := s.put("blob", f.Data)
-		if err != nil {
-			return "", err
-		}
 		dir, name := split(p)
-		dirs[dir] = append(dirs[dir], entry{gitMode(f.Mode), name, object})
+		dirs[dir] = append(dirs[dir], entry{gitMode(f.Mode), name, s.put("blob", f.Data)})
 		for dir != "" {
-			up, _ := split(dir)
+			dir, _ = split(dir)
 			if _, ok := dirs[dir]; !ok {
 				dirs[dir] = nil
 			}
-			if _, ok := dirs[up]; !ok {
-				dirs[up] = nil
-			}
-			dir = up
 		}
 	}
-	names := make([]string, 0, len(dirs))
-	for dir := range dirs {
-		names = append(names, dir)
-	}
+	names := slices.Collect(maps.Keys(dirs))
 	slices.SortFunc(names, func(a, b string) int { return depth(b) - depth(a) })
-	for _, dir := range names {
-		object, err := s.put("tree", encodeTree(dirs[dir]))
-		if err != nil {
-			return "", err
-		}
-		if dir == "" {
-			return object, nil
-		}
+	for _, dir := range names[:len(names)-1] {
 		up, name := split(dir)
-		dirs[up] = append(dirs[up], entry{modeTree, name, object})
+		dirs[up] = append(dirs[up], entry{modeTree, name, s.put("tree", encodeTree(dirs[dir]))})
 	}
-	return "", fmt.Errorf("a tree without a top")
+	return s.put("tree", encodeTree(dirs[""]))
 }
 
 func depth(dir string) int {

@@ -10,13 +10,16 @@ use crate::{
 pub fn of<'a>(gate: &str, run: &'a Run, gates: &'a Gates) -> String {
     let facts = Facts { run, gates };
     let rules: &[Rule<'a>] = match gate {
-        "steady-p99" | "steady-p999" => &[Facts::late_generator, Facts::cpu_on_workers, Facts::workers_held],
-        "steady-answered" => &[Facts::limits_too_low, Facts::cpu_on_workers, Facts::workers_held],
+        "steady-p99" | "steady-p999" => {
+            &[Facts::cpu_on_workers, Facts::other_load, Facts::late_generator, Facts::workers_held]
+        }
+        "steady-answered" => &[Facts::cpu_on_workers, Facts::other_load, Facts::limits_too_low, Facts::workers_held],
         "burst-goodput" => &[Facts::cpu_on_workers, Facts::not_shed, Facts::other_load, Facts::workers_held],
-        "burst-p99" | "peak-rss" => &[Facts::queue, Facts::cpu_on_workers, Facts::not_shed, Facts::late_generator],
-        "cheap-p99" | "health-p99" => &[Facts::cpu_on_workers, Facts::late_generator, Facts::workers_held],
-        "cheap-answered" | "health-answered" => &[Facts::cpu_on_workers, Facts::workers_held],
-        "rss-after-burst" | "soak-rss" => {
+        "burst-p99" => &[Facts::queue, Facts::cpu_on_workers, Facts::not_shed, Facts::other_load],
+        "cheap-p99" | "health-p99" | "cheap-answered" | "health-answered" => {
+            &[Facts::cpu_on_workers, Facts::other_load, Facts::late_generator, Facts::workers_held]
+        }
+        "peak-rss" | "rss-after-burst" | "soak-rss" => {
             &[Facts::queue, Facts::backlog, Facts::leak, Facts::cpu_on_workers, Facts::not_shed]
         }
         "errors" => &[Facts::codes],
@@ -116,10 +119,17 @@ impl Facts<'_> {
         loaded.map(|phase| of(&phase.log)).fold(0.0, f64::max)
     }
 
+    /// The machine was not this test's alone.
     fn other_load(&self) -> Option<String> {
-        let (before, after) = (self.run.capacity, self.run.capacity_after?);
-        (after < 0.9 * before).then(|| {
-            format!("something else used this machine: the capacity was {before:.0}/s before the burst and {after:.0}/s after it; measure again on a quiet one")
+        let loaded = self.run.phases.iter().filter(|phase| phase.rates.heavy > 0.0);
+        let others = loaded.filter_map(|phase| self.run.cores(phase.from, phase.to)).map(|cores| cores.others);
+        let others = others.fold(0.0, f64::max);
+        let (before, after) = (self.run.capacity, self.run.capacity_after.unwrap_or(self.run.capacity));
+        (others > 0.2 || after < 0.9 * before).then(|| {
+            format!(
+                "this machine, first: others used up to {others:.1} of its cores, and the capacity was {before:.0}/s \
+                 before the burst and {after:.0}/s after it; measure again on a quiet one"
+            )
         })
     }
 
@@ -146,8 +156,8 @@ impl Facts<'_> {
     fn backlog(&self) -> Option<String> {
         let recovery = self.run.phase(RECOVERY)?;
         let idle = self.run.phase(IDLE)?;
-        let (before, _) = self.run.cores(idle.from, idle.to)?;
-        let (after, _) = self.run.cores(recovery.from + 3.0, recovery.to)?;
+        let before = self.run.cores(idle.from, idle.to)?.service;
+        let after = self.run.cores(recovery.from + 3.0, recovery.to)?.service;
         (after > before + 0.2).then(|| {
             format!("work that was accepted in the burst went on after it: {after:.1} cores were busy without load; a channel or a set of tasks has no bound")
         })

@@ -86,6 +86,7 @@ pub fn good_run() -> Run {
         // Two cores in use while there is heavy load.
         cpu: (f64::from(n) / 4.0).clamp(10.0, 53.0) * 2.0,
         own_cpu: 0.0,
+        all_cpu: (f64::from(n) / 4.0).clamp(10.0, 53.0) * 2.0,
     });
     let gauges = (0..90).map(|n| Gauges {
         at: f64::from(n),

@@ -140,7 +140,13 @@ impl Judge<'_> {
         let (limits, at) = (&self.gates.steady, percent(self.gates.steady.load));
         let heavy = &steady.log.heavy;
         self.gate("steady-p99", format!("p99 at {at} of capacity"), Bound::Most(limits.p99_ms), Some(heavy.p99), "ms");
-        self.gate("steady-p999", format!("p99.9 at {at}"), Bound::Most(limits.p999_ms), Some(heavy.p999), "ms");
+        self.gate(
+            "steady-p999",
+            format!("p99.9 at {at}, of {} calls", heavy.answered),
+            Bound::Most(limits.p999_ms),
+            Some(heavy.p999),
+            "ms",
+        );
         let answered = Some(heavy.answered_ratio() * 100.0);
         self.gate("steady-answered", format!("answered at {at}"), Bound::Least(limits.answered * 100.0), answered, "%");
     }

@@ -29,6 +29,8 @@ pub struct Sample {
     /// CPU seconds used so far: by the service, and by this load generator.
     pub cpu: f64,
     pub own_cpu: f64,
+    /// By everything on this machine, and what its host took away.
+    pub all_cpu: f64,
 }
 
 pub struct Observer {
@@ -90,6 +92,7 @@ fn sample(pid: u32, at: Duration) -> Option<Sample> {
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |fds| fds.count() as u64),
         cpu: cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
         own_cpu: cpu(&fs::read_to_string("/proc/self/stat").ok()?)?,
+        all_cpu: machine(&fs::read_to_string("/proc/stat").ok()?)?,
     })
 }
 
@@ -112,6 +115,15 @@ fn cpu(stat: &str) -> Option<f64> {
     Some((user + kernel) / 100.0)
 }
 
+/// Seconds of all CPUs that were not idle, from /proc/stat.
+fn machine(stat: &str) -> Option<f64> {
+    let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    // user nice system idle iowait irq softirq steal; guest time is in user already.
+    let fields = all.split_whitespace().take(8).enumerate();
+    let busy = fields.filter(|(n, _)| *n != 3 && *n != 4).filter_map(|(_, ticks)| ticks.parse::<f64>().ok());
+    Some(busy.sum::<f64>() / 100.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +135,7 @@ mod tests {
         assert_eq!(memory("Name:\tzombie\n"), None);
         let stat = "1 (a ) b) S 2 3 4 5 6 7 8 9 10 11 250 50 0 0";
         assert_eq!(cpu(stat), Some(3.0));
+        assert_eq!(machine("cpu  100 10 90 5000 700 5 15 80 40 0\ncpu0 1 2 3\n"), Some(3.0));
     }
 
     #[test]

@@ -31,6 +31,15 @@ pub const BURST: &str = "burst";
 pub const RECOVERY: &str = "recovery";
 pub const SOAK: &str = "soak";
 
+/// Who used how many cores.
+#[derive(Clone, Copy, Debug)]
+pub struct Cores {
+    pub service: f64,
+    pub generator: f64,
+    /// Everything else on the machine.
+    pub others: f64,
+}
+
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Run {
     pub variant: String,
@@ -80,13 +89,16 @@ impl Run {
         self.median(recovery.to - 2.0, recovery.to, |sample| sample.rss as f64)
     }
 
-    /// Cores that were in use between two moments: by the service, and by this load generator.
-    pub fn cores(&self, from: f64, to: f64) -> Option<(f64, f64)> {
+    /// Cores in use between two moments.
+    pub fn cores(&self, from: f64, to: f64) -> Option<Cores> {
         let mut seen = self.samples.iter().filter(|sample| (from..=to).contains(&sample.at));
         let first = seen.next()?;
         let last = seen.next_back()?;
         let seconds = last.at - first.at;
-        (seconds > 0.0).then(|| ((last.cpu - first.cpu) / seconds, (last.own_cpu - first.own_cpu) / seconds))
+        let service = (last.cpu - first.cpu) / seconds;
+        let generator = (last.own_cpu - first.own_cpu) / seconds;
+        let others = ((last.all_cpu - first.all_cpu) / seconds - service - generator).max(0.0);
+        (seconds > 0.0).then_some(Cores { service, generator, others })
     }
 
     /// The highest that a gauge was between two moments; `None` if the service has no such gauge.

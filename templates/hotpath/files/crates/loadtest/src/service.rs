@@ -92,10 +92,6 @@ impl Service {
             .stderr(Stdio::piped())
             // Out of reach of the terminal's Ctrl-C: it is stopped from here, once.
             .process_group(0);
-        if std::env::var_os("MALLOC_ARENA_MAX").is_none() {
-            // As the image sets it.
-            command.env("MALLOC_ARENA_MAX", "2");
-        }
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
         CHILD.store(i32::try_from(child.id()).unwrap_or(0), Ordering::Relaxed);
         let stderr = child.stderr.take().ok_or("no standard error")?;

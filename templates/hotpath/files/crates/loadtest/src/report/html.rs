@@ -188,7 +188,11 @@ fn charts(out: &mut String, run: &Run) {
     };
     chart(
         "Cores in use",
-        &[cores("service", BLUE, |sample| sample.cpu), cores("load generator", GREY, |sample| sample.own_cpu)],
+        &[
+            cores("service", BLUE, |sample| sample.cpu),
+            cores("load generator", AMBER, |sample| sample.own_cpu),
+            cores("everything else", GREY, |sample| sample.all_cpu - sample.cpu - sample.own_cpu),
+        ],
         Scale::Linear,
         "",
     );

@@ -1,7 +1,7 @@
 //! Plain text, in columns.
 use crate::{
     gates::{State, Verdict, show},
-    run::{Phase, Run},
+    run::{Cores, Phase, Run},
     schedule::Class,
 };
 use std::fmt::Write as _;
@@ -93,15 +93,17 @@ fn process(run: &Run) -> String {
     let most = |of: fn(&crate::observe::Sample) -> u64| run.samples.iter().map(of).max().unwrap_or(0).to_string();
     let mib = |bytes: Option<f64>| bytes.map_or_else(|| "-".to_owned(), |bytes| show(bytes, "MiB"));
     let cores = run.cores(0.0, f64::MAX);
+    let share = |of: fn(Cores) -> f64| cores.map_or_else(|| "-".to_owned(), |cores| format!("{:.2}", of(cores)));
     rows.push(vec![
-        run.variant.clone(),
+        if run.variant.is_empty() { "service".to_owned() } else { run.variant.clone() },
         mib(run.rss_before()),
         mib(run.peak_rss().map(|bytes| bytes as f64)),
         mib(run.rss_after()),
         most(|sample| sample.threads),
         most(|sample| sample.descriptors),
-        cores.map_or_else(String::new, |(service, _)| format!("{service:.2}")),
-        cores.map_or_else(String::new, |(_, own)| format!("{own:.2}")),
+        share(|cores| cores.service),
+        share(|cores| cores.generator),
+        share(|cores| cores.others),
     ]);
     align(&rows)
 }

@@ -170,7 +170,7 @@ func join(library func(string, any) string, items func(any) []string) any {
 }
 
 // width matches a verb's width or precision, which printf pads to.
-var width = regexp.MustCompile(`%[-+# 0]*(?:\[\d+\])?(\d*|\*)(?:\.(?:\[\d+\])?(\d*|\*))?`)
+var width = regexp.MustCompile(`%[-+# 0]*(?:\[\d+\])?(\*|\d*)(?:\.(?:\[\d+\])?(\*|\d*))?`)
 
 func printf(format string, args ...any) (string, error) {
 	for _, m := range width.FindAllStringSubmatch(strings.ReplaceAll(format, "%%", ""), -1) {

@@ -11,11 +11,11 @@ import (
 // What one template may take: more than any file needs, and little enough that a slip in a set is an error rather than
 // a machine without memory or a run without end.
 const (
-	maxDepth  = 64        // of `include` within `include`, and of lists within lists
-	maxOutput = 64 << 20  // bytes of one rendered file
-	maxSteps  = 2_000_000 // pieces of text written and turns of loops
-	maxValue  = 4 << 20   // bytes and items of one value
-	maxWidth  = 256       // of a column in printf, of an indentation, of a replacement's pattern
+	maxDepth  = 64       // of `include` within `include`, and of lists within lists
+	maxOutput = 64 << 20 // bytes of one rendered file
+	maxSteps  = 500_000  // pieces of text written and turns of loops
+	maxValue  = 4 << 20  // bytes and items of one value
+	maxWidth  = 256      // of a column in printf, of an indentation, of a replacement's pattern
 )
 
 // bounded is a buffer that refuses to grow without end, and a template that turns without end: each write is a step.
@@ -105,12 +105,12 @@ func weight(v reflect.Value, depth int) int {
 	if depth > maxDepth {
 		return maxValue + 1
 	}
-	sum := 1
+	sum := 16
 	switch v.Kind() {
 	case reflect.Interface:
 		return weight(v.Elem(), depth)
 	case reflect.String:
-		return 1 + v.Len()
+		return 16 + v.Len()
 	case reflect.Slice:
 		for i := 0; i < v.Len() && sum <= maxValue; i++ {
 			sum += weight(v.Index(i), depth+1)

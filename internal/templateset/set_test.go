@@ -1,0 +1,159 @@
+package templateset
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"rustgen/internal/tree"
+)
+
+func files(pairs ...string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1]), Mode: 0o644}
+	}
+	return fsys
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	fsys := files("template.yaml", `
+name: acme
+version: 1.2.0
+decisions: [{id: port, type: int, default: 1}]
+derived: {z: .port, a: .z}
+files:
+  - {path: 'src/**', mode: "0755"}
+  - {path: src/main.rs, mode: "0644"}
+  - {path: src/mine.rs, once: true}
+renames: [{from: a, to: b, since: 1.1.0}]
+`, "CHANGELOG.md", "# 1.2.0\n", "files/src/main.rs.tmpl", "<% .name %>", "files/src/mine.rs", "", "files/blob.tmpl", "\xff")
+	fsys["files/link"] = &fstest.MapFile{Data: []byte("src/main.rs"), Mode: fs.ModeSymlink | 0o777}
+	set, err := Load(fsys, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(set.Name, set.Version, set.Base, set.Catalog.IDs(), set.Catalog.Derived, set.Renames, set.Changelog); got !=
+		"acme1.2.0[name port] [{z .port} {a .z}] [{a b 1.1.0}]# 1.2.0\n" {
+		t.Errorf("loaded %s", got)
+	}
+	var sources []string
+	for _, s := range set.Sources {
+		sources = append(sources, fmt.Sprintf("%s %v %v %v", s.Path, s.Render, s.Mode == tree.ModeLink, set.Mode(s.Mode, s.Path)&0o111 != 0))
+	}
+	if got := strings.Join(sources, ", "); got !=
+		"blob false false false, link false true true, src/main.rs true false false, src/mine.rs false false true" {
+		t.Errorf("sources %s", got)
+	}
+	if !set.Once("src/mine.rs") || set.Once("src/main.rs") {
+		t.Error("once speaks of the wrong files")
+	}
+}
+
+func TestExtends(t *testing.T) {
+	t.Parallel()
+	base := files("template.yaml", "name: base\nversion: 1.0.0\ndecisions: [{id: port, type: int, default: 1}]\nrules: [{warn: a, message: b}]\n",
+		"files/a", "base", "files/b.tmpl", "base", "files/c", "base")
+	company := files("template.yaml", "name: company\nversion: 3.0.0\nextends: base\npresets: {port: 2}\nlocked: {name: {value: x, reason: y}}\n",
+		"files/b", "company", "files/d", "company")
+	team := files("template.yaml", "name: team\nversion: 0.1.0\nextends: company\npresets: {port: 3}\n", "files/a.tmpl", "team")
+	sets := map[string]fs.FS{"base": base, "company": company, "team": team}
+	lookup := func(name string) (fs.FS, error) {
+		if fsys, ok := sets[name]; ok {
+			return fsys, nil
+		}
+		return nil, fmt.Errorf("there is no %s", name)
+	}
+	set, err := Load(team, lookup, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources []string
+	for _, s := range set.Sources {
+		sources = append(sources, s.Path+"="+string(s.Data))
+	}
+	if got := strings.Join(sources, " "); got != "a=team b=company c=base d=company" {
+		t.Errorf("sources %s", got)
+	}
+	preset := set.Catalog.Presets["port"]
+	if set.Name != "team" || set.Base != "company 3.0.0" || preset.Value != "3" || set.Catalog.Locked["name"].Reason != "y" || len(set.Catalog.Rules) != 1 {
+		t.Errorf("loaded %+v", set)
+	}
+
+	sets["base"] = files("template.yaml", "name: base\nversion: 1.0.0\nextends: team\n")
+	if _, err := Load(team, lookup, nil); err == nil || !strings.Contains(err.Error(), "a set cannot extend itself") {
+		t.Errorf("a circle of sets gives %v", err)
+	}
+}
+
+func TestFaultsOfManifest(t *testing.T) {
+	t.Parallel()
+	const head = "name: acme\nversion: 1.0.0\n"
+	for text, want := range map[string]string{
+		"":                                                      `template.yaml: name "" of the set is not kebab-case`,
+		"name: Acme\nversion: 1.0.0\n":                          "is not kebab-case",
+		"name: ../x\nversion: 1.0.0\n":                          "is not kebab-case",
+		"name: acme\nversion: v1\n":                             "is not a semantic version",
+		"name: acme\nversion: 1.0\n":                            "is not a semantic version",
+		head + "nmae: x\n":                                      "template.yaml: line 3: unknown key nmae not found",
+		head + "---\n" + head:                                   "more than one YAML document",
+		head + "decisions: {a: b}\n":                            "template.yaml: line 3: ",
+		head + "name: again\n":                                  "already defined",
+		head + "derived: [a]\n":                                 "derived is a mapping of names to expressions",
+		head + "derived: {A: b}\n":                              "is not snake_case",
+		head + "derived: {a: [b]}\n":                            "is not an expression",
+		head + "derived: {a: .x, a: .y}\n":                      "stands twice",
+		head + "derived: {name: .x}\n":                          "there is already a value of that name",
+		head + "files: [{path: x}]\n":                           `the rule for "x" says nothing`,
+		head + "files: [{when: x}]\n":                           `"" is not a path pattern`,
+		head + "files: [{path: '[', when: x}]":                  "is not a path pattern",
+		head + "files: [{path: x, mode: 755}]":                  "is neither",
+		head + "renames: [{from: ../a, to: b, since: 1.0.0}]":   "renames: path",
+		head + "renames: [{from: a, to: .git/b, since: 1.0.0}]": "leads into a git directory",
+		head + "renames: [{from: a, to: b}]":                    "is not a semantic version",
+		head + "presets: {name: x}\n":                           "are for a set that extends another",
+		head + "extends: acme\n":                                "a set cannot extend itself",
+		head + "decisions: [{id: a, type: int, default: {expr: x, more: y}}]": "a default is a constant or {expr: ...}",
+		"\tname: acme":     "template.yaml: ",
+		"name: [\xff":      "template.yaml: ",
+		"a: &a [*a, *a]\n": "template.yaml: ",
+	} {
+		_, err := Load(files("template.yaml", text), func(name string) (fs.FS, error) { return nil, fmt.Errorf("there is no %s", name) }, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q\ngives %v\nwant  %s", text, err, want)
+		} else if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "templateset.") {
+			t.Errorf("%q: the error is not one plain line: %q", text, err)
+		}
+	}
+}
+
+// Whatever a template.yaml says, it is refused in one line, or a set whose declarations hold.
+func FuzzManifest(f *testing.F) {
+	for _, seed := range []string{
+		"name: acme\nversion: 1.0.0\n",
+		"name: acme\nversion: 1.0.0\ndecisions:\n  - {id: a, type: choice, options: [{value: x}], default: x, when: .b}\n",
+		"name: acme\nversion: 1.0.0\nderived: {a: .b}\nrules: [{refuse: a, message: b}]\nfiles: [{path: '**', mode: \"0755\"}]\nrenames: [{from: a, to: b, since: 1.0.0}]\n",
+		"a: &a [*a]\n", "{}", "- x", "\x00", "name: acme\nversion: 1.0.0\ndecisions: [~]\n", "name: acme\nversion: 1.0.0\npresets: {a: 1}\nextends: x\n",
+		"name: a\nversion: 1.0.0\ndecisions: [{id: a, type: list, default: ~}]\n", "derived: ~", "files: [~]", "decisions: [{default: {}}]",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := Load(files("template.yaml", text, "files/a", "x"), func(string) (fs.FS, error) { return nil, fs.ErrNotExist }, nil)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("the error has lines: %q", err)
+			}
+			return
+		}
+		if err := set.Catalog.Check(nil); err != nil {
+			t.Error(err)
+		}
+		if _, ok := set.Catalog.Find("name"); !ok {
+			t.Error("there is no name")
+		}
+	})
+}

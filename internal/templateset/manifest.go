@@ -111,15 +111,21 @@ func readManifest(fsys fs.FS) (*manifest, error) {
 	return &m, nil
 }
 
-// oneLine makes one line of yaml's list of errors.
+var (
+	wrongKind = regexp.MustCompile("(?s)cannot unmarshal !!(\\w+)(?: `.*?`)? into \\S+")
+	wrongKey  = regexp.MustCompile(`field (\S+) not found in type \S+`)
+)
+
+// oneLine makes one plain line of yaml's errors, without the names of types.
 func oneLine(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var many *yaml.TypeError
 	if errors.As(err, &many) {
-		text := strings.Join(many.Errors, "; ")
-		text = regexp.MustCompile(` in type [\w.]+`).ReplaceAllString(text, "")
-		return errors.New(strings.ReplaceAll(text, "field ", "unknown key "))
+		text = strings.Join(many.Errors, "; ")
 	}
-	return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+	text = wrongKind.ReplaceAllString(text, "a $1 does not belong here")
+	text = wrongKey.ReplaceAllString(text, "there is no key $1")
+	return errors.New(strings.Join(strings.Fields(text), " "))
 }
 
 func (m *manifest) check() error {

@@ -98,9 +98,9 @@ func TestFaultsOfManifest(t *testing.T) {
 		"name: ../x\nversion: 1.0.0\n":                          "is not kebab-case",
 		"name: acme\nversion: v1\n":                             "is not a semantic version",
 		"name: acme\nversion: 1.0\n":                            "is not a semantic version",
-		head + "nmae: x\n":                                      "template.yaml: line 3: unknown key nmae not found",
+		head + "nmae: x\n":                                      "template.yaml: line 3: there is no key nmae",
 		head + "---\n" + head:                                   "more than one YAML document",
-		head + "decisions: {a: b}\n":                            "template.yaml: line 3: ",
+		head + "decisions: {a: b}\n":                            "template.yaml: line 3: a map does not belong here",
 		head + "name: again\n":                                  "already defined",
 		head + "derived: [a]\n":                                 "derived is a mapping of names to expressions",
 		head + "derived: {A: b}\n":                              "is not snake_case",
@@ -136,7 +136,7 @@ func FuzzManifest(f *testing.F) {
 		"name: acme\nversion: 1.0.0\n",
 		"name: acme\nversion: 1.0.0\ndecisions:\n  - {id: a, type: choice, options: [{value: x}], default: x, when: .b}\n",
 		"name: acme\nversion: 1.0.0\nderived: {a: .b}\nrules: [{refuse: a, message: b}]\nfiles: [{path: '**', mode: \"0755\"}]\nrenames: [{from: a, to: b, since: 1.0.0}]\n",
-		"a: &a [*a]\n", "{}", "- x", "\x00", "name: acme\nversion: 1.0.0\ndecisions: [~]\n", "name: acme\nversion: 1.0.0\npresets: {a: 1}\nextends: x\n",
+		"a: &a [*a]\n", "{}", "- x", "'0\n0'", "\x00", "name: acme\nversion: 1.0.0\ndecisions: [~]\n", "name: acme\nversion: 1.0.0\npresets: {a: 1}\nextends: x\n",
 		"name: a\nversion: 1.0.0\ndecisions: [{id: a, type: list, default: ~}]\n", "derived: ~", "files: [~]", "decisions: [{default: {}}]",
 	} {
 		f.Add(seed)

@@ -10,11 +10,7 @@ use crate::{
     session::{Remote, Session, Subject},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Puts the service under load and holds it to gates.toml.
 #[derive(Parser)]
@@ -107,8 +103,8 @@ pub struct Settings {
 
 impl Options {
     fn settings(&self) -> Result<Settings, String> {
-        let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("gates.toml");
-        let gates = Gates::read(&self.gates.clone().unwrap_or_else(own))?;
+        let gates = self.gates.clone().unwrap_or_else(|| service::home().join("gates.toml"));
+        let gates = Gates::read(&gates)?;
         let plan = if self.quick { Plan::quick(gates.recovery()) } else { Plan::full(gates.recovery()) };
         let out = self.out.clone().unwrap_or_else(|| service::workspace().join("target/loadtest"));
         Ok(Settings { gates, plan: plan.scaled(self.scale), seed: self.seed, out })
@@ -222,6 +218,6 @@ mod tests {
 
     #[test]
     fn the_gates_of_this_service_are_readable() {
-        Gates::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("gates.toml")).unwrap();
+        Gates::read(&service::home().join("gates.toml")).unwrap();
     }
 }

@@ -33,10 +33,14 @@ pub struct Variant {
     pub features: Option<String>,
 }
 
+/// The folder of this crate: as `cargo run` says, or else as it was when this was compiled.
+pub fn home() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
 /// The folder of the workspace.
-pub fn workspace() -> &'static Path {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    crates.and_then(Path::parent).unwrap_or(Path::new("."))
+pub fn workspace() -> PathBuf {
+    home().ancestors().nth(2).map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// Builds the service as it is shipped and returns its binary.

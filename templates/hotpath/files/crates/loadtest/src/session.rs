@@ -57,7 +57,8 @@ impl Session {
         runtime.spawn(interrupt_on_signal());
         let (service, uri, pid, admin, variant) = match subject {
             Subject::Binary(binary, variant) => {
-                let downstreams = runtime.block_on(simulated::start())?;
+                let _in_runtime = runtime.enter();
+                let downstreams = simulated::start()?;
                 let service = Service::start(binary, &downstreams, out)?;
                 let (uri, pid, admin) = (format!("http://{}", service.listen), service.pid(), service.admin);
                 (Some(service), uri, Some(pid), admin, variant.name.clone())

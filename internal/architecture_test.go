@@ -1,0 +1,175 @@
+// Package internal_test holds the directions in which packages may import each other.
+package internal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "rustgen"
+
+// room is what a package may reach: other packages of this module, and what only some may touch.
+type room struct {
+	imports []string
+	// pure packages see values only: no file, process, network, clock or randomness.
+	pure bool
+}
+
+// rooms are all packages of the program, from the inside out. A package that is not here has no place yet: give it one.
+var rooms = map[string]room{
+	"internal/tree":         {pure: true},
+	"internal/decision":     {pure: true},
+	"internal/plan":         {pure: true, imports: []string{"internal/tree"}},
+	"internal/templateset":  {pure: true, imports: []string{"internal/decision", "internal/tree"}},
+	"internal/render":       {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
+	"internal/merge":        {imports: []string{"internal/tree"}},
+	"internal/vcs":          {imports: []string{"internal/tree"}},
+	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
+	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
+	"internal/audit":        {imports: []string{"internal/tree"}},
+	"internal/prompt":       {imports: []string{"internal/decision", "internal/prompt/quiet"}},
+	"internal/prompt/quiet": {},
+	"templates":             {},
+	"internal/cli": {imports: []string{
+		"internal/apply", "internal/audit", "internal/decision", "internal/merge", "internal/plan", "internal/project",
+		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/vcs",
+		"templates",
+	}},
+	"cmd/rustgen": {imports: []string{"internal/cli"}},
+}
+
+// only names the packages that may import what is dangerous, heavy or to be had in one place.
+var only = map[string][]string{
+	"os/exec":                            {"internal/merge", "internal/vcs"},
+	"github.com/charmbracelet/huh":       {"internal/prompt"},
+	"github.com/charmbracelet/bubbletea": {"internal/prompt"},
+	"github.com/Masterminds/sprig/v3":    {"internal/render"},
+	"github.com/spf13/cobra":             {"internal/cli"},
+	"github.com/gofrs/flock":             {"internal/apply"},
+	"os/signal":                          {"internal/cli"},
+	"net/http":                           {},
+	"plugin":                             {},
+	"unsafe":                             {},
+}
+
+// impure is what no pure package imports.
+var impure = []string{"os", "os/exec", "os/signal", "net", "net/http", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "github.com/spf13/afero"}
+
+// writes are the functions of os that change a disk.
+var writes = strings.Fields("Chmod Chown Chtimes CopyFS Create CreateTemp Link Mkdir MkdirAll MkdirTemp OpenFile Remove RemoveAll Rename Symlink Truncate WriteFile")
+
+// writers may write: apply to a service; merge, vcs and cli to temporary directories of their own, with these functions.
+var writers = map[string][]string{
+	"internal/apply": writes,
+	"internal/merge": {"MkdirTemp", "MkdirAll", "WriteFile", "RemoveAll"},
+	"internal/vcs":   {"RemoveAll"},
+	"internal/cli":   {"MkdirTemp", "RemoveAll"},
+}
+
+// source is one Go file of the program, tests apart.
+type source struct {
+	path, pkg string
+	file      *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []source
+	set := token.NewFileSet()
+	for _, top := range []string{"cmd", "internal", "templates"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(p string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if entry.IsDir() {
+				// A directory with a module of its own is not part of the program, and neither is what is rendered.
+				if _, err := os.Stat(filepath.Join(p, "go.mod")); err == nil || entry.Name() == "testdata" || entry.Name() == "files" {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+				return nil
+			}
+			file, err := parser.ParseFile(set, p, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(root, p)
+			name = filepath.ToSlash(name)
+			all = append(all, source{name, path.Dir(name), file})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("only %d files were found", len(all))
+	}
+	return all
+}
+
+func TestImportDirections(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		place, ok := rooms[s.pkg]
+		if !ok {
+			t.Errorf("%s: package %s has no place in this test", s.path, s.pkg)
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			name := strings.Trim(spec.Path.Value, `"`)
+			if own, ok := strings.CutPrefix(name, module+"/"); ok && !slices.Contains(place.imports, own) {
+				t.Errorf("%s imports %s, against the direction", s.path, own)
+			}
+			if place.pure && slices.Contains(impure, name) {
+				t.Errorf("%s imports %s, and %s is pure", s.path, name, s.pkg)
+			}
+			if may, ok := only[name]; ok && !slices.Contains(may, s.pkg) {
+				t.Errorf("%s imports %s, which is for %v", s.path, name, may)
+			}
+			if strings.HasPrefix(path.Base(name), "util") {
+				t.Errorf("%s imports %s: name a package by its concept", s.path, name)
+			}
+		}
+	}
+}
+
+// Nothing but apply writes to a service.
+func TestOnlyApplyWrites(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			selector, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			from, ok := selector.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			switch {
+			case from.Name == "os" && slices.Contains(writes, selector.Sel.Name) && !slices.Contains(writers[s.pkg], selector.Sel.Name):
+				t.Errorf("%s calls os.%s: only apply writes", s.path, selector.Sel.Name)
+			case from.Name == "os" && selector.Sel.Name == "Exit" && s.pkg != "cmd/rustgen":
+				t.Errorf("%s calls os.Exit: the exit code is decided in one place", s.path)
+			case from.Name == "time" && selector.Sel.Name == "Now" && rooms[s.pkg].pure:
+				t.Errorf("%s reads the clock, and %s is pure", s.path, s.pkg)
+			}
+			return true
+		})
+	}
+}

@@ -118,8 +118,8 @@ func TestGitLabFaults(t *testing.T) {
 	const pipeline = ".gitlab-ci.yml"
 	for _, fault := range []struct{ old, new string }{
 		{"stages: [check, ship]", "stages: check"},
-		{"interruptible: true", "interruptible: sometimes"},
-		{"  script:\n    - ci/check.sh load\n", ""},
+		{"needs: [check]", "needs: 1"},
+		{"services: [docker:28-dind]", "services: docker:28-dind"},
 		{"artifacts:\n    when: always", "artifacts:\n    when: ever"},
 	} {
 		r := renderTree(t, cases["stateful"]).with(t, pipeline, fault.old, fault.new)

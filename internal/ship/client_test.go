@@ -1,0 +1,118 @@
+package ship
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// targetDir is shared by all builds of services: their dependencies are the same.
+func targetDir(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("CARGO_TARGET_DIR")
+	if dir == "" {
+		dir = filepath.Join(os.TempDir(), "rustgen-target")
+	}
+	return dir
+}
+
+// binary builds the service of a tree and keeps its binary from the next build.
+func (r rendered) binary(t *testing.T, dir string) string {
+	t.Helper()
+	need(t, "cargo", "https://rustup.rs")
+	name := r.data["name"].(string)
+	target := targetDir(t)
+	t.Setenv("CARGO_TARGET_DIR", target)
+	mustRun(t, dir, "cargo", "build", "--quiet", "--locked", "--bin", name)
+	built, err := os.ReadFile(filepath.Join(target, "debug", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(kept, built, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+// The tree's own step: stubs, vet, and the client's tests against the service, in both dialects.
+func TestClientAgainstService(t *testing.T) {
+	for _, name := range []string{"full", "stateful"} {
+		t.Run(name, func(t *testing.T) {
+			r := renderTree(t, cases[name])
+			dir := r.write(t)
+			t.Setenv("SERVICE_BINARY", r.binary(t, dir))
+			output := mustRun(t, dir, "ci/check.sh", "client")
+			if strings.Contains(output, "SKIPPED") {
+				t.Error("skipped")
+			}
+			if formatted := mustRun(t, filepath.Join(dir, "clients/go"), "gofmt", "-l", "."); formatted != "" {
+				t.Errorf("gofmt would change %s", formatted)
+			}
+			for _, module := range []string{"clients/go", "clients/go/internal/generate"} {
+				mustRun(t, filepath.Join(dir, module), "go", "mod", "tidy", "-diff")
+			}
+			t.Log(output)
+		})
+	}
+}
+
+// A query that panics takes one replica where it unwinds, and at most two where it aborts; never the fleet.
+func TestQueryOfDeath(t *testing.T) {
+	planted, err := os.ReadFile("testdata/planted_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, strategy := range []string{"unwind", "abort"} {
+		t.Run(strategy, func(t *testing.T) {
+			r := plantPanic(t, renderTree(t, answers{"name": "hello", "panic": strategy}))
+			dir := r.write(t)
+			if err := os.WriteFile(filepath.Join(dir, "clients/go/planted_test.go"), planted, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PANIC", strategy)
+			// The strategy is that of the release profile; the debug build takes it over.
+			t.Setenv("CARGO_PROFILE_DEV_PANIC", strategy)
+			t.Setenv("SERVICE_BINARY", r.binary(t, dir))
+			mustRun(t, filepath.Join(dir, "clients/go"), "go", "test", "-count=1", "-run", "QueryOfDeath", ".")
+		})
+	}
+}
+
+// plantPanic makes the service panic on a key.
+func plantPanic(t *testing.T, r rendered) rendered {
+	t.Helper()
+	const line = "let key = request.into_inner().key;"
+	return r.with(t, "src/handlers.rs", line, line+"\n        assert!(key != \"panic\", \"planted\");")
+}
+
+// Each promise of the client is held by a test: with the promise broken, its tests fail.
+func TestClientFaults(t *testing.T) {
+	r := renderTree(t, cases["default"])
+	dir := r.write(t)
+	t.Setenv("SERVICE_BINARY", r.binary(t, dir))
+	for name, fault := range map[string]struct{ file, old, new string }{
+		"no deadline":       {"service_config.json", `"timeout": "1s",`, ""},
+		"no balancing":      {"service_config.json", "round_robin", "pick_first"},
+		"no health checks":  {"service_config.json", `"healthCheckConfig": {"serviceName": "hello.v1.HelloService"},`, ""},
+		"no retries":        {"service_config.json", `"UNAVAILABLE", `, ""},
+		"retries of errors": {"service_config.json", `"UNAVAILABLE", `, `"UNAVAILABLE", "INTERNAL", `},
+		"no throttling":     {"service_config.json", `"retryThrottling"`, `"retry"`},
+		"no cap on sending": {"client.go", "grpc.MaxCallSendMsgSize(MaxMessageBytes),", ""},
+		"no trace":          {"client.go", "propagation.TraceContext{}, ", ""},
+		"no metrics":        {"client.go", "grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),", ""},
+		"metrics twice":     {"client.go", "return existing, nil", `return nil, errors.New("twice")`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faulty := r.with(t, "clients/go/"+fault.file, fault.old, fault.new).write(t)
+			output, err := run(t, filepath.Join(faulty, "clients/go"), "go", "test", "-count=1", ".")
+			if err == nil {
+				t.Errorf("passed:\n%s", output)
+			}
+			if strings.Contains(output, "[build failed]") {
+				t.Fatalf("the fault does not compile:\n%s", output)
+			}
+		})
+	}
+}

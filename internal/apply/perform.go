@@ -76,11 +76,22 @@ func (t *tx) remove(i int, o op) error {
 	return nil
 }
 
-// prune removes directories that a removal left empty.
+// prune removes directories that a removal left empty, as far as they can be.
 func (t *tx) prune(dir string) {
-	for dir != "." && t.fs.Remove(dir) == nil {
-		dir = path.Dir(dir)
+	for ; dir != "."; dir = path.Dir(dir) {
+		if !t.removeDir(dir) {
+			return
+		}
 	}
+}
+
+// removeDir removes an empty directory, and reports whether there is none any more.
+func (t *tx) removeDir(dir string) bool {
+	info, _, err := t.fs.LstatIfPossible(dir)
+	if err != nil {
+		return nothing(err)
+	}
+	return info.IsDir() && t.fs.Remove(dir) == nil
 }
 
 func (t *tx) replace(i int, o op) error {
@@ -130,7 +141,7 @@ func (t *tx) takeBack(j *journal) error {
 		}
 		if !removals {
 			for i := len(j.Dirs) - 1; i >= 0; i-- {
-				_ = t.fs.Remove(j.Dirs[i])
+				t.removeDir(j.Dirs[i])
 			}
 		}
 	}
@@ -138,30 +149,30 @@ func (t *tx) takeBack(j *journal) error {
 }
 
 func (t *tx) back(i int, o op) error {
-	kept, err := t.exists(replacedAt(i))
-	if err != nil {
-		return err
-	}
 	if !o.removes() {
 		waiting, err := t.exists(stagedAt(i))
 		if err != nil {
 			return err
 		}
-		if !waiting {
-			if now, _, err := t.at(o.Path); err != nil {
+		there, err := t.exists(o.Path)
+		if err != nil {
+			return err
+		}
+		if !waiting && there {
+			if err := t.unchanged(o, o.After); err != nil {
 				return err
-			} else if now != nil {
-				if err := t.unchanged(o, o.After); err != nil && !kept {
-					return err
-				}
-				if err := t.fs.Rename(o.Path, stagedAt(i)); err != nil {
-					return err
-				}
+			}
+			if err := t.fs.Rename(o.Path, stagedAt(i)); err != nil {
+				return err
 			}
 		}
 	}
-	if !kept {
-		return nil
+	kept, err := t.exists(replacedAt(i))
+	if err != nil || !kept {
+		return err
+	}
+	if err := t.unchanged(o, ""); err != nil {
+		return err
 	}
 	if err := t.fs.MkdirAll(path.Dir(o.Path), 0o755); err != nil {
 		return err

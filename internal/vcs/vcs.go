@@ -55,7 +55,10 @@ func WithoutSecret(source string) string {
 	if !ok {
 		return source
 	}
-	host, path, _ := strings.Cut(rest, "/")
+	host, path := rest, ""
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		host, path = rest[:slash], rest[slash:]
+	}
 	user, host, ok := cutLast(host, "@")
 	if !ok {
 		return source
@@ -63,9 +66,9 @@ func WithoutSecret(source string) string {
 	name, _, secret := strings.Cut(user, ":")
 	switch {
 	case strings.HasPrefix(scheme, "http"):
-		return scheme + "://" + host + "/" + path
+		return scheme + "://" + host + path
 	case secret:
-		return scheme + "://" + name + "@" + host + "/" + path
+		return scheme + "://" + name + "@" + host + path
 	default:
 		return source
 	}

@@ -460,7 +460,7 @@ func title(d *decision.Decision) string {
 
 // hint is what mends a refusal, unless it is to run rustgen explain, which the prompt does by itself.
 func hint(refused *decision.Error) string {
-	if strings.HasPrefix(refused.Hint, "rustgen explain") {
+	if strings.Contains(refused.Hint, "rustgen explain") {
 		return ""
 	}
 	return refused.Hint

@@ -90,7 +90,7 @@ func TestInATerminal(t *testing.T) {
 	term.keys("BSpace", "BSpace", "BSpace", "BSpace", "BSpace")
 	term.types("hello")
 	term.keys("Enter")
-	term.sees("enter takes hello.v1, the default")
+	term.sees("leave it empty for hello.v1 (default)")
 	term.keys("Enter")
 	term.sees("Does the service hold state that must survive a restart?")
 	term.keys("Enter")

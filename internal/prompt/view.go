@@ -214,7 +214,8 @@ func (m *form) field(d detail, width int) []string {
 	if m.input != nil {
 		all := lines(m.input.WithWidth(width).View())
 		if m.empty != "" {
-			all = append(all, paint(m.look.faint, indent("  ", fold(m.standing(), width-2)))...)
+			standing := fmt.Sprintf("leave it empty for %s (%s)", m.empty, m.called)
+			all = append(all, paint(m.look.faint, indent("  ", fold(standing, width-2)))...)
 		}
 		return all
 	}
@@ -223,14 +224,6 @@ func (m *form) field(d detail, width int) []string {
 		all = append(append(all, ""), paint(m.look.faint, fold(why, width))...)
 	}
 	return all
-}
-
-// standing says what an empty input stands for.
-func (m *form) standing() string {
-	if m.called == "recommended" {
-		return fmt.Sprintf("enter takes %s, which is recommended", m.empty)
-	}
-	return fmt.Sprintf("enter takes %s, the %s", m.empty, m.called)
 }
 
 // refusal is why the answer was not taken, in the words of the command line.

@@ -124,7 +124,7 @@ func draw(screen string) string {
 	for i, color := range []string{"#ff5f57", "#febc2e", "#28c840"} {
 		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/>`+"\n", 22+20*i, color)
 	}
-	fmt.Fprintf(&b, `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" fill="%s" style="white-space: pre" xml:space="preserve">`+"\n", foreground)
+	fmt.Fprintf(&b, `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" fill="%s">`+"\n", foreground)
 	now := style{}
 	for row, line := range lines {
 		column := 0
@@ -169,6 +169,9 @@ func (s *style) set(text string) string {
 	return after
 }
 
+// noBreak is a space that is drawn wherever it stands; SVG draws several plain ones as one.
+const noBreak = "&#160;"
+
 func (s *style) write(b *strings.Builder, text string, row, column int) {
 	trimmed := strings.TrimLeft(text, " ")
 	column += len(text) - len(trimmed)
@@ -193,5 +196,5 @@ func (s *style) write(b *strings.Builder, text string, row, column int) {
 		attributes += fmt.Sprintf(` fill="%s"`, background)
 	}
 	fmt.Fprintf(b, `<text x="%.1f" y="%d" textLength="%.1f" lengthAdjust="spacingAndGlyphs"%s>%s</text>`+"\n",
-		x, y, length, attributes, html.EscapeString(trimmed))
+		x, y, length, attributes, strings.ReplaceAll(html.EscapeString(trimmed), " ", noBreak))
 }

@@ -195,14 +195,19 @@ func rewrite(t *testing.T, all []service) {
 		}
 	}
 	for _, s := range all {
-		for p, f := range s.tree {
-			at := filepath.Join(s.name, filepath.FromSlash(p))
-			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(at, f.Data, f.Mode); err != nil {
-				t.Fatal(err)
-			}
+		write(t, s.name, s.tree)
+	}
+}
+
+func write(t *testing.T, dir string, files tree.Tree) {
+	t.Helper()
+	for p, f := range files {
+		at := filepath.Join(dir, filepath.FromSlash(p))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, f.Data, f.Mode); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

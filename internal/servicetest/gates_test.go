@@ -1,0 +1,27 @@
+package servicetest
+
+import "testing"
+
+// TestGates puts services under load as they are shipped, built in release.
+func TestGates(t *testing.T) {
+	cases := map[string][]string{
+		"stateless, system":           {"--state", "stateless", "--allocator", "system"},
+		"stateless, mimalloc, single": {"--state", "stateless", "--allocator", "mimalloc", "--runtime", "current-thread"},
+		"stateful, jemalloc":          {"--state", "stateful", "--allocator", "jemalloc", "--downstream", "features"},
+		"stateful, system, queue":     {"--state", "stateful", "--allocator", "system", "--queue", "1024"},
+	}
+	for name, answers := range cases {
+		t.Run(name, func(t *testing.T) {
+			quiet(t)
+			gates, passed := render(t, answers...).load(t)
+			if !passed {
+				t.Error("a gate broke")
+			}
+			for _, gate := range gates {
+				if gate.State != "passed" {
+					t.Errorf("%s is %s: %s, allowed %s: %s", gate.Gate, gate.State, gate.Measured, gate.Limit, gate.Cause)
+				}
+			}
+		})
+	}
+}

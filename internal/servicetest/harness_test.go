@@ -1,0 +1,104 @@
+// Package servicetest puts generated services under load: those as they are rendered must keep every gate of their load
+// test, and mutants of them must break the right gate and be told the right cause.
+//
+// It takes minutes and a quiet machine, so it runs where RUSTGEN_LOAD is set.
+package servicetest
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// gateBroke is the exit code of the load test when a gate broke.
+const gateBroke = 4
+
+// verdict is one gate as report.json has it.
+type verdict struct {
+	Gate     string
+	State    string
+	Measured string
+	Limit    string
+	Cause    string
+}
+
+// quiet skips, aloud, a test that needs a machine of its own, unless this is one.
+func quiet(t *testing.T) {
+	t.Helper()
+	if os.Getenv("RUSTGEN_LOAD") == "" {
+		t.Skip("SKIPPED: set RUSTGEN_LOAD=1 on a quiet machine to put generated services under load")
+	}
+	if _, err := exec.LookPath("cargo"); err != nil {
+		if os.Getenv("RUSTGEN_REQUIRE_TOOLS") != "" {
+			t.Fatal("there is no cargo")
+		}
+		t.Skip("SKIPPED: there is no cargo")
+	}
+}
+
+// service is the directory of a rendered service.
+type service string
+
+// render makes the service that the answers describe. It is rendered anew each time, and so newer than what was built
+// before: Cargo tells crates of the same name that share a target directory apart by nothing else.
+func render(t *testing.T, answers ...string) service {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "hello")
+	args := append([]string{"run", "../../cmd/rustgen", "new", "hello", "--yes", "--vcs", "none", "--dir", dir}, answers...)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("rustgen new: %v\n%s", err, out)
+	}
+	return service(dir)
+}
+
+// edit replaces text in one file of the service. The text must be there once: a mutant that changes nothing proves
+// nothing.
+func (s service) edit(t *testing.T, file, old, new string) {
+	t.Helper()
+	path := filepath.Join(string(s), file)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(data), old); n != 1 {
+		t.Fatalf("%s holds this %d times, not once; mend the mutant:\n%s", file, n, old)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(data), old, new, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load runs the load test of the service, and returns its gates and whether it says that all held.
+func (s service) load(t *testing.T, env ...string) ([]verdict, bool) {
+	t.Helper()
+	target := os.Getenv("CARGO_TARGET_DIR")
+	if target == "" {
+		target = filepath.Join("..", "..", "target", "servicetest")
+	}
+	target, err := filepath.Abs(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("cargo", "run", "--release", "--locked", "--quiet", "-p", "loadtest", "--", "run", "--quick")
+	cmd.Dir = string(s)
+	cmd.Env = append(append(os.Environ(), "CARGO_TARGET_DIR="+target, "CARGO_TERM_COLOR=never"), env...)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != gateBroke) {
+		t.Fatalf("the load test did not run: %v", err)
+	}
+	data, readErr := os.ReadFile(filepath.Join(string(s), "target", "loadtest", "report.json"))
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	var report struct{ Gates []verdict }
+	if err := json.Unmarshal(data, &report); err != nil {
+		t.Fatal(err)
+	}
+	return report.Gates, err == nil
+}

@@ -1,7 +1,10 @@
 //! The allocator: one feature swaps it, and everything that tunes it stands here.
 //!
 //! Never musl's own: a static binary takes jemalloc or mimalloc, or links glibc statically.
-#![cfg_attr(not(feature = "alloc-jemalloc"), expect(unsafe_code, reason = "calls into the allocator's C interface"))]
+#![cfg_attr(
+    any(feature = "alloc-jemalloc", not(feature = "alloc-mimalloc")),
+    expect(unsafe_code, reason = "the allocator's C interface")
+)]
 
 pub(crate) use heap::{NAME, stats, tune};
 
@@ -25,6 +28,11 @@ mod heap {
     static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
     pub(crate) const NAME: &str = "jemalloc";
+
+    /// Compiled in: `MALLOC_CONF` is not read under the prefix that the crate builds with. What a burst leaves behind
+    /// goes back to the system within seconds, by threads of the allocator's own.
+    #[unsafe(export_name = "_rjem_malloc_conf")]
+    pub static OPTIONS: &[u8] = b"background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0\0";
 
     pub(crate) fn tune() {}
 

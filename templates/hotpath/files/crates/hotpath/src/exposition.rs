@@ -77,7 +77,7 @@ pub(crate) fn text(shared: &Shared, version: &str, busy: &Busy) -> Vec<u8> {
     page.gauge("hotpath_memory_budget_bytes", "The memory budget that every bound follows from.", shared.limits.memory);
     page.counter("hotpath_panics_total", "Panics in this process.", panics::count());
     page.family("hotpath_build_info", "gauge", "What was decided for this build.");
-    page.series("hotpath_build_info", &decisions::labels(version, alloc::NAME), 1);
+    page.series("hotpath_build_info", &decisions::labels(version), 1);
     if let Some(heap) = alloc::stats() {
         page.gauge("hotpath_allocator_allocated_bytes", "Bytes that the process asked for.", heap.allocated);
         page.gauge("hotpath_allocator_resident_bytes", "Bytes that the allocator holds.", heap.resident);

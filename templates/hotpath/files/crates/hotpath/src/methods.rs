@@ -26,7 +26,7 @@ pub(crate) struct Method {
 pub(crate) type Methods = BTreeMap<String, Arc<Method>>;
 
 /// The names of all methods in a descriptor set, and whether their replies are streams.
-fn names(descriptors: &[u8]) -> Result<Vec<(Name, bool)>, Failure> {
+pub(crate) fn names(descriptors: &[u8]) -> Result<Vec<(Name, bool)>, Failure> {
     let mut names = Vec::new();
     for file in FileDescriptorSet::decode(descriptors)?.file {
         for service in &file.service {
@@ -95,6 +95,14 @@ pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Met
         });
     for (name, streams, policy) in matched(app.descriptors, app.policies)?.into_iter().chain(probes) {
         let bounds = limits.method(&policy);
+        let call = bounds.work + bounds.answer;
+        if call > limits.call_memory {
+            let (memory, calls) = (limits.memory, limits.call_memory);
+            return Err(format!(
+                "a memory budget of {memory} bytes leaves {calls} for calls, and one of {name} may take {call}"
+            )
+            .into());
+        }
         let method = Method {
             series: dialect.series(&name),
             class: Class::new(&bounds),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"text/template"
 )
 
@@ -12,21 +13,26 @@ const leftDelim, rightDelim = "<%", "%>"
 
 // Engine evaluates expressions and templates. It is for one goroutine at a time.
 type Engine struct {
-	// blank has the options and functions; every template starts as a copy.
-	blank *template.Template
-	// expressions are those parsed so far: conditions come back for every file.
-	expressions map[string]*template.Template
+	// blank has the options and functions and stays without templates. files is the namespace of those that know no
+	// other, expressions that of expressions.
+	blank, files, expressions *template.Template
+	// parsed are the expressions so far: conditions come back for every file.
+	parsed map[string]*template.Template
 	// result is where the expression that is being computed leaves its value.
 	result any
 }
 
 // NewEngine makes an engine with the allowed functions.
 func NewEngine() *Engine {
-	e := &Engine{expressions: map[string]*template.Template{}}
+	e := &Engine{parsed: map[string]*template.Template{}}
 	e.blank = template.New("").Delims(leftDelim, rightDelim).Option("missingkey=error").Funcs(functions()).Funcs(template.FuncMap{
 		"include": func(string, any) (string, error) {
-			return "", errors.New("include: only a file has templates to include")
+			return "", errors.New("only a file has templates to include")
 		},
+	})
+	e.files = template.Must(e.blank.Clone())
+	e.expressions = template.Must(e.blank.Clone()).Funcs(template.FuncMap{
+		"result": func(value any) string { e.result = value; return "" },
 	})
 	return e
 }
@@ -45,31 +51,77 @@ func (e *Engine) Eval(expr string, data map[string]any) (any, error) {
 }
 
 func (e *Engine) expression(expr string) (*template.Template, error) {
-	if t, ok := e.expressions[expr]; ok {
+	if t, ok := e.parsed[expr]; ok {
 		return t, nil
 	}
-	t, err := e.blank.Clone()
+	t, err := e.expressions.New("expression").Parse(leftDelim + " result (" + expr + ") " + rightDelim)
 	if err != nil {
 		return nil, err
 	}
-	t.Funcs(template.FuncMap{"result": func(value any) string { e.result = value; return "" }})
-	if _, err := t.Parse(leftDelim + " result (" + expr + ") " + rightDelim); err != nil {
-		return nil, err
-	}
 	countSteps(t)
-	e.expressions[expr] = t
+	e.parsed[expr] = t
 	return t, nil
+}
+
+var several = regexp.MustCompile(`\b(define|block|template|include)\b`)
+
+// hasSeveral reports whether an action of a text may define templates, or call them by name.
+func hasSeveral(text string) bool {
+	for {
+		_, after, ok := strings.Cut(text, leftDelim)
+		if !ok {
+			return false
+		}
+		var action string
+		if action, text, _ = strings.Cut(after, rightDelim); several.MatchString(action) {
+			return true
+		}
+	}
+}
+
+// start makes the template that text will be parsed into. Templates that know each other get a namespace of their own,
+// which is dear: all functions are copied into it.
+func (e *Engine) start(name, text string) (t *template.Template, own bool, err error) {
+	if !hasSeveral(text) {
+		return e.files.New(name), false, nil
+	}
+	blank, err := e.blank.Clone()
+	if err != nil {
+		return nil, true, err
+	}
+	return blank.New(name), true, nil
 }
 
 // Text renders a template; name is its path, for errors.
 func (e *Engine) Text(name, text string, data map[string]any) (string, error) {
-	blank, err := e.blank.Clone()
+	t, own, err := e.start(name, text)
 	if err != nil {
 		return "", err
 	}
-	t := blank.New(name)
-	depth, steps := 0, 0
-	t.Funcs(template.FuncMap{"include": func(part string, data any) (string, error) {
+	steps := 0
+	if own {
+		t.Funcs(template.FuncMap{"include": include(t, &steps)})
+	}
+	if _, err := t.Parse(text); err != nil {
+		return "", located(name, err)
+	}
+	countSteps(t)
+	for _, part := range t.Templates() {
+		if own && part != t {
+			countSteps(part)
+		}
+	}
+	out := bounded{steps: &steps}
+	if err := t.Execute(&out, data); err != nil {
+		return "", located(name, err)
+	}
+	return out.String(), nil
+}
+
+// include renders a template that a file defines to a string.
+func include(t *template.Template, steps *int) any {
+	depth := 0
+	return func(part string, data any) (string, error) {
 		if depth++; depth > maxDepth {
 			return "", fmt.Errorf("nested more than %d deep", maxDepth)
 		}
@@ -77,21 +129,12 @@ func (e *Engine) Text(name, text string, data map[string]any) (string, error) {
 		if t.Lookup(part) == nil {
 			return "", fmt.Errorf("there is no template %q", part)
 		}
-		out := bounded{steps: &steps}
+		out := bounded{steps: steps}
 		if err := t.ExecuteTemplate(&out, part, data); err != nil {
-			return "", located(name, err)
+			return "", located(t.Name(), err)
 		}
 		return out.String(), nil
-	}})
-	if _, err := t.Parse(text); err != nil {
-		return "", located(name, err)
 	}
-	countSteps(t)
-	out := bounded{steps: &steps}
-	if err := t.Execute(&out, data); err != nil {
-		return "", located(name, err)
-	}
-	return out.String(), nil
 }
 
 // fault is what is wrong with a template, and where.

@@ -37,10 +37,8 @@ func (b *bounded) Write(p []byte) (int, error) {
 // countSteps puts an empty text in front of every body, so that a loop or a recursion that prints nothing writes, and
 // is counted, too.
 func countSteps(t *template.Template) {
-	for _, each := range t.Templates() {
-		if each.Tree != nil {
-			countIn(each.Root, true)
-		}
+	if t.Tree != nil {
+		countIn(t.Root, true)
 	}
 }
 

@@ -142,6 +142,30 @@ func TestOnlyPureFunctions(t *testing.T) {
 	}
 }
 
+// Templates of one file are not known in another, whichever was rendered first.
+func TestFilesShareNoTemplates(t *testing.T) {
+	t.Parallel()
+	engine := NewEngine()
+	for _, text := range []string{"plain <% .name %>", `<% define "x" %>x<% end %><% include "x" . %>`} {
+		if _, err := engine.Text("first", text, data()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, want := range map[string]string{
+		`<% template "first" . %>`: `second:1: there is no template "first"`,
+		`<% include "first" . %>`:  `second:1: include: there is no template "first"`,
+		`<% include "x" . %>`:      `second:1: include: there is no template "x"`,
+		`<% result 1 %>`:           `second:1: templates have no function "result"`,
+	} {
+		if _, err := engine.Text("second", text, data()); err == nil || err.Error() != want {
+			t.Errorf("%s gives %v, want %s", text, err, want)
+		}
+	}
+	if _, err := engine.Eval(`include "x" .`, data()); err == nil || !strings.Contains(err.Error(), "only a file has templates to include") {
+		t.Errorf("an expression that includes gives %v", err)
+	}
+}
+
 func TestSortCargoLock(t *testing.T) {
 	t.Parallel()
 	entry := func(name, version string) string {

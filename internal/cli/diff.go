@@ -32,9 +32,9 @@ upgrade would change in the service. Paths limit it to these files.`,
 				return err
 			}
 			if asJSON {
-				return a.writeJSON(map[string]any{"files": differences(from, to, paths)})
+				return a.writeJSON(map[string]any{"files": differences(from, to, paths, future)})
 			}
-			text, err := merge.Diff(cmd.Context(), from, to, names, paths)
+			text, err := merge.Diff(cmd.Context(), from, to, merge.Patch{Names: names, Added: future, Paths: paths})
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ func (a *app) compared(ctx context.Context, set *openedSet, s *service, future b
 		if err != nil {
 			return nil, nil, failed("rustgen must be able to read the service", "%w", err)
 		}
-		return s.Base, slim(ours, s.Base), nil
+		return s.Base, ours, nil
 	}
 	if err := s.matches(set); err != nil {
 		return nil, nil, err
@@ -77,28 +77,13 @@ func (a *app) compared(ctx context.Context, set *openedSet, s *service, future b
 	return u.ours, u.result, nil
 }
 
-// slim leaves out the user's own files, but for those that may be a moved one of base.
-func slim(ours, base tree.Tree) tree.Tree {
-	gone := slices.ContainsFunc(base.Paths(), func(p string) bool { _, ok := ours[p]; return !ok })
-	if gone {
-		return ours
-	}
-	t := tree.Tree{}
-	for p, f := range ours {
-		if _, ok := base[p]; ok {
-			t[p] = f
-		}
-	}
-	return t
-}
-
 // difference is a path that differs.
 type difference struct {
 	Path   string `json:"path"`
 	Change string `json:"change"`
 }
 
-func differences(from, to tree.Tree, paths []string) []difference {
+func differences(from, to tree.Tree, paths []string, withAdded bool) []difference {
 	found := []difference{}
 	all := tree.Tree{}
 	for _, t := range []tree.Tree{from, to} {
@@ -111,7 +96,9 @@ func differences(from, to tree.Tree, paths []string) []difference {
 			continue
 		}
 		change := "edited"
-		if _, ok := from[p]; !ok {
+		if _, ok := from[p]; !ok && !withAdded {
+			continue
+		} else if !ok {
 			change = "added"
 		} else if _, ok := to[p]; !ok {
 			change = "deleted"

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -187,7 +188,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 		return nil, err
 	}
 	if err := out.Err(); err != nil {
-		return nil, err
+		return nil, outdated(out, o, err)
 	}
 	asked := slices.DeleteFunc(slices.Clone(out.Added), func(id string) bool { _, given := o.given[id]; return given })
 	if len(asked) == 0 || o.yes || o.dryRun || o.answers.file == "-" || !a.interactive() && !o.accessible {
@@ -208,8 +209,14 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
 			return resolve(given, false)
 		},
-		Review: func(map[string]decision.Input, *decision.Outcome) (string, string, error) {
-			return "upgrade " + s.Record.Version + " -> " + set.Version, o.command, nil
+		Review: func(_ map[string]decision.Input, out *decision.Outcome) (string, string, error) {
+			command := o.command
+			for _, id := range asked {
+				if d, ok := set.Catalog.Find(id); ok {
+					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
+				}
+			}
+			return set.Name + " " + s.Record.Version + " -> " + set.Version, command, nil
 		},
 	})
 	if errors.Is(err, prompt.ErrAborted) {
@@ -229,4 +236,16 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 		return nil, err
 	}
 	return out, out.Err()
+}
+
+// outdated tells how to choose again where it is the service's own answer that the set no longer allows.
+func outdated(out *decision.Outcome, o *changeOptions, err error) error {
+	if len(out.Problems) == 0 || out.Problems[0].ID == "" {
+		return err
+	}
+	id := out.Problems[0].ID
+	if _, given := o.given[id]; given {
+		return err
+	}
+	return usage(fmt.Sprintf("rustgen upgrade --set %s=VALUE chooses another; rustgen explain %s says when to choose what", id, id), "%v", err)
 }

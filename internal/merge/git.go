@@ -132,11 +132,13 @@ func (s *store) renames(ctx context.Context, pairs ...[2]string) ([]map[string]s
 	at := 0
 	fields := strings.Split(text, "\x00")
 	for i := 0; i < len(fields); i++ {
-		// A pair's head ends in a newline and not in NUL.
-		if head, rest, ok := strings.Cut(fields[i], "\n"); ok {
-			if n, ok := heads[head]; ok {
-				at, fields[i] = n, rest
+		// A pair's head ends in a newline and not in NUL; a pair without renames is nothing but its head.
+		for head, rest, ok := strings.Cut(fields[i], "\n"); ok; head, rest, ok = strings.Cut(fields[i], "\n") {
+			n, known := heads[head]
+			if !known {
+				break
 			}
+			at, fields[i] = n, rest
 		}
 		if strings.HasPrefix(fields[i], "R") && i+2 < len(fields) {
 			found[at][fields[i+1]] = fields[i+2]
@@ -146,8 +148,18 @@ func (s *store) renames(ctx context.Context, pairs ...[2]string) ([]map[string]s
 	return found, nil
 }
 
-// Diff writes what changed from one tree to another as a patch, or names only, with renames. Paths limit it.
-func Diff(ctx context.Context, from, to Tree, names bool, paths []string) (string, error) {
+// Patch is what Diff shows.
+type Patch struct {
+	// Names leaves out the content.
+	Names bool
+	// Added shows files that are only in the second tree.
+	Added bool
+	// Paths limit it.
+	Paths []string
+}
+
+// Diff writes what changed from one tree to another, with renames, as git does.
+func Diff(ctx context.Context, from, to Tree, show Patch) (string, error) {
 	s, err := newStore()
 	if err != nil {
 		return "", err
@@ -158,10 +170,13 @@ func Diff(ctx context.Context, from, to Tree, names bool, paths []string) (strin
 	if err := s.flush(); err != nil {
 		return "", err
 	}
-	form := "--patch"
-	if names {
+	form, filter := "--patch", "--diff-filter=a"
+	if show.Names {
 		form = "--name-status"
 	}
-	args := []string{"--literal-pathspecs", "diff-tree", "-r", "-M", "--full-index", form, a, b, "--"}
-	return s.git(ctx, "", append(args, paths...)...)
+	if show.Added {
+		filter = "--diff-filter=ACDMRTUXB"
+	}
+	args := []string{"--literal-pathspecs", "diff-tree", "-r", "-M", form, filter, a, b, "--"}
+	return s.git(ctx, "", append(args, show.Paths...)...)
 }

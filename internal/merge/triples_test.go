@@ -310,7 +310,7 @@ func checkVerdicts(t *testing.T, tr triple, got *merge.Result) {
 			t.Errorf("%s has two verdicts", i.Path)
 		}
 		named[i.Path] = true
-		if i.From != "" && i.Verdict == plan.Moved {
+		if i.From != "" {
 			named[i.From] = true
 		}
 	}

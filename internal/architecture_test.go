@@ -31,6 +31,7 @@ var rooms = map[string]room{
 	"internal/templateset":  {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":       {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
 	"internal/merge":        {imports: []string{"internal/tree"}},
+	"internal/docs":         {pure: true, imports: []string{"internal/decision"}},
 	"internal/vcs":          {imports: []string{"internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},

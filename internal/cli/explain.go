@@ -128,7 +128,7 @@ func explainOne(w io.Writer, c *decision.Catalog, d *decision.Decision) error {
 	b.WriteString("\n")
 	row := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%-12s %s\n", name, text)
+			fmt.Fprintf(&b, "%-13s %s\n", name, text)
 		}
 	}
 	fallback := c.DefaultText(d)
@@ -147,7 +147,7 @@ func explainOne(w io.Writer, c *decision.Catalog, d *decision.Decision) error {
 	row("flag", d.Flag()+" "+d.Syntax())
 	row("environment", d.Env())
 	for _, check := range d.Validate {
-		row("valid", check.Message)
+		row("refused with", check.Message)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

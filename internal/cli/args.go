@@ -9,21 +9,33 @@ import (
 )
 
 // templateArgument finds the value of --template before the flags are known: the set decides which flags there are.
-func templateArgument(args []string) string { return argument(args, "--template") }
+func templateArgument(args []string) (string, error) {
+	source, given := lookArgument(args, "--template")
+	if given && source == "" {
+		return "", usage("leave --template out to use the embedded set", "--template is empty")
+	}
+	return source, nil
+}
 
 // argument finds the value of a flag among arguments that are not yet parsed.
 func argument(args []string, flag string) string {
+	value, _ := lookArgument(args, flag)
+	return value
+}
+
+// lookArgument is argument that also says whether the flag is there. The last one counts, as the parser has it.
+func lookArgument(args []string, flag string) (value string, given bool) {
 	for i, arg := range args {
-		switch {
-		case arg == "--":
-			return ""
-		case arg == flag && i+1 < len(args):
-			return args[i+1]
-		case strings.HasPrefix(arg, flag+"="):
-			return strings.TrimPrefix(arg, flag+"=")
+		if arg == "--" {
+			break
+		}
+		if v, ok := strings.CutPrefix(arg, flag+"="); ok {
+			value, given = v, true
+		} else if arg == flag && i+1 < len(args) {
+			value, given = args[i+1], true
 		}
 	}
-	return ""
+	return value, given
 }
 
 // addTemplateFlag declares what templateArgument has read.

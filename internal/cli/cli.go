@@ -176,7 +176,10 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	if len(args) > 0 && (args[0] == "status" || args[0] == "restore") {
 		return root, nil
 	}
-	source := templateArgument(args)
+	source, err := templateArgument(args)
+	if err != nil {
+		return nil, err
+	}
 	if source == "" {
 		source = recordedSource(args)
 	}

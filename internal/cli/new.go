@@ -121,8 +121,7 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if o.json {
 		return a.writeJSON(result)
 	}
-	a.printReport(result)
-	return nil
+	return a.printReport(result)
 }
 
 // decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
@@ -301,7 +300,7 @@ func checkTarget(dir string, t tree.Tree) error {
 		return nil
 	}
 	if !slices.Contains(names, ".git") {
-		return failed("choose another name or --dir, or empty it", "%s is not empty: %s is in the way", dir, some(names))
+		return failed("choose another name or --dir, or empty it", "%s is not empty: %s in the way", dir, areSome(names))
 	}
 	var collide []string
 	if slices.Contains(names, project.Dir) {
@@ -329,6 +328,13 @@ func inTheWay(dir, p string) bool {
 		}
 	}
 	return false
+}
+
+func areSome(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return some(names) + " are"
 }
 
 // some names the first few of many.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -152,19 +153,22 @@ func shown(dir string) string {
 }
 
 // printReport tells a person what happened: the plan as a result, what to do next as talk.
-func (a *app) printReport(r *newReport) {
+func (a *app) printReport(r *newReport) error {
 	if r.DryRun {
+		var b strings.Builder
 		for _, f := range r.Files {
-			fmt.Fprintf(a.out, "%s %s %s\n", f.Verb, f.Mode, f.Path)
+			fmt.Fprintf(&b, "%s %s %s\n", f.Verb, f.Mode, f.Path)
 		}
+		_, err := io.WriteString(a.out, b.String())
 		a.say("%s would be written to %s; nothing was", count(len(r.Files), "file"), shown(r.Dir))
-		return
+		return err
 	}
-	fmt.Fprintf(a.out, "created %s: %s from %s %s\n", shown(r.Dir), count(len(r.Files), "file"), r.Template.Name, r.Template.Version)
+	_, err := fmt.Fprintf(a.out, "created %s: %s from %s %s\n", shown(r.Dir), count(len(r.Files), "file"), r.Template.Name, r.Template.Version)
 	enter := "cd " + quote(r.Dir) + " && "
 	if r.Dir == "." {
 		enter = ""
 	}
 	a.say("\nNext:\n  %scargo run", enter)
 	a.say("README.md says what was decided and why.")
+	return err
 }

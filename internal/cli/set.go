@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"rustgen/internal/render"
@@ -73,6 +75,9 @@ func directory(dir string) (fs.FS, error) {
 		return nil, usage("--template takes a directory or a git URL", "template set %s: %w", dir, bare(err))
 	case !info.IsDir():
 		return nil, usage("--template takes the directory that holds template.yaml", "template set %s is not a directory", dir)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, templateset.ManifestName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("--template takes the directory that holds template.yaml", "template set %s has no %s", dir, templateset.ManifestName)
 	}
 	return rooted(dir)
 }

@@ -1,0 +1,144 @@
+package ship
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// dashboard is as much of Grafana's model as a reader of the panels needs.
+type dashboard struct {
+	UID, Title    string
+	SchemaVersion int
+	Templating    struct{ List []struct{ Name, Type string } }
+	Panels        []struct {
+		ID                       int
+		Type, Title, Description string
+		GridPos                  struct{ X, Y, W, H int }
+		FieldConfig              struct{ Defaults struct{ Unit string } }
+		Targets                  []struct{ RefID, Expr, LegendFormat string }
+	}
+}
+
+func parseDashboard(t *testing.T, r rendered) dashboard {
+	t.Helper()
+	var d dashboard
+	if err := json.Unmarshal(r.Tree["deploy/base/dashboard.json"].Data, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// violations are panels that hide each other, say nothing of themselves, or show nothing.
+func (d dashboard) violations() []string {
+	var found []string
+	wrong := func(holds bool, format string, args ...any) {
+		if !holds {
+			found = append(found, fmt.Sprintf(format, args...))
+		}
+	}
+	wrong(d.UID != "" && len(d.UID) <= 40, "uid %q", d.UID)
+	variables := map[string]bool{"$__rate_interval": true}
+	for _, variable := range d.Templating.List {
+		variables["$"+variable.Name] = true
+	}
+	taken, ids := map[[2]int]string{}, map[int]bool{}
+	for _, panel := range d.Panels {
+		wrong(!ids[panel.ID], "panel %q has the id of another", panel.Title)
+		ids[panel.ID] = true
+		wrong(panel.GridPos.X+panel.GridPos.W <= 24, "panel %q is off the grid", panel.Title)
+		for x := panel.GridPos.X; x < panel.GridPos.X+panel.GridPos.W; x++ {
+			for y := panel.GridPos.Y; y < panel.GridPos.Y+panel.GridPos.H; y++ {
+				wrong(taken[[2]int{x, y}] == "" || taken[[2]int{x, y}] == panel.Title, "panel %q hides %q", panel.Title, taken[[2]int{x, y}])
+				taken[[2]int{x, y}] = panel.Title
+			}
+		}
+		if panel.Type == "row" {
+			continue
+		}
+		wrong(panel.Description != "" && panel.FieldConfig.Defaults.Unit != "", "panel %q says neither what it is for nor its unit", panel.Title)
+		wrong(len(panel.Targets) > 0, "panel %q shows nothing", panel.Title)
+		refs := map[string]bool{}
+		for _, target := range panel.Targets {
+			wrong(!refs[target.RefID], "panel %q has two queries %s", panel.Title, target.RefID)
+			refs[target.RefID] = true
+			for _, word := range strings.FieldsFunc(target.Expr, func(c rune) bool { return !strings.ContainsRune("$_abcdefghijklmnopqrstuvwxyz", c) }) {
+				wrong(!strings.HasPrefix(word, "$") || variables[word], "panel %q uses %s, which does not exist", panel.Title, word)
+			}
+		}
+	}
+	return found
+}
+
+func TestDashboard(t *testing.T) {
+	eachCase(t, "deploy/base/dashboard.json", func(t *testing.T, r rendered) {
+		for _, violation := range parseDashboard(t, r).violations() {
+			t.Error(violation)
+		}
+		if len(parseDashboard(t, r).Panels) < 20 {
+			t.Error("panels are missing")
+		}
+	})
+}
+
+func TestDashboardFaults(t *testing.T) {
+	const file = "deploy/base/dashboard.json"
+	for _, fault := range []struct{ old, new, found string }{
+		{`"id": 3`, `"id": 2`, "has the id of another"},
+		{`"x": 8, "y": 1,`, `"x": 0, "y": 1,`, "hides"},
+		{`"x": 16, "y": 1,`, `"x": 20, "y": 1,`, "off the grid"},
+		{`$namespace`, `$nspace`, "$nspace, which does not exist"},
+		{`"unit": "reqps"`, `"unit": ""`, "nor its unit"},
+	} {
+		d := parseDashboard(t, renderTree(t, cases["default"]).with(t, file, fault.old, fault.new))
+		if found := d.violations(); !strings.Contains(strings.Join(found, "\n"), fault.found) {
+			t.Errorf("%q was not found: %q", fault.found, found)
+		}
+	}
+}
+
+// The dashboard against the types of Grafana's own SDK, as a TypeScript literal: an unknown or mistyped field fails.
+func TestDashboardTypes(t *testing.T) {
+	need(t, "npm", "https://nodejs.org")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private": true}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := run(t, dir, "npm", "install", "--no-audit", "--no-fund", "--silent", "@grafana/grafana-foundation-sdk@0.0.21", "typescript@5.9.3"); err != nil {
+		missing(t, "npm cannot install the SDK:\n"+output)
+	}
+	check := func(t *testing.T, r rendered) (string, error) {
+		// The SDK's enumerations are their texts in JSON, and its queries are opaque where they stand in a panel.
+		source := `import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import type { Dataquery } from "@grafana/grafana-foundation-sdk/prometheus";
+type Query = Plain<Omit<Dataquery, "_implementsDataqueryVariant">>;
+type Plain<T> =
+  T extends string ? ` + "`${T}`" + `
+  : T extends (infer U)[] ? Plain<U>[]
+  : T extends object ? { [K in keyof T]: K extends "targets" ? Query[] : Plain<T[K]> }
+  : T;
+export const dashboard: Plain<Dashboard> = ` + string(r.Tree["deploy/base/dashboard.json"].Data) + `;
+`
+		if err := os.WriteFile(filepath.Join(dir, "dashboard.ts"), []byte(source), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return run(t, dir, "npx", "--no-install", "tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "dashboard.ts")
+	}
+	eachCase(t, "deploy/base/dashboard.json", func(t *testing.T, r rendered) {
+		if output, err := check(t, r); err != nil {
+			t.Errorf("%v\n%s", err, output)
+		}
+	})
+	for _, fault := range []struct{ old, new string }{
+		{`"schemaVersion": 39`, `"schemaVersion": "39"`},
+		{`"graphTooltip": 1`, `"graphTooltipp": 1`},
+		{`"unit": "reqps"`, `"unit": 1`},
+	} {
+		if output, err := check(t, renderTree(t, cases["default"]).with(t, "deploy/base/dashboard.json", fault.old, fault.new)); err == nil {
+			t.Errorf("%s passed:\n%s", fault.new, output)
+		}
+	}
+}

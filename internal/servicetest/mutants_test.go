@@ -35,10 +35,10 @@ var mutants = map[string]mutant{
 			{
 				file: "crates/hotpath/src/admission.rs",
 				old:  "let units = (memory / UNIT) as usize;",
-				new:  "let units = (memory / UNIT) as usize << 12;",
+				new:  "let units = ((memory / UNIT) as usize) << 12;",
 			},
 		},
-		gate:  "burst-p99",
+		gate:  "burst-goodput",
 		cause: "no admission limit held",
 	},
 	// A worker slower than its callers, as it comes; the bound would have refused them.
@@ -61,7 +61,7 @@ var mutants = map[string]mutant{
 			{
 				file: "src/handlers.rs",
 				old:  "    if let Some(Scored { digest, score }) = best {",
-				new:  "    tokio::time::sleep(Duration::from_secs(5)).await;\n    if let Some(Scored { digest, score, .. }) = best {",
+				new:  "    tokio::time::sleep(Duration::from_secs(60)).await;\n    if let Some(Scored { digest, score, .. }) = best {",
 			},
 		},
 		gate:  "rss-after-burst",

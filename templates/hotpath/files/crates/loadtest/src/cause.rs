@@ -20,7 +20,7 @@ pub fn of<'a>(gate: &str, run: &'a Run, gates: &'a Gates) -> String {
             &[Facts::cpu_on_workers, Facts::other_load, Facts::late_generator, Facts::workers_held]
         }
         "peak-rss" | "rss-after-burst" | "soak-rss" => {
-            &[Facts::queue, Facts::backlog, Facts::leak, Facts::cpu_on_workers, Facts::not_shed]
+            &[Facts::queue, Facts::backlog, Facts::not_shed, Facts::leak, Facts::cpu_on_workers]
         }
         "errors" => &[Facts::codes],
         "stop" => &[Facts::exit],

@@ -162,7 +162,8 @@ impl Judge<'_> {
             Some(burst.log.heavy.goodput),
             "/s",
         );
-        let most = limits.p99_ratio * steady.log.heavy.p99;
+        // Where the steady load was too much already, its limit is what counts.
+        let most = limits.p99_ratio * steady.log.heavy.p99.min(self.gates.steady.p99_ms);
         let what = format!(
             "p99 of answered calls at {at} ({} at {})",
             times(limits.p99_ratio),

@@ -91,6 +91,14 @@ fn no_admission_is_named() {
 }
 
 #[test]
+fn a_steady_load_that_drowns_excuses_no_burst() {
+    let mut run = good_run();
+    log(&mut run, STEADY).heavy.p99 = 990.0;
+    burst(&mut run).heavy.p99 = 995.0;
+    assert_eq!(broken(&run), ["steady-p99", "burst-p99"]);
+}
+
+#[test]
 fn cpu_work_on_the_workers_is_named() {
     let mut run = good_run();
     burst(&mut run).cheap.p99 = 60.0;

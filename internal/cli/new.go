@@ -3,22 +3,14 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/apply"
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
 	"rustgen/internal/prompt"
 	"rustgen/internal/tree"
-	"rustgen/internal/vcs"
 )
 
 // newOptions is what `rustgen new` was asked to do.
@@ -145,18 +137,6 @@ func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) 
 	return out, nil
 }
 
-// resume completes what a killed run had begun to put into dir.
-func (a *app) resume(o *newOptions, dir string) error {
-	if o.dryRun {
-		return nil
-	}
-	resumed, err := apply.Resume(dir)
-	if resumed {
-		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)
-	}
-	return err
-}
-
 // canAsk reports whether a missing answer can be asked for: at a terminal, or line by line from whatever standard input
 // is, where that was asked for by its flag. The variables say how somebody reads and not that somebody is there.
 func (a *app) canAsk(o *newOptions) bool {
@@ -209,38 +189,6 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 	return given, err
 }
 
-// refuseTaken refuses a name whose directory has no room for a service, where the name is still being asked for.
-func refuseTaken(o *newOptions, out *decision.Outcome) {
-	name, ok := out.Answers[decision.NameID]
-	if !ok || o.dir != "" {
-		return
-	}
-	text, _ := name.Value.(string)
-	var f *failure
-	if err := checkTarget(target(o, text), nil); errors.As(err, &f) {
-		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", text, f)
-		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
-	}
-}
-
-func directoryName(dir string) string {
-	if dir == "" {
-		return ""
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	return filepath.Base(abs)
-}
-
-func target(o *newOptions, name string) string {
-	if o.dir != "" {
-		return filepath.Clean(o.dir)
-	}
-	return name
-}
-
 // prepare decides and renders a service, and checks that there is room for it.
 func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	var err error
@@ -267,139 +215,4 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	b.tree = b.written.Clone()
 	maps.Copy(b.tree, files)
 	return checkTarget(b.dir, b.tree)
-}
-
-// checkTarget refuses a directory in which the service has no room. t may be nil where it is not yet known.
-func checkTarget(dir string, t tree.Tree) error {
-	info, err := os.Lstat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return failed("choose another --dir", "%s: %w", dir, bare(err))
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		if info, err = os.Stat(dir); err != nil {
-			return failed("remove the link, or choose another --dir", "%s is a link that leads nowhere", dir)
-		}
-	}
-	if !info.IsDir() {
-		return failed("choose another name or --dir", "%s exists and is a file", dir)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return failed("choose another --dir", "%s: %w", dir, bare(err))
-	}
-	var names []string
-	for _, e := range entries {
-		if e.Name() != apply.Staging {
-			names = append(names, e.Name())
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	if !slices.Contains(names, ".git") {
-		return failed("choose another name or --dir, or empty it", "%s is not empty: %s in the way", dir, areSome(names))
-	}
-	var collide []string
-	if slices.Contains(names, project.Dir) {
-		return failed("rustgen set and rustgen upgrade change a service that exists", "%s holds a service that rustgen made", dir)
-	}
-	for _, p := range t.Paths() {
-		if inTheWay(dir, p) {
-			collide = append(collide, p)
-		}
-	}
-	if len(collide) > 0 {
-		return failed("move it away, or choose another --dir", "%s has what the service would write: %s", dir, some(collide))
-	}
-	return nil
-}
-
-// inTheWay reports whether a path cannot be created: it exists, or a part of it is something else than a directory.
-func inTheWay(dir, p string) bool {
-	if _, err := os.Lstat(filepath.Join(dir, p)); err == nil {
-		return true
-	}
-	for up := filepath.Dir(p); up != "."; up = filepath.Dir(up) {
-		if info, err := os.Lstat(filepath.Join(dir, up)); err == nil {
-			return !info.IsDir()
-		}
-	}
-	return false
-}
-
-func areSome(names []string) string {
-	if len(names) == 1 {
-		return names[0] + " is"
-	}
-	return some(names) + " are"
-}
-
-// some names the first few of many.
-func some(names []string) string {
-	const most = 3
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
-// write puts the service in place, with a repository of its own where it stands outside one. repository says which.
-func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *bootstrap) (repository string, err error) {
-	around, err := vcs.Repository(b.dir)
-	if err != nil {
-		return "", err
-	}
-	var finish func(context.Context, string) error
-	switch {
-	case o.vcs == "none":
-		repository = repositoryNone
-	case around != "":
-		repository = repositoryAround
-	default:
-		message := fmt.Sprintf("Bootstrap %s from %s %s", b.out.Data[decision.NameID], set.Name, set.Version)
-		finish = func(ctx context.Context, staged string) error {
-			repository, err = a.initialise(ctx, staged, message)
-			return err
-		}
-	}
-	put := apply.Fresh
-	if _, err := os.Lstat(b.dir); err == nil {
-		put = apply.Into
-	}
-	err = put(ctx, b.dir, b.tree, finish)
-	if err != nil && ctx.Err() == nil {
-		err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
-	}
-	return repository, err
-}
-
-// What became of version control.
-const (
-	repositoryNone      = "none"
-	repositoryAround    = "existing"
-	repositoryCommitted = "committed"
-	repositoryEmpty     = "initialised"
-)
-
-// initialise makes the repository and its first commit. The service is worth having without either, so what git cannot
-// do is said and not fatal.
-func (a *app) initialise(ctx context.Context, dir, message string) (string, error) {
-	if err := vcs.Init(ctx, dir); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		a.say("warning: no repository was made: %v", err)
-		return repositoryNone, nil
-	}
-	if err := vcs.CommitAll(ctx, dir, message); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		a.say("warning: the repository has no first commit: %v", err)
-		return repositoryEmpty, nil
-	}
-	return repositoryCommitted, nil
 }

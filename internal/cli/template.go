@@ -140,7 +140,8 @@ func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error
 	return nil
 }
 
-// examine renders the set with its defaults, and with each option of each decision in turn.
+// examine renders the set with its defaults, and with each option of each decision in turn. A list without options is
+// tried empty and with two items.
 func examine(set *openedSet) []string {
 	var findings []string
 	found := map[string]bool{}
@@ -182,8 +183,11 @@ func examine(set *openedSet) []string {
 	for i := range set.Catalog.Decisions {
 		d := &set.Catalog.Decisions[i]
 		values := d.Values()
-		if d.Type == decision.Bool {
+		switch {
+		case d.Type == decision.Bool:
 			values = []string{"yes", "no"}
+		case d.Type == decision.List && len(values) == 0:
+			values = []string{"none", "one,two"}
 		}
 		for _, v := range values {
 			if _, locked := set.Catalog.Locked[d.ID]; !locked {

@@ -38,7 +38,10 @@ func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, e
 			if p == "" {
 				continue
 			}
-			if other, ok := origins[p]; ok {
+			switch other, ok := origins[p]; {
+			case ok && other == source.Origin:
+				return nil, fmt.Errorf("%s renders to %s more than once; its path needs .item", other, p)
+			case ok:
 				return nil, fmt.Errorf("%s and %s both render to %s", other, source.Origin, p)
 			}
 			origins[p] = source.Origin

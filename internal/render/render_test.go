@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -234,6 +235,48 @@ files:
 	second, err := NewEngine().Render(set, data())
 	if err != nil || first.Hash() != second.Hash() {
 		t.Errorf("the second time it renders otherwise: %v", err)
+	}
+}
+
+// A file with `each` is rendered once for every item, and not at all for none.
+func TestRenderEach(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"template.yaml":                  "name: acme\nversion: 1.0.0\nfiles: [{path: 'clients/**', each: LIST}]\n",
+		"files/clients/{% .item %}.tmpl": "<% .item %> of <% .name %>",
+	}
+	for list, want := range map[string]string{
+		".list":    "clients/a=a of order-pricer clients/b=b of order-pricer",
+		".none":    "",
+		".name":    `files/clients/{% .item %}.tmpl: each: ".name" gives no list of strings`,
+		".missing": `files/clients/{% .item %}.tmpl: ".missing": there is no value named "missing"`,
+	} {
+		with := maps.Clone(files)
+		with["template.yaml"] = strings.Replace(files["template.yaml"], "LIST", list, 1)
+		set, err := load(t, with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rendered, err := NewEngine().Render(set, data())
+		var got []string
+		for _, p := range rendered.Paths() {
+			got = append(got, p+"="+string(rendered[p].Data))
+		}
+		if err != nil {
+			got = []string{err.Error()}
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("each: %s gives %s, want %s", list, text, want)
+		}
+	}
+	files["template.yaml"] = strings.Replace(files["template.yaml"], "LIST", ".list", 1)
+	files["files/clients/same"] = ""
+	set, err := load(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewEngine().Render(set, data()); err == nil || err.Error() != "files/clients/same renders to clients/same more than once; its path needs .item" {
+		t.Errorf("one path for two items gives %v", err)
 	}
 }
 

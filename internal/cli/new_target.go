@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"rustgen/internal/apply"
+	"rustgen/internal/decision"
+	"rustgen/internal/project"
+	"rustgen/internal/tree"
+)
+
+// refuseTaken refuses a name whose directory has no room for a service, where the name is still being asked for.
+func refuseTaken(o *newOptions, out *decision.Outcome) {
+	name, ok := out.Answers[decision.NameID]
+	if !ok || o.dir != "" {
+		return
+	}
+	text, _ := name.Value.(string)
+	var f *failure
+	if err := checkTarget(target(o, text), nil); errors.As(err, &f) {
+		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", text, f)
+		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
+	}
+}
+
+func target(o *newOptions, name string) string {
+	if o.dir != "" {
+		return filepath.Clean(o.dir)
+	}
+	return name
+}
+
+func directoryName(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(abs)
+}
+
+// resume completes what a killed run had begun to put into dir.
+func (a *app) resume(o *newOptions, dir string) error {
+	if o.dryRun {
+		return nil
+	}
+	resumed, err := apply.Resume(dir)
+	if resumed {
+		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)
+	}
+	return err
+}
+
+// checkTarget refuses a directory in which the service has no room. t may be nil where it is not yet known.
+func checkTarget(dir string, t tree.Tree) error {
+	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return failed("choose another --dir", "%s: %w", dir, bare(err))
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if info, err = os.Stat(dir); err != nil {
+			return failed("remove the link, or choose another --dir", "%s is a link that leads nowhere", dir)
+		}
+	}
+	if !info.IsDir() {
+		return failed("choose another name or --dir", "%s exists and is a file", dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return failed("choose another --dir", "%s: %w", dir, bare(err))
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Name() != apply.Staging {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if !slices.Contains(names, ".git") {
+		return failed("choose another name or --dir, or empty it", "%s is not empty: %s in the way", dir, areSome(names))
+	}
+	var collide []string
+	if slices.Contains(names, project.Dir) {
+		return failed("rustgen set and rustgen upgrade change a service that exists", "%s holds a service that rustgen made", dir)
+	}
+	for _, p := range t.Paths() {
+		if inTheWay(dir, p) {
+			collide = append(collide, p)
+		}
+	}
+	if len(collide) > 0 {
+		return failed("move it away, or choose another --dir", "%s has what the service would write: %s", dir, some(collide))
+	}
+	return nil
+}
+
+// inTheWay reports whether a path cannot be created: it exists, or a part of it is something else than a directory.
+func inTheWay(dir, p string) bool {
+	if _, err := os.Lstat(filepath.Join(dir, p)); err == nil {
+		return true
+	}
+	for up := filepath.Dir(p); up != "."; up = filepath.Dir(up) {
+		if info, err := os.Lstat(filepath.Join(dir, up)); err == nil {
+			return !info.IsDir()
+		}
+	}
+	return false
+}
+
+func areSome(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return some(names) + " are"
+}
+
+// some names the first few of many.
+func some(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

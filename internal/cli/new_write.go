@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"rustgen/internal/apply"
+	"rustgen/internal/decision"
+	"rustgen/internal/vcs"
+)
+
+// write puts the service in place, with a repository of its own where it stands outside one. repository says which.
+func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *bootstrap) (repository string, err error) {
+	around, err := vcs.Repository(b.dir)
+	if err != nil {
+		return "", err
+	}
+	var finish func(context.Context, string) error
+	switch {
+	case o.vcs == "none":
+		repository = repositoryNone
+	case around != "":
+		repository = repositoryAround
+	default:
+		message := fmt.Sprintf("Bootstrap %s from %s %s", b.out.Data[decision.NameID], set.Name, set.Version)
+		finish = func(ctx context.Context, staged string) error {
+			repository, err = a.initialise(ctx, staged, message)
+			return err
+		}
+	}
+	put := apply.Fresh
+	if _, err := os.Lstat(b.dir); err == nil {
+		put = apply.Into
+	}
+	err = put(ctx, b.dir, b.tree, finish)
+	if err != nil && ctx.Err() == nil {
+		err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
+	}
+	return repository, err
+}
+
+// What became of version control.
+const (
+	repositoryNone      = "none"
+	repositoryAround    = "existing"
+	repositoryCommitted = "committed"
+	repositoryEmpty     = "initialised"
+)
+
+// initialise makes the repository and its first commit. The service is worth having without either, so what git cannot
+// do is said and not fatal.
+func (a *app) initialise(ctx context.Context, dir, message string) (string, error) {
+	if err := vcs.Init(ctx, dir); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		a.say("warning: no repository was made: %v", err)
+		return repositoryNone, nil
+	}
+	if err := vcs.CommitAll(ctx, dir, message); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		a.say("warning: the repository has no first commit: %v", err)
+		return repositoryEmpty, nil
+	}
+	return repositoryCommitted, nil
+}

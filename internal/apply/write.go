@@ -28,12 +28,12 @@ func Write(ctx context.Context, to FS, dir string, t tree.Tree) error {
 		at := path.Join(dir, p)
 		if parent := path.Dir(at); !made[parent] {
 			if err := to.MkdirAll(parent, 0o755); err != nil {
-				return fmt.Errorf("create directory: %w", err)
+				return fmt.Errorf("make directory %s: %w", parent, bare(err))
 			}
 			made[parent] = true
 		}
 		if err := writeNew(to, at, t[p]); err != nil {
-			return fmt.Errorf("write %s: %w", p, err)
+			return fmt.Errorf("write %s: %w", p, bare(err))
 		}
 	}
 	return nil

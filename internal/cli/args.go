@@ -40,7 +40,7 @@ func lookArgument(args []string, flag string) (value string, given bool) {
 
 // addTemplateFlag declares what templateArgument has read.
 func addTemplateFlag(cmd *cobra.Command) {
-	cmd.Flags().String("template", "", "template set to use: a directory, or a git URL with an optional @REF (default: the embedded set)")
+	cmd.Flags().String("template", "", "use the template set at `SOURCE`: a directory, or a git URL with an optional @REF (default: the embedded set)")
 }
 
 func flagNames(cmd *cobra.Command) []string {

@@ -61,7 +61,7 @@ Nothing is written before every answer is checked, and then the directory appear
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.dir, "dir", "", "make the service in `DIR` instead of ./NAME; \".\" for a repository that exists and is empty")
-	flags.StringVar(&o.vcs, "vcs", "git", "`git|none`: git makes a repository and its first commit, unless there is one already")
+	flags.StringVar(&o.vcs, "vcs", "git", "version control, `git|none`; git makes a repository and its first commit, unless there is one already")
 	flags.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; take the recommended answers for what is left")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")

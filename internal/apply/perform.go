@@ -1,12 +1,15 @@
 package apply
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
+	"sync"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/spf13/afero"
@@ -29,14 +32,21 @@ func (t *tx) forward(j *journal) error {
 			return fmt.Errorf("write %s: %w", o.Path, bare(err))
 		}
 	}
+	t.syncDirs(j)
+	return nil
+}
+
+// syncDirs makes the new names durable before the journal goes.
+func (t *tx) syncDirs(j *journal) {
 	dirs := map[string]bool{}
+	var wait sync.WaitGroup
 	for _, o := range j.Ops {
 		if dir := path.Dir(o.Path); !dirs[dir] {
 			dirs[dir] = true
-			t.syncDir(dir)
+			wait.Go(func() { t.syncDir(dir) })
 		}
 	}
-	return nil
+	wait.Wait()
 }
 
 func (t *tx) exists(p string) (bool, error) {
@@ -227,11 +237,16 @@ func Recover(fsys FS) (*Recovered, error) {
 	return &Recovered{What: j.What, Finished: true}, nil
 }
 
+// patience is how long Lock waits for another run, or for the children that a killed one leaves for a moment.
+const patience = 3 * time.Second
+
 // Lock keeps other runs of rustgen out of a directory.
 func Lock(dir string) (unlock func(), err error) {
 	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
-	held, err := lock.TryLock()
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	held, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	if err != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, bare(err))
 	}
 	if !held {

@@ -236,7 +236,11 @@ func (t *tx) write(at string, f tree.File, like fs.FileInfo) (afero.File, error)
 		return nil, errors.Join(err, out.Close())
 	}
 	if like != nil && like.Mode().IsRegular() && tree.NormalMode(like.Mode()) == f.Mode {
-		if err := t.fs.Chmod(at, like.Mode().Perm()); err != nil {
+		info, err := out.Stat()
+		if err == nil && info.Mode().Perm() != like.Mode().Perm() {
+			err = t.fs.Chmod(at, like.Mode().Perm())
+		}
+		if err != nil {
 			return nil, errors.Join(err, out.Close())
 		}
 	}

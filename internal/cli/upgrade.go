@@ -155,11 +155,12 @@ func (a *app) change(ctx context.Context, set *openedSet, s *service, o *changeO
 	if err != nil {
 		return err
 	}
+	dirty := s.dirtyLater(ctx, o)
 	u, err := a.planUpgrade(ctx, set, s, out)
 	if err != nil {
 		return err
 	}
-	if err := u.refuseDirty(ctx, o); err != nil {
+	if err := u.refuseDirty(dirty); err != nil {
 		return err
 	}
 	for _, w := range out.Warnings {

@@ -127,16 +127,31 @@ func (u *upgrade) touched() []string {
 	return slices.Sorted(maps.Keys(paths))
 }
 
+// dirtyLater asks git what is uncommitted while something else is done. It is nil where that does not matter.
+func (s *service) dirtyLater(ctx context.Context, o *changeOptions) func() (map[string]bool, error) {
+	if s.repo == nil || o.allowDirty || o.dryRun {
+		return nil
+	}
+	var dirty map[string]bool
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		dirty, err = s.repo.Dirty(ctx)
+	}()
+	return func() (map[string]bool, error) {
+		<-done
+		return dirty, err
+	}
+}
+
 // refuseDirty refuses to touch files whose content is nowhere but in the work tree, though git would have it.
-func (u *upgrade) refuseDirty(ctx context.Context, o *changeOptions) error {
-	if u.service.repo == nil || o.allowDirty || o.dryRun {
-		return nil
-	}
+func (u *upgrade) refuseDirty(uncommitted func() (map[string]bool, error)) error {
 	touched := u.touched()
-	if len(touched) == 0 {
+	if uncommitted == nil || len(touched) == 0 {
 		return nil
 	}
-	dirty, err := u.service.repo.Dirty(ctx)
+	dirty, err := uncommitted()
 	if err != nil {
 		return failed("--allow-dirty goes on without asking git", "cannot tell what is uncommitted: %w", err)
 	}

@@ -37,6 +37,15 @@ impl Calls {
         ratio(self.count(Code::ResourceExhausted), self.offered)
     }
 
+    /// Every code but OK, how often, and what the first said.
+    pub fn refusals(&self) -> String {
+        let one = |(code, count): (&String, &u64)| {
+            let said = self.messages.get(code).map_or_else(String::new, |said| format!(" (\"{said}\")"));
+            format!("{count} {code}{said}")
+        };
+        self.codes.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
     pub fn answered_ratio(&self) -> f64 {
         ratio(self.answered, self.offered)
     }

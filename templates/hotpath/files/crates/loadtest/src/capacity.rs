@@ -23,8 +23,7 @@ pub fn find(session: &mut Session, plan: &Plan) -> Result<(), String> {
         let calls = session.closed_loop(title, callers, plan.step)?.heavy;
         let step = step(callers, &calls);
         if calls.answered == 0 {
-            let codes: Vec<&str> = calls.codes.keys().map(String::as_str).collect();
-            return Err(format!("no heavy call was answered, only {}: is the workload right?", codes.join(", ")));
+            return Err(format!("no heavy call was answered: {}; is the workload right?", calls.refusals()));
         }
         session.run.steps.push(step.clone());
         flat = if best.as_ref().is_none_or(|best| step.goodput > best.goodput * GAIN) { 0 } else { flat + 1 };

@@ -142,11 +142,14 @@ func remove(root Root, name string) error {
 	return err
 }
 
-// lock holds a staging directory, or says that another run does.
+// lock holds a staging directory, or says that another run does. It waits a moment: what a killed run had just started
+// holds its files until it has become another program.
 func lock(dir string) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
 	file := flock.New(filepath.Join(dir, "lock"))
-	held, err := file.TryLock()
-	if err != nil {
+	held, err := file.TryLockContext(ctx, 20*time.Millisecond)
+	if err != nil && ctx.Err() == nil {
 		return nil, err
 	}
 	if !held || !sameFile(file, dir) {

@@ -145,7 +145,7 @@ func remove(root Root, name string) error {
 // lock holds a staging directory, or says that another run does. It waits a moment: what a killed run had just started
 // holds its files until it has become another program.
 func lock(dir string) (unlock func(), err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	file := flock.New(filepath.Join(dir, "lock"))
 	held, err := file.TryLockContext(ctx, 20*time.Millisecond)

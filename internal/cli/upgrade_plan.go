@@ -56,9 +56,13 @@ func (a *app) planUpgrade(ctx context.Context, set *openedSet, s *service, out *
 	}
 	once := u.withoutOnce(rendered, paths)
 	u.same = s.Base.Equal(u.theirs) && s.Record.Same(u.record)
+	moved, err := renames(set, out.Data)
+	if err != nil {
+		return nil, err
+	}
 	merged, err := merge.Merge(ctx, merge.Input{
 		Base: s.Base, Ours: u.ours, Theirs: u.theirs,
-		BaseVersion: s.Record.Version, Version: set.Version, Renames: renames(set),
+		BaseVersion: s.Record.Version, Version: set.Version, Renames: moved,
 	})
 	if errors.Is(err, merge.ErrNoGit) {
 		return nil, failed("install git 2.38 or newer", "%w", err)
@@ -106,12 +110,19 @@ func (u *upgrade) withoutOnce(rendered tree.Tree, paths map[string]bool) []strin
 	return once
 }
 
-func renames(set *openedSet) map[string]string {
+// renames are the set's recorded ones; their paths may hold expressions, as those of files do.
+func renames(set *openedSet, data map[string]any) (map[string]string, error) {
 	all := map[string]string{}
 	for _, r := range set.Renames {
-		all[r.From] = r.To
+		from, err := set.engine.Path(r.From, data)
+		if err != nil {
+			return nil, setFault(set.source, err)
+		}
+		if all[from], err = set.engine.Path(r.To, data); err != nil {
+			return nil, setFault(set.source, err)
+		}
 	}
-	return all
+	return all, nil
 }
 
 // touched are the paths whose entries change.

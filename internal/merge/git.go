@@ -180,3 +180,22 @@ func Diff(ctx context.Context, from, to Tree, show Patch) (string, error) {
 	args := []string{"--literal-pathspecs", "diff-tree", "-r", "-M", form, filter, a, b, "--"}
 	return s.git(ctx, "", append(args, show.Paths...)...)
 }
+
+// Renames finds the files that moved from one tree to another, from the old path to the new one.
+func Renames(ctx context.Context, from, to Tree) (map[string]string, error) {
+	s, err := newStore()
+	if err != nil {
+		return nil, err
+	}
+	defer s.remove()
+	_, a := s.commit(from, "from")
+	_, b := s.commit(to, "to")
+	if err := s.flush(); err != nil {
+		return nil, err
+	}
+	found, err := s.renames(ctx, [2]string{a, b})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}

@@ -139,3 +139,8 @@ func (e *Engine) path(source templateset.Source, data map[string]any) (string, e
 	}
 	return p, nil
 }
+
+// Path renders a path that is not a file's own, such as one that a rename records.
+func (e *Engine) Path(p string, data map[string]any) (string, error) {
+	return e.path(templateset.Source{Path: p, Origin: p}, data)
+}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -34,7 +35,7 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 		put = apply.Into
 	}
 	err = put(ctx, b.dir, b.tree, finish)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
 	}
 	return repository, err
@@ -52,15 +53,15 @@ const (
 // do is said and not fatal.
 func (a *app) initialise(ctx context.Context, dir, message string) (string, error) {
 	if err := vcs.Init(ctx, dir); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
+		if errors.Is(err, context.Canceled) {
+			return "", err
 		}
 		a.say("warning: no repository was made: %v", err)
 		return repositoryNone, nil
 	}
 	if err := vcs.CommitAll(ctx, dir, message); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
+		if errors.Is(err, context.Canceled) {
+			return "", err
 		}
 		a.say("warning: the repository has no first commit: %v", err)
 		return repositoryEmpty, nil

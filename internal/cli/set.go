@@ -99,7 +99,9 @@ func (a *app) cloned(ctx context.Context, source string) (fs.FS, error) {
 		return nil, err
 	}
 	a.atExit = append(a.atExit, func() { _ = os.RemoveAll(dir) })
-	if err := vcs.Clone(ctx, url, ref, dir); err != nil {
+	if err := vcs.Clone(ctx, url, ref, dir); errors.Is(err, context.Canceled) {
+		return nil, err
+	} else if err != nil {
 		return nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %s",
 			vcs.WithoutSecret(source), strings.ReplaceAll(err.Error(), url, vcs.WithoutSecret(url)))
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // ErrNoGit says that there is no git program.
@@ -161,12 +162,21 @@ func Git(ctx context.Context, dir string, args ...string) (string, error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
+		if ctx.Err() != nil || interrupted(err) {
+			return "", context.Canceled
 		}
 		return "", fmt.Errorf("git %s: %s", subcommand(args), firstLine(errs.String(), err))
 	}
 	return out.String(), nil
+}
+
+// interrupted reports whether git ended by a signal: Ctrl-C reaches it, too, and may reach it first.
+func interrupted(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	return !exit.Exited() || exit.ExitCode() == 128+int(syscall.SIGINT)
 }
 
 // environ leaves out what would point git at another repository: set while a git hook runs, for one.

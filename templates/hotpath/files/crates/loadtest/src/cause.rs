@@ -124,11 +124,13 @@ impl Facts<'_> {
         let loaded = self.run.phases.iter().filter(|phase| phase.rates.heavy > 0.0);
         let others = loaded.filter_map(|phase| self.run.cores(phase.from, phase.to)).map(|cores| cores.others);
         let others = others.fold(0.0, f64::max);
-        let (before, after) = (self.run.capacity, self.run.capacity_after.unwrap_or(self.run.capacity));
-        (others > 0.2 || after < 0.9 * before).then(|| {
+        let before = self.run.capacity;
+        let drift = self.run.capacity_after.filter(|after| *after < 0.9 * before);
+        let drift = drift.map(|after| format!(", and the capacity went from {before:.0}/s to {after:.0}/s"));
+        (others > 0.2 || drift.is_some()).then(|| {
             format!(
-                "this machine, first: others used up to {others:.1} of its cores, and the capacity was {before:.0}/s \
-                 before the burst and {after:.0}/s after it; measure again on a quiet one"
+                "this machine, first: others used up to {others:.1} of its cores{}; measure again on a quiet one",
+                drift.unwrap_or_default()
             )
         })
     }

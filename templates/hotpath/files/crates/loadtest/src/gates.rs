@@ -125,14 +125,22 @@ impl Judge<'_> {
             Bound::Most(limit) => (format!("at most {}", show(limit)), measured.is_none_or(|value| value <= limit)),
             Bound::Least(limit) => (format!("at least {}", show(limit)), measured.is_none_or(|value| value >= limit)),
         };
-        let state = match (measured, holds) {
-            (None, _) => State::Skipped,
-            (_, true) => State::Passed,
-            (_, false) => State::Broken,
-        };
-        let cause = (state == State::Broken).then(|| cause::of(gate, self.run, self.gates));
-        let measured = measured.map_or_else(|| "needs the process: --pid N".to_owned(), show);
-        self.verdicts.push(Verdict { gate, what, limit, measured, state, cause });
+        let Some(value) = measured else { return self.skip(gate, what, "needs the process: --pid N") };
+        let state = if holds { State::Passed } else { State::Broken };
+        let cause = (!holds).then(|| cause::of(gate, self.run, self.gates));
+        self.verdicts.push(Verdict { gate, what, limit, measured: show(value), state, cause });
+    }
+
+    fn skip(&mut self, gate: &'static str, what: String, needs: &str) {
+        let (limit, measured) = ("-".to_owned(), needs.to_owned());
+        self.verdicts.push(Verdict {
+            gate,
+            what,
+            limit,
+            measured,
+            state: State::Skipped,
+            cause: None,
+        });
     }
 
     fn steady(&mut self) {
@@ -192,9 +200,10 @@ impl Judge<'_> {
     fn memory(&mut self) {
         let limits = &self.gates.memory;
         let peak = self.run.peak_rss().map(|bytes| bytes as f64);
-        if let Some(budget) = self.run.memory_budget {
-            let what = format!("peak RSS ({} of the budget)", percent(limits.peak));
-            self.gate("peak-rss", what, Bound::Most(limits.peak * budget as f64), peak, "MiB");
+        let what = format!("peak RSS ({} of the budget)", percent(limits.peak));
+        match self.run.memory_budget {
+            Some(budget) => self.gate("peak-rss", what, Bound::Most(limits.peak * budget as f64), peak, "MiB"),
+            None => self.skip("peak-rss", what, "needs the budget: --admin IP:PORT"),
         }
         if self.run.phase(RECOVERY).is_none() {
             return;

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"rustgen/bench/service/hellov1"
+)
+
+// attack is one kind of hostile or careless peer. It has until the time to do what it can; while it lasts, an honest
+// caller with a connection of its own asks for what costs next to nothing.
+type attack struct {
+	name  string
+	peers int
+	env   []string
+	run   func(ctx context.Context, address string, peers int, until time.Time) (note string, err error)
+}
+
+var attacks = []attack{
+	{"60 connections that never read replies of 60 kB", 60, nil, deafPeers},
+	{"40 connections that send half a body", 40, nil, halfBodies},
+	{"header floods, 40 connections", 40, nil, headerFloods},
+	{"reset flood", 4, nil, resetFlood},
+	{"400 idle connections", 400, []string{"CONNECTION_IDLE_MS=2000"}, idlers},
+}
+
+// survived is what an attack did.
+type survived struct {
+	PeakRSS      int64
+	Note         string
+	HonestCalls  int
+	HonestFailed int
+	HonestP99    time.Duration
+}
+
+const attackLength = 5 * time.Second
+
+func attacked(ctx context.Context, v variant, a attack, downstream string) (survived, error) {
+	var result survived
+	process, err := v.start(ctx, append([]string{"DOWNSTREAM_PRICES=http://" + downstream}, a.env...)...)
+	if err != nil {
+		return result, err
+	}
+	defer process.Kill()
+	conn, err := dial(process.Listen)
+	if err != nil {
+		return result, err
+	}
+	defer conn.Close()
+	honest := hellov1.NewHelloServiceClient(conn)
+	var took samples
+	failed := 0
+	ask := func() {
+		call, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		begun := time.Now()
+		if _, err := honest.Lookup(call, &hellov1.LookupRequest{Key: "a"}); err != nil {
+			failed++
+		}
+		took.add(time.Since(begun))
+	}
+	ask()
+	asking, stop := context.WithCancel(ctx)
+	var asker sync.WaitGroup
+	asker.Go(func() {
+		for asking.Err() == nil {
+			ask()
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	result.Note, err = a.run(ctx, process.Listen, a.peers, time.Now().Add(attackLength))
+	stop()
+	asker.Wait()
+	if err != nil {
+		return result, err
+	}
+	usage, err := process.Usage()
+	if err != nil {
+		return result, fmt.Errorf("%s did not survive: %w", v.name, err)
+	}
+	result.PeakRSS = usage.Peak
+	result.HonestCalls, result.HonestFailed, result.HonestP99 = took.count(), failed, took.quantile(0.99)
+	return result, nil
+}
+
+// each runs one peer's part on every connection at once, and keeps the connections open until the time.
+func each(address string, peers int, deaf bool, until time.Time, part func(p *peer)) (refused int, met []*peer) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range peers {
+		all.Go(func() {
+			p, err := meet(address, deaf)
+			if err != nil {
+				mu.Lock()
+				refused++
+				mu.Unlock()
+				return
+			}
+			mu.Lock()
+			met = append(met, p)
+			mu.Unlock()
+			part(p)
+		})
+	}
+	all.Wait()
+	time.Sleep(time.Until(until))
+	return refused, met
+}
+
+func hangUp(peers []*peer) {
+	for _, p := range peers {
+		p.hangUp()
+	}
+}
+
+// deafPeers each ask 1,000 times for a reply of 60 kB, in a stream of 15 events, and take none of it.
+func deafPeers(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	request := message(&hellov1.WatchRequest{Key: strings.Repeat("k", 4_000), Events: 15, IntervalMs: 1})
+	var sent atomic.Int64
+	_, met := each(address, peers, true, until, func(p *peer) {
+		for range 1_000 {
+			if p.closed.Load() || time.Now().After(until) {
+				return
+			}
+			id, err := p.call(hellov1.HelloService_Watch_FullMethodName, false)
+			if err != nil || p.data(id, request, true, until) != nil {
+				continue
+			}
+			sent.Add(1)
+		}
+	})
+	defer hangUp(met)
+	return fmt.Sprintf("%d calls", sent.Load()), nil
+}
+
+// halfBodies each begin 32 messages of 1 MiB, and send half of each.
+func halfBodies(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	const size = 1<<20 - 64
+	half := append(prefix(size), make([]byte, size/2)...)
+	var sent atomic.Int64
+	_, met := each(address, peers, false, until, func(p *peer) {
+		for range 32 {
+			if p.closed.Load() || time.Now().After(until) {
+				return
+			}
+			id, err := p.call(hellov1.HelloService_Score_FullMethodName, false)
+			if err != nil {
+				return
+			}
+			if p.data(id, half, false, until) == nil {
+				sent.Add(1)
+			}
+		}
+	})
+	defer hangUp(met)
+	return fmt.Sprintf("%d half bodies taken", sent.Load()), nil
+}
+
+// headerFloods each open 100 calls with 480 kB of headers, and send no body.
+func headerFloods(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	var fields []hpack.HeaderField
+	for range 40 {
+		fields = append(fields, filler(12_000))
+	}
+	var sent atomic.Int64
+	_, met := each(address, peers, false, until, func(p *peer) {
+		for range 100 {
+			if p.closed.Load() || time.Now().After(until) {
+				return
+			}
+			if _, err := p.call(hellov1.HelloService_Lookup_FullMethodName, false, fields...); err != nil {
+				return
+			}
+			sent.Add(1)
+		}
+	})
+	defer hangUp(met)
+	return fmt.Sprintf("%d heads sent", sent.Load()), nil
+}
+
+// resetFlood opens calls and resets them at once, until it is told to stop.
+func resetFlood(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	_, met := each(address, peers, false, until, func(p *peer) {
+		for range 50_000 {
+			if p.closed.Load() || time.Now().After(until) {
+				return
+			}
+			id, err := p.call(hellov1.HelloService_Lookup_FullMethodName, false)
+			if err != nil || p.reset(id) != nil {
+				return
+			}
+		}
+	})
+	defer hangUp(met)
+	calmed := 0
+	for _, p := range met {
+		if p.goAway.Load() == int64(http2.ErrCodeEnhanceYourCalm) {
+			calmed++
+		}
+	}
+	if calmed == peers {
+		return "ENHANCE_YOUR_CALM", nil
+	}
+	return fmt.Sprintf("%d of %d told to calm down", calmed, peers), nil
+}
+
+// idlers say what HTTP/2 wants to hear first, and then nothing.
+func idlers(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	opened := time.Now()
+	_, met := each(address, peers, false, opened.Add(1500*time.Millisecond), func(*peer) {})
+	defer hangUp(met)
+	open := func() (n int) {
+		for _, p := range met {
+			if !p.closed.Load() {
+				n++
+			}
+		}
+		return n
+	}
+	early := open()
+	time.Sleep(time.Until(until))
+	return fmt.Sprintf("%d kept, %d after %v", early, open(), attackLength), nil
+}
+
+// descriptors is a server that has run out of them.
+type descriptors struct {
+	CPU   time.Duration
+	Lines int
+}
+
+// starved leaves a server 40 descriptors and 60 connections.
+func starved(ctx context.Context, v variant, downstream string) (descriptors, error) {
+	var result descriptors
+	process, err := v.start(ctx, "DOWNSTREAM_PRICES=http://"+downstream)
+	if err != nil {
+		return result, err
+	}
+	defer process.Kill()
+	if err := limitDescriptors(process, 40); err != nil {
+		return result, err
+	}
+	var held []net.Conn
+	defer func() {
+		for _, conn := range held {
+			conn.Close()
+		}
+	}()
+	for range 60 {
+		conn, err := net.DialTimeout("tcp", process.Listen, 5*time.Second)
+		if err != nil {
+			return result, err
+		}
+		held = append(held, conn)
+	}
+	time.Sleep(200 * time.Millisecond)
+	before, err := process.Usage()
+	if err != nil {
+		return result, err
+	}
+	lines := len(process.Lines())
+	time.Sleep(2 * time.Second)
+	after, err := process.Usage()
+	result.CPU, result.Lines = after.CPU-before.CPU, len(process.Lines())-lines
+	return result, err
+}

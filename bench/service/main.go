@@ -1,0 +1,179 @@
+// Service compares generated services with what else a team might have: a naive tonic service and a grpc-go service of
+// the same API, under the same load and the same hostile peers, in one run on one machine. It writes docs/benchmarks.md.
+//
+//	go run .            # everything, about a quarter of an hour on two cores after the builds
+//	go run . -quick     # shorter phases, two builds of the generated service; for trying it out
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"rustgen/internal/parity/live"
+)
+
+// overloadFactor is how many times its capacity is asked of a server.
+const overloadFactor = 6.5
+
+// row is everything that was measured of one server.
+type row struct {
+	Name      string
+	Ours      bool
+	Load      overload
+	Attacks   map[string]survived
+	Starved   descriptors
+	Aged      aged
+	Ended     ended
+	Impatient impatient
+}
+
+// result is one run.
+type result struct {
+	Machine   machine
+	Reference string
+	Capacity  float64
+	Seconds   float64
+	Rows      []row
+}
+
+func main() {
+	quick := flag.Bool("quick", false, "shorter phases, and only two builds of the generated service")
+	reuse := flag.Bool("reuse", false, "build nothing: measure the binaries of the last run")
+	only := flag.String("only", "", "servers whose name holds this")
+	parts := flag.String("parts", "load,hostile,also", "what to measure")
+	dir := flag.String("dir", filepath.Join(live.Target(), "bench"), "where binaries and the result go")
+	page := flag.String("page", "", "the page to write, beside result.json")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, settings{*quick, *reuse, *only, *parts, *dir, *page}); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type settings struct {
+	quick, reuse           bool
+	only, parts, dir, page string
+}
+
+func (s settings) wants(name string) bool {
+	if s.quick && strings.HasPrefix(name, "generated") &&
+		name != "generated, system, multi-thread" && name != "generated, jemalloc, current-thread" {
+		return false
+	}
+	return strings.Contains(name, s.only)
+}
+
+func run(ctx context.Context, s settings) error {
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	variants, err := servers(ctx, dir, s.wants, s.reuse)
+	if err != nil {
+		return err
+	}
+	prices, stopPrices, err := downstream()
+	if err != nil {
+		return err
+	}
+	defer stopPrices()
+	length := 10 * time.Second
+	if s.quick {
+		length = 4 * time.Second
+	}
+	found := result{Machine: thisMachine(), Seconds: length.Seconds()}
+	if err := found.measure(ctx, s, variants, prices, length); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(found, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "result.json"), data, 0o644); err != nil {
+		return err
+	}
+	text := report(found)
+	fmt.Println(text)
+	if s.page == "" {
+		return nil
+	}
+	return os.WriteFile(s.page, []byte(text), 0o644)
+}
+
+func (found *result) measure(ctx context.Context, s settings, variants []variant, prices string, length time.Duration) error {
+	// One rate for all, so that all face the same: a multiple of what the first build of the generated service, or else the
+	// first server, answers when its callers wait for each other.
+	reference := variants[0]
+	for _, v := range variants {
+		if v.ours {
+			reference = v
+			break
+		}
+	}
+	process, err := reference.start(ctx, "DOWNSTREAM_PRICES=http://"+prices)
+	if err != nil {
+		return err
+	}
+	found.Capacity, err = capacity(ctx, process.Listen, 4*time.Second)
+	process.Kill()
+	if err != nil {
+		return err
+	}
+	found.Reference = reference.name
+	step(fmt.Sprintf("capacity: %.0f calls/s", found.Capacity))
+	for _, v := range variants {
+		r := row{Name: v.name, Ours: v.ours, Attacks: map[string]survived{}}
+		if strings.Contains(s.parts, "load") {
+			step(v.name + ": overload")
+			if r.Load, err = overloaded(ctx, v, prices, overloadFactor*found.Capacity, length); err != nil {
+				return fmt.Errorf("%s: overload: %w", v.name, err)
+			}
+		}
+		if strings.Contains(s.parts, "hostile") {
+			for _, a := range attacks {
+				step(v.name + ": " + a.name)
+				if r.Attacks[a.name], err = attacked(ctx, v, a, prices); err != nil {
+					return fmt.Errorf("%s: %s: %w", v.name, a.name, err)
+				}
+			}
+		}
+		if strings.Contains(s.parts, "also") {
+			if err := r.also(ctx, v, prices, length/2); err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
+		}
+		found.Rows = append(found.Rows, r)
+	}
+	return nil
+}
+
+func (r *row) also(ctx context.Context, v variant, prices string, length time.Duration) (err error) {
+	step(v.name + ": out of descriptors")
+	if r.Starved, err = starved(ctx, v, prices); err != nil {
+		return err
+	}
+	step(v.name + ": connection age")
+	if r.Aged, err = grownOld(ctx, v, prices); err != nil {
+		return err
+	}
+	step(v.name + ": SIGTERM")
+	if r.Ended, err = terminated(ctx, v, prices); err != nil {
+		return err
+	}
+	step(v.name + ": callers that give up")
+	r.Impatient, err = givenUp(ctx, v, prices, length)
+	return err
+}

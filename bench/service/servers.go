@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"rustgen/internal/parity/live"
+)
+
+// variant is one server of the comparison.
+type variant struct {
+	name   string
+	binary string
+	env    []string
+	// ours is the generated service.
+	ours bool
+}
+
+// inCommon is what every server and every phase is told; a phase adds its own.
+var inCommon = []string{"CONNECTION_AGE_MS=3600000"}
+
+// controls are what the generated service is compared with.
+var controls = []variant{
+	{name: "naive tonic", binary: "naive"},
+	{name: "naive tonic, spawn_blocking", binary: "naive", env: []string{"SPAWN_BLOCKING=1"}},
+	{name: "grpc-go", binary: "gosvc"},
+	{name: "grpc-go, bounded by hand", binary: "gosvc", env: []string{"BOUNDED=1"}},
+}
+
+// generated are the builds of the generated service: its binary's name is its features.
+func generated() (all []variant) {
+	for _, runtime := range []string{"multi-thread", "current-thread"} {
+		for _, allocator := range []string{"system", "jemalloc", "mimalloc"} {
+			all = append(all, variant{
+				name:   fmt.Sprintf("generated, %s, %s", allocator, runtime),
+				binary: fmt.Sprintf("alloc-%s,runtime-%s", allocator, runtime),
+				ours:   true,
+			})
+		}
+	}
+	return all
+}
+
+// servers are those that are wanted, the controls first, with their binaries in dir: compiled in release, or reused.
+func servers(ctx context.Context, dir string, wanted func(string) bool, reuse bool) ([]variant, error) {
+	var all []variant
+	for _, v := range append(slices.Clone(controls), generated()...) {
+		if wanted(v.name) {
+			all = append(all, v)
+		}
+	}
+	if !reuse {
+		if err := build(ctx, dir, all); err != nil {
+			return nil, err
+		}
+	}
+	for i := range all {
+		all[i].binary = filepath.Join(dir, all[i].binary)
+	}
+	return all, nil
+}
+
+func build(ctx context.Context, dir string, all []variant) error {
+	tree, err := live.Render("hello", map[string]string{"downstream": "prices"})
+	if err != nil {
+		return err
+	}
+	source := filepath.Join(dir, "hello")
+	if err := tree.Write(source); err != nil {
+		return err
+	}
+	// As the generated service is compiled, so that no profile is compared.
+	profile := []string{
+		"RUSTFLAGS=-C target-cpu=x86-64-v2", "CARGO_PROFILE_RELEASE_LTO=true", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1",
+	}
+	built := map[string]bool{}
+	for _, v := range all {
+		if built[v.binary] {
+			continue
+		}
+		built[v.binary] = true
+		step("building " + v.name)
+		to := filepath.Join(dir, v.binary)
+		switch {
+		case v.ours:
+			err = live.Build(source, "hello", to, nil, "--release", "--no-default-features", "--features", v.binary)
+		case v.binary == "naive":
+			err = live.Build("naive", "naive", to, profile, "--release")
+		default:
+			compile := exec.CommandContext(ctx, "go", "build", "-o", to, "./"+v.binary)
+			compile.Stderr = os.Stderr
+			err = compile.Run()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start starts a server for one phase.
+func (v variant) start(ctx context.Context, env ...string) (*live.Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return live.Start(ctx, v.binary, append(append(append([]string{}, inCommon...), v.env...), env...)...)
+}
+
+// step says what is being done.
+func step(what string) { fmt.Fprintln(os.Stderr, time.Now().Format("15:04:05"), what) }

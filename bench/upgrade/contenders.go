@@ -48,7 +48,13 @@ func withGit(work string) (*contender, error) {
 	if err := writeFiles(dir, 2); err != nil {
 		return nil, err
 	}
-	return &contender{name: "git", dir: dir, upgrade: []string{"git", "merge-tree", "--write-tree", "ours", "theirs"}}, commit(dir)
+	return &contender{name: "merge-tree", dir: dir, upgrade: []string{"git", "merge-tree", "--write-tree", "ours", "theirs"}},
+		commit(dir, []string{"git", "switch", "--quiet", "ours"})
+}
+
+// withMerge does what an upgrade does beyond merging: it looks for uncommitted changes, and writes the work tree.
+func withMerge(work string) (*contender, error) {
+	return &contender{name: "merge", dir: filepath.Join(work, "service-git"), upgrade: []string{"git", "merge", "--quiet", "--no-edit", "theirs"}}, nil
 }
 
 func withCopier(work string) (*contender, error) {

@@ -40,7 +40,8 @@ pub fn page(run: &Run, verdicts: &[Verdict]) -> String {
         run.seed
     );
     let _ = if broken.is_empty() {
-        write!(out, "<div class=\"banner pass\">All {} gates held</div>", verdicts.len())
+        let held = verdicts.iter().filter(|verdict| verdict.state == State::Passed).count();
+        write!(out, "<div class=\"banner pass\">{held} of {} gates held, none broke</div>", verdicts.len())
     } else {
         write!(out, "<div class=\"banner fail\">Broken: {}</div>", broken.join(", "))
     };

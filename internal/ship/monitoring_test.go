@@ -209,7 +209,7 @@ func TestMonitoringAgainstPrometheus(t *testing.T) {
 	for _, name := range []string{"full", "otel"} {
 		t.Run(name, func(t *testing.T) {
 			r := renderTree(t, cases[name])
-			settings := []string{"CPU_WIDTH=1"}
+			settings := []string{"CPU_WIDTH=1", "MAX_DEADLINE_MS=20000"}
 			for _, service := range r.data["downstream"].([]string) {
 				settings = append(settings, "DOWNSTREAM_"+strings.ToUpper(strings.ReplaceAll(service, "-", "_"))+"=http://"+downstream(t))
 			}

@@ -156,7 +156,10 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 		_, err = fmt.Fprintln(a.out, "nothing to restore: .rustgen is as rustgen wrote it")
 		return err
 	}
-	record, base, err := project.Salvage(s.root)
+	record, base, edited, err := project.Salvage(s.root)
+	if err == nil && edited && base == nil {
+		err = fmt.Errorf("answers.yaml was edited and base.tar.gz is not its snapshot: neither vouches for the other")
+	}
 	if err != nil {
 		return failed("git restore .rustgen, or a copy of it, is the only way back", "%w", err)
 	}

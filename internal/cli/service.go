@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,9 +109,11 @@ func (a *app) writeFault(err error) error {
 	}
 }
 
-// recordedSource is where the set of an existing service comes from, for the commands that work on one.
+// recordedSource is where the set of an existing service comes from, for the commands that work on one. Ending an upgrade
+// needs no set.
 func recordedSource(args []string) string {
-	if len(args) == 0 || args[0] != "upgrade" && args[0] != "set" && args[0] != "diff" {
+	if len(args) == 0 || args[0] != "upgrade" && args[0] != "set" && args[0] != "diff" ||
+		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") {
 		return ""
 	}
 	dir := argument(args, "--dir")

@@ -196,24 +196,24 @@ func Own(from FS) (tree.Tree, error) {
 	return t, nil
 }
 
-// Salvage reads what is still good of a damaged record: the answers, checksum or not, and the snapshot if it can be
-// unpacked.
-func Salvage(from FS) (*Record, tree.Tree, error) {
+// Salvage reads what is still good of a damaged record: the answers, edited or not, and the snapshot if it is the one
+// that they speak of; else nil.
+func Salvage(from FS) (record *Record, base tree.Tree, edited bool, err error) {
 	answers, err := readOwn(from, AnswersPath)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	record, err := decode(answers)
-	if err != nil {
-		return nil, nil, err
+	if record, err = decode(answers); err != nil {
+		return nil, nil, false, err
 	}
+	_, wrong := Decode(answers)
+	edited = wrong != nil
 	snapshot, err := readOwn(from, SnapshotPath)
-	if err != nil {
-		return record, nil, nil
+	if err != nil || digest(snapshot) != record.Snapshot {
+		return record, nil, edited, nil
 	}
-	base, err := tree.FromArchive(snapshot)
-	if err != nil {
-		return record, nil, nil
+	if base, err = tree.FromArchive(snapshot); err != nil {
+		return record, nil, edited, nil
 	}
-	return record, base, nil
+	return record, base, edited, nil
 }

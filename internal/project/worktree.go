@@ -17,6 +17,7 @@ import (
 const (
 	maxCandidates     = 20_000
 	maxCandidateBytes = 1 << 20
+	maxCandidatesSum  = 64 << 20
 )
 
 // Worktree reads of a service what takes part in a merge: the given paths, whatever git thinks of them, and what stands
@@ -116,16 +117,19 @@ func ReadFile(from FS, p string, info fs.FileInfo) (tree.File, error) {
 	}
 }
 
-// candidates reads the user's own files, without what tools have made and what is too large to have been a template's.
+// candidates reads the user's own files, without what tools have made, what is too large to have been a template's, and
+// what cannot be read.
 func (w *worktree) candidates() error {
+	left := int64(maxCandidatesSum)
 	return w.walk(".", func(p string, info fs.FileInfo) error {
-		if _, ok := w.read[p]; ok || info.Size() > maxCandidateBytes || len(w.read) > maxCandidates {
+		_, have := w.read[p]
+		if have || !info.Mode().IsRegular() || info.Size() > min(maxCandidateBytes, left) || len(w.read) > maxCandidates {
 			return nil
 		}
-		if !info.Mode().IsRegular() {
-			return nil
+		if w.file(p, info) == nil {
+			left -= info.Size()
 		}
-		return w.file(p, info)
+		return nil
 	})
 }
 
@@ -148,6 +152,9 @@ var made = []string{".git", "node_modules", "target"}
 
 func (w *worktree) walk(dir string, visit func(string, fs.FileInfo) error) error {
 	entries, err := afero.ReadDir(w.from, dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, bare(err))
 	}

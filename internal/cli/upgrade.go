@@ -85,7 +85,7 @@ way. All is done or nothing.`,
 		},
 	}
 	o.add(cmd, &set.Catalog)
-	cmd.Flags().StringVar(&o.format, "format", "text", "`text`, or markdown for the body of a pull request")
+	cmd.Flags().StringVar(&o.format, "format", "text", "print the result as `FORMAT`: text, or markdown for the body of a pull request")
 	cmd.Flags().BoolVar(&abort, "abort", false, "bring back what was there before the last upgrade")
 	cmd.Flags().BoolVar(&proceed, "continue", false, "end an upgrade whose conflicts are resolved")
 	return cmd

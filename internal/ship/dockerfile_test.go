@@ -67,6 +67,9 @@ func dockerfileViolations(r rendered) []string {
 		case *instructions.CopyCommand:
 			for _, source := range command.SourcePaths {
 				copied[source] = true
+				wrong(source == "." || slices.ContainsFunc(r.Paths(), func(name string) bool {
+					return name == source || strings.HasPrefix(name, source+"/")
+				}), "there is no %s to copy", source)
 			}
 			wrong(!slices.Contains(command.SourcePaths, ".") || built == 1, "the sources come in before the dependencies are built")
 		case *instructions.RunCommand:
@@ -130,6 +133,7 @@ func TestDockerfileFaults(t *testing.T) {
 		{`ENTRYPOINT ["/hello"]`, "ENTRYPOINT /hello", "not in exec form"},
 		{`"healthcheck"]`, `"health"]`, "health check is not"},
 		{"COPY crates/loadtest/Cargo.toml crates/loadtest/\n", "", "crates/loadtest/Cargo.toml is not there"},
+		{"COPY .cargo .cargo\n", "COPY .cargo/config .cargo\n", "there is no .cargo/config to copy"},
 		{"COPY .cargo .cargo\n", "COPY . .\n", "sources come in before"},
 		{"build --locked --release", "build --release", "without --locked"},
 		{"image.revision", "image.commit", "no label revision"},

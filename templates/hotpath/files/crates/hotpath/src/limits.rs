@@ -110,9 +110,9 @@ impl Limits {
         let fits = (self.call_memory / (work + answer)).max(1) as usize;
         let (in_flight, probe) = match policy.work {
             Work::Cpu { wall, cpu } => {
-                // Enough to keep the CPUs busy while calls wait for others, and half as much again for bursts.
+                // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts.
                 let waiting = wall.as_secs_f64() / cpu.as_secs_f64().max(1e-6);
-                (((self.cpu_width as f64 * waiting * 1.5).ceil() as usize).max(2 * self.cpu_width), false)
+                (((self.cpu_width as f64 * waiting * 2.0).ceil() as usize).max(2 * self.cpu_width), false)
             }
             Work::Light => (fits, false),
             Work::Probe { in_flight } => (in_flight, true),
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn calls_in_flight_follow_from_their_times() {
         let policy = Policy::cpu(Duration::from_millis(25), Duration::from_millis(5));
-        assert_eq!(limits(512 * MIB).method(&policy).in_flight, 15);
+        assert_eq!(limits(512 * MIB).method(&policy).in_flight, 20);
         assert_eq!(limits(512 * MIB).method(&policy.in_flight(3)).in_flight, 3);
     }
 

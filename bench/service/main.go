@@ -1,7 +1,7 @@
 // Service compares generated services with what else a team might have: a naive tonic service and a grpc-go service of
 // the same API, under the same load and the same hostile peers, in one run on one machine. It writes docs/benchmarks.md.
 //
-//	go run .            # everything, about a quarter of an hour on two cores after the builds
+//	go run .            # everything, about twenty minutes on two cores after the builds
 //	go run . -quick     # shorter phases, two builds of the generated service; for trying it out
 package main
 
@@ -84,6 +84,9 @@ func run(ctx context.Context, s settings) error {
 	variants, err := servers(ctx, dir, s.wants, s.reuse)
 	if err != nil {
 		return err
+	}
+	if len(variants) == 0 {
+		return fmt.Errorf("no server is called %q", s.only)
 	}
 	prices, stopPrices, err := downstream()
 	if err != nil {

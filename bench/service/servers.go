@@ -43,7 +43,9 @@ func generated() (all []variant) {
 			})
 		}
 	}
-	return all
+	small := all[0]
+	small.name, small.env = small.name+", 64 MiB", []string{"MEMORY_BUDGET=64MiB"}
+	return slices.Insert(all, 1, small)
 }
 
 // servers are those that are wanted, the controls first, with their binaries in dir: compiled in release, or reused.

@@ -1,5 +1,5 @@
-//! The admin port: `/metrics` (Prometheus text 0.0.4, as promhttp gives), `/healthz`, `/readyz`<% if eq .allocator "jemalloc" %>, `/debug/heap`<% end %>. It has a thread
-//! and a runtime of its own, so that a scrape is answered, and says so, while the data plane is saturated.
+//! The admin port: `/metrics` (Prometheus text 0.0.4, as promhttp gives), `/healthz`, `/readyz`. It has a thread and a
+//! runtime of its own, so that a scrape is answered, and says so, while the data plane is saturated.
 use crate::{App, exposition, shared::Shared};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;

@@ -2,7 +2,7 @@
 use crate::{
     calls::Log,
     gates::{Gates, show},
-    run::{BURST, IDLE, RECOVERY, Run, STEADY},
+    run::{BURST, IDLE, QUIET, RECOVERY, Run, STEADY},
     schedule::Class,
 };
 
@@ -121,13 +121,11 @@ impl Facts<'_> {
 
     /// The machine was not this test's alone.
     fn other_load(&self) -> Option<String> {
-        let loaded = self.run.phases.iter().filter(|phase| phase.rates.heavy > 0.0);
-        let others = loaded.filter_map(|phase| self.run.cores(phase.from, phase.to)).map(|cores| cores.others);
-        let others = others.fold(0.0, f64::max);
+        let others = self.run.others();
         let before = self.run.capacity;
         let drift = self.run.capacity_after.filter(|after| *after < 0.9 * before);
         let drift = drift.map(|after| format!(", and the capacity went from {before:.0}/s to {after:.0}/s"));
-        (others > 0.2 || drift.is_some()).then(|| {
+        (others > QUIET || drift.is_some()).then(|| {
             format!(
                 "this machine, first: others used up to {others:.1} of its cores{}; measure again on a quiet one",
                 drift.unwrap_or_default()

@@ -120,6 +120,7 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
         .zip(&capacities)
         .map(|((variant, runs), capacity)| row(&variant.name, *capacity, runs, settings))
         .collect();
+    let others = runs.iter().flatten().map(Run::others).fold(0.0, f64::max);
     let json = serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?;
     report::save(&settings.out.join(format!("{what}.json")), &json)?;
     let title = format!(
@@ -127,7 +128,7 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
         settings.gates.steady.load * 100.0,
         settings.gates.burst.load
     );
-    print!("{}", report::comparison(&title, &cells(&rows), rule));
+    print!("{}", report::comparison(&title, &cells(&rows), others, rule));
     Ok(true)
 }
 
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn this_service_can_be_built_in_every_way() {
         let features = Features::read().unwrap();
-        for feature in ["alloc-jemalloc", "alloc-mimalloc"] {
+        for feature in ["alloc-jemalloc", "alloc-mimalloc", "runtime-current-thread"] {
             assert!(features.known.iter().any(|known| known == feature), "{feature}");
         }
     }

@@ -40,6 +40,9 @@ pub struct Cores {
     pub others: f64,
 }
 
+/// More cores than this in use by others, and the numbers are not the service's alone.
+pub const QUIET: f64 = 0.2;
+
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Run {
     pub variant: String,
@@ -99,6 +102,13 @@ impl Run {
         let generator = (last.own_cpu - first.own_cpu) / seconds;
         let others = ((last.all_cpu - first.all_cpu) / seconds - service - generator).max(0.0);
         (seconds > 0.0).then_some(Cores { service, generator, others })
+    }
+
+    /// The most cores that everything else took in a phase with heavy load.
+    pub fn others(&self) -> f64 {
+        let loaded = self.phases.iter().filter(|phase| phase.rates.heavy > 0.0);
+        let cores = loaded.filter_map(|phase| self.cores(phase.from, phase.to));
+        cores.map(|cores| cores.others).fold(0.0, f64::max)
     }
 
     /// The highest that a gauge was between two moments; `None` if the service has no such gauge.

@@ -1,7 +1,7 @@
 //! Plain text, in columns.
 use crate::{
     gates::{State, Verdict, show},
-    run::{Cores, Phase, Run},
+    run::{Cores, Phase, QUIET, Run},
     schedule::Class,
 };
 use std::fmt::Write as _;
@@ -36,6 +36,7 @@ fn text(run: &Run, verdicts: &[Verdict]) -> String {
     if !run.samples.is_empty() {
         out.push_str(&process(run));
         out.push('\n');
+        out.push_str(&noise(run.others()));
     }
     let mut rows = Vec::new();
     for verdict in verdicts {
@@ -137,8 +138,18 @@ pub fn align(rows: &[Vec<String>]) -> String {
 }
 
 /// Variants beside each other.
-pub fn comparison(title: &str, rows: &[Vec<String>], rule: &str) -> String {
-    format!("\n{title}\n\n{}\n{rule}\n", align(rows))
+pub fn comparison(title: &str, rows: &[Vec<String>], others: f64, rule: &str) -> String {
+    format!("\n{title}\n\n{}\n{}{rule}\n", align(rows), noise(others))
+}
+
+/// A word of warning, where the machine was not this test's alone.
+fn noise(others: f64) -> String {
+    if others <= QUIET {
+        return String::new();
+    }
+    format!(
+        "Not a quiet machine: other processes used up to {others:.1} cores under load, and the numbers show it.\n\n"
+    )
 }
 
 #[cfg(test)]

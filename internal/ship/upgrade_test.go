@@ -1,0 +1,93 @@
+package ship
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// proposal is a service with a remote, and stand-ins for what the schedule calls: a rustgen that answers as told, and a
+// gh that remembers what it was asked.
+type proposal struct{ dir, bare, bin string }
+
+func newProposal(t *testing.T, r rendered, rustgen string) proposal {
+	t.Helper()
+	p := proposal{dir: repository(t, r), bare: filepath.Join(t.TempDir(), "remote.git"), bin: t.TempDir()}
+	mustRun(t, p.dir, "git", "init", "--quiet", "--bare", "--initial-branch", "main", p.bare)
+	mustRun(t, p.bare, "git", "config", "receive.advertisePushOptions", "true")
+	hook := "#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_[0-9] | sort > options\n"
+	for name, text := range map[string]string{
+		filepath.Join(p.bare, "hooks/pre-receive"): hook,
+		filepath.Join(p.bin, "rustgen"):            "#!/bin/sh\n[ \"$*\" = 'upgrade --format markdown' ] || exit 2\n" + rustgen,
+		filepath.Join(p.bin, "gh"):                 "#!/bin/sh\necho \"$*\" >> '" + filepath.Join(p.bin, "asked") + "'\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, p.dir, "git", "remote", "add", "origin", p.bare)
+	mustRun(t, p.dir, "git", "push", "--quiet", "origin", "main")
+	mustRun(t, p.dir, "git", "config", "url."+p.bare+".insteadOf", "https://oauth2:token@gitlab.example.com/team/hello.git")
+	return p
+}
+
+func (p proposal) run(t *testing.T) (output, asked, options string, err error) {
+	t.Helper()
+	output, err = run(t, p.dir, "env", "PATH="+p.bin+":"+os.Getenv("PATH"),
+		"RUSTGEN_PUSH_TOKEN=token", "CI_SERVER_HOST=gitlab.example.com", "CI_PROJECT_PATH=team/hello", "ci/upgrade.sh")
+	askedText, _ := os.ReadFile(filepath.Join(p.bin, "asked"))
+	optionsText, _ := os.ReadFile(filepath.Join(p.bare, "options"))
+	return output, string(askedText), string(optionsText), err
+}
+
+const (
+	upgrades  = "echo new > new.txt; echo '## 1.1.0'; echo better\n"
+	conflicts = upgrades + "exit 3\n"
+)
+
+func TestUpgradeIsProposed(t *testing.T) {
+	for _, ci := range []string{"github", "gitlab"} {
+		r := renderTree(t, answers{"name": "hello", "ci": ci})
+		for name, test := range map[string]struct {
+			rustgen string
+			draft   bool
+		}{"clean": {upgrades, false}, "with conflicts": {conflicts, true}} {
+			t.Run(ci+" "+name, func(t *testing.T) {
+				p := newProposal(t, r, test.rustgen)
+				output, asked, options, err := p.run(t)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, output)
+				}
+				if message := mustRun(t, p.bare, "git", "log", "-1", "--format=%B", "rustgen/upgrade"); !strings.HasPrefix(message, "Upgrade to the newest service template\n\n## 1.1.0\nbetter") {
+					t.Errorf("committed as\n%s", message)
+				}
+				if files := mustRun(t, p.bare, "git", "show", "--name-only", "--format=", "rustgen/upgrade"); strings.TrimSpace(files) != "new.txt" {
+					t.Errorf("the commit holds %s", files)
+				}
+				proposed := asked + options
+				if !strings.Contains(proposed, "Upgrade to the newest service template") || strings.Contains(strings.ToLower(proposed), "draft") != test.draft {
+					t.Errorf("proposed as %s", proposed)
+				}
+			})
+		}
+	}
+}
+
+func TestNoUpgradeIsNoProposal(t *testing.T) {
+	for name, test := range map[string]struct {
+		rustgen string
+		fails   bool
+	}{"nothing new": {"true\n", false}, "an upgrade that fails": {upgrades + "exit 1\n", true}} {
+		t.Run(name, func(t *testing.T) {
+			p := newProposal(t, renderTree(t, cases["default"]), test.rustgen)
+			output, asked, _, err := p.run(t)
+			if (err != nil) != test.fails {
+				t.Errorf("%v\n%s", err, output)
+			}
+			if _, err := run(t, p.bare, "git", "rev-parse", "--verify", "rustgen/upgrade"); err == nil || asked != "" {
+				t.Errorf("something was proposed: %s", asked)
+			}
+		})
+	}
+}

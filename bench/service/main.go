@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -47,22 +48,27 @@ type result struct {
 func main() {
 	quick := flag.Bool("quick", false, "shorter phases, and only two builds of the generated service")
 	reuse := flag.Bool("reuse", false, "build nothing: measure the binaries of the last run")
-	only := flag.String("only", "", "servers whose name holds this")
+	only := flag.String("only", "", "servers whose name matches this expression")
 	parts := flag.String("parts", "load,hostile,also", "what to measure")
 	dir := flag.String("dir", filepath.Join(live.Target(), "bench"), "where binaries and the result go")
 	page := flag.String("page", "", "the page to write, beside result.json")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, settings{*quick, *reuse, *only, *parts, *dir, *page}); err != nil {
+	names, err := regexp.Compile(*only)
+	if err == nil {
+		err = run(ctx, settings{*quick, *reuse, names, *parts, *dir, *page})
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
 type settings struct {
-	quick, reuse           bool
-	only, parts, dir, page string
+	quick, reuse     bool
+	only             *regexp.Regexp
+	parts, dir, page string
 }
 
 func (s settings) wants(name string) bool {
@@ -70,7 +76,7 @@ func (s settings) wants(name string) bool {
 		name != "generated, system, multi-thread" && name != "generated, jemalloc, current-thread" {
 		return false
 	}
-	return strings.Contains(name, s.only)
+	return s.only.MatchString(name)
 }
 
 func run(ctx context.Context, s settings) error {
@@ -86,7 +92,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	if len(variants) == 0 {
-		return fmt.Errorf("no server is called %q", s.only)
+		return fmt.Errorf("no server is called %s", s.only)
 	}
 	prices, stopPrices, err := downstream()
 	if err != nil {

@@ -65,22 +65,32 @@ func functions() template.FuncMap {
 	return funcs
 }
 
-// words splits a name at everything that is neither a letter nor a digit, and where a capital begins a word.
+// words splits a name at everything that is neither a letter nor a digit, and at capitals as heck does, the crate that
+// names tonic's modules: before one that follows a lower-case letter, and before the last of several that a lower-case
+// letter follows. Digits belong to what stands before them.
 func words(s string) []string {
 	var out []string
-	start := true
-	previous := ' '
-	for _, r := range s {
-		switch {
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
-			start = true
-		case start || unicode.IsUpper(r) && !unicode.IsUpper(previous):
-			out = append(out, string(unicode.ToLower(r)))
-			start = false
-		default:
-			out[len(out)-1] += string(unicode.ToLower(r))
+	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		runes := []rune(part)
+		start, lower, upper := 0, false, false
+		cut := func(at int) {
+			out = append(out, strings.ToLower(string(runes[start:at])))
+			start, lower, upper = at, false, false
 		}
-		previous = r
+		for i, r := range runes[:len(runes)-1] {
+			isLower, isUpper, next := unicode.IsLower(r), unicode.IsUpper(r), runes[i+1]
+			switch {
+			case (isLower || lower && !isUpper) && unicode.IsUpper(next):
+				cut(i + 1)
+			case upper && isUpper && unicode.IsLower(next):
+				cut(i)
+			case isLower:
+				lower, upper = true, false
+			case isUpper:
+				lower, upper = false, true
+			}
+		}
+		cut(len(runes))
 	}
 	return out
 }

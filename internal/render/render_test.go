@@ -28,7 +28,7 @@ func TestText(t *testing.T) {
 	for text, want := range map[string]string{
 		"{{ x }} [[ y ]] <% .name %>":                                           "{{ x }} [[ y ]] order-pricer",
 		"<% snake .name %> <% pascal .name %> <% camel .name %>":                "order_pricer OrderPricer orderPricer",
-		"<% kebab \"HTTPServer v2\" %>":                                         "httpserver-v2",
+		"<% kebab \"HTTPServer v2\" %>":                                         "http-server-v2",
 		"<% range .list %><% . %>,<% end %>":                                    "b,a,",
 		"<% join \",\" (sortAlpha .list) %>":                                    "a,b",
 		"<% .wait.Milliseconds %> <% .wait %>":                                  "1500 1.5s",

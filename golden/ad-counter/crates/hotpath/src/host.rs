@@ -1,0 +1,86 @@
+//! What a service is made of, and what it is given at start.
+use crate::methods;
+use crate::metrics::{Dialect, Metrics};
+use crate::outbound::{Called, Outbound};
+use crate::store::{State, Store, Thread};
+use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+
+/// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
+pub struct App {
+    /// Its name in logs.
+    pub name: &'static str,
+    /// Its version in metrics.
+    pub version: &'static str,
+    /// The descriptors of its proto files: what reflection answers, and which methods there are.
+    pub descriptors: &'static [u8],
+    /// The descriptors of the services that it calls: which methods of theirs there are.
+    pub called: &'static [u8],
+    /// One line a method: its name, and what a call of it may take.
+    pub policies: &'static [(&'static str, Policy)],
+    /// The root of every bound.
+    pub defaults: Defaults,
+    /// Makes the handlers, once, before the first call.
+    pub start: fn(&mut Host) -> Result<Routes, Failure>,
+}
+
+/// What the handlers are made from.
+pub struct Host {
+    pub(crate) env: Env,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) cpu: Cpu,
+    pub(crate) called: Called,
+    pub(crate) threads: Vec<Thread>,
+}
+
+impl Host {
+    pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
+        let limits = Limits::derive(&app.defaults, &env)?;
+        let metrics = Metrics::new()?;
+        Ok(Self {
+            cpu: Cpu::new(limits.cpu_width, &metrics),
+            called: Called {
+                names: methods::names(app.called)?.into_iter().map(|(name, _)| name).collect(),
+                dialect: Dialect::client(&metrics.registry)?,
+            },
+            threads: Vec::new(),
+            env,
+            limits,
+            metrics,
+        })
+    }
+
+    /// The environment, for the service's own settings.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The bounds of this process.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The door for CPU work.
+    pub fn cpu(&self) -> Cpu {
+        self.cpu.clone()
+    }
+
+    /// Recovers the state named `name` from its last snapshot, and starts the thread that owns it.
+    ///
+    /// # Errors
+    /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead.
+    pub fn store<S: State>(&mut self, name: &str) -> Result<Store<S>, Failure> {
+        let (store, thread) = Store::open(name, &self.env, &self.metrics)?;
+        self.threads.push(thread);
+        Ok(store)
+    }
+
+    /// A client's transport to the service `name`, whose address stands in `DOWNSTREAM_<NAME>`; for the generated
+    /// `XClient::new`. Connects at the first call.
+    ///
+    /// # Errors
+    /// If the address is not a URI.
+    pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
+        Outbound::new(name, default, &self.env, &self.limits, &self.called)
+    }
+}

@@ -1,0 +1,26 @@
+//! Work ends with its caller.
+use crate::support::{PATIENCE, client, ended, eventually, metric, order, start};
+
+/// A tutorial's server computes to the end for callers that are long gone: the p99 of a cheap call was 209 ms beside it.
+#[tokio::test]
+async fn a_caller_that_goes_away_stops_its_cpu_work() {
+    let server = start(&[]).await;
+    let (address, admin) = (server.listen(), server.admin());
+    let call =
+        tokio::spawn(async move { client(address).await.compute(order("spin", PATIENCE.as_millis() as u32)).await });
+    eventually("it computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 1.0).await;
+    call.abort();
+    eventually("nothing computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 0.0).await;
+    eventually("it is counted", async || ended(admin, "Compute", ("Canceled", "CANCELLED")).await == 1.0).await;
+    eventually("nothing is held", async || metric(admin, "hotpath_memory_in_use_bytes", &[]).await == 0.0).await;
+    server.stop(true).await;
+}
+
+#[tokio::test]
+async fn a_passed_deadline_stops_its_cpu_work() {
+    let server = start(&[("MAX_DEADLINE_MS", "50")]).await;
+    let admin = server.admin();
+    client(server.listen()).await.compute(order("spin", PATIENCE.as_millis() as u32)).await.unwrap_err();
+    eventually("nothing computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 0.0).await;
+    server.stop(true).await;
+}

@@ -1,0 +1,55 @@
+//! What a service is made of, and what it is given at start.
+use crate::metrics::Metrics;
+use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+
+/// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
+pub struct App {
+    /// Its name in logs.
+    pub name: &'static str,
+    /// Its version in metrics.
+    pub version: &'static str,
+    /// The descriptors of its proto files: what reflection answers, and which methods there are.
+    pub descriptors: &'static [u8],
+    /// One line a method: its name, and what a call of it may take.
+    pub policies: &'static [(&'static str, Policy)],
+    /// The root of every bound.
+    pub defaults: Defaults,
+    /// Makes the handlers, once, before the first call.
+    pub start: fn(&mut Host) -> Result<Routes, Failure>,
+}
+
+/// What the handlers are made from.
+pub struct Host {
+    pub(crate) env: Env,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) cpu: Cpu,
+}
+
+impl Host {
+    pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
+        let limits = Limits::derive(&app.defaults, &env)?;
+        let metrics = Metrics::new()?;
+        Ok(Self {
+            cpu: Cpu::new(limits.cpu_width, &metrics),
+            env,
+            limits,
+            metrics,
+        })
+    }
+
+    /// The environment, for the service's own settings.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The bounds of this process.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The door for CPU work.
+    pub fn cpu(&self) -> Cpu {
+        self.cpu.clone()
+    }
+}

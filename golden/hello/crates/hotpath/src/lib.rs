@@ -1,0 +1,58 @@
+//! The server layer: what makes a gRPC service hold its latency and its memory.
+//!
+//! A service describes itself in an [`App`] and hands it to [`run`]. Its handlers meet these things:
+//!
+//! - [`Policy`]: one line a method, from which its permits follow. A call is admitted or shed by its head alone.
+//! - [`Call`]: the deadline of the call that is served, and whether anyone still waits.
+//! - [`Cpu`]: the one door for work that computes.
+//! - [`stream`](fn@stream): replies from an ordinary loop.
+//! - [`Locked`]: shared values, without a guard that could span an await.
+mod admin;
+mod admission;
+mod alloc;
+mod body;
+mod call;
+mod connection;
+mod cpu;
+mod decisions;
+mod edge;
+mod env;
+mod exposition;
+mod grpc_prometheus;
+mod host;
+mod limits;
+mod listener;
+mod locked;
+mod logs;
+mod methods;
+mod metrics;
+mod panics;
+mod policy;
+mod process;
+mod process_stats;
+mod routes;
+mod runtime;
+mod server;
+mod shared;
+mod stream;
+#[cfg(target_arch = "x86_64")]
+mod target_cpu;
+mod trace_otlp;
+use trace_otlp as trace;
+mod wire;
+
+pub use call::Call;
+pub use cpu::Cpu;
+pub use env::Env;
+pub use host::{App, Host};
+pub use limits::{Defaults, Limits};
+pub use locked::Locked;
+pub use methods::check_policies;
+pub use policy::Policy;
+pub use process::{run, serve};
+pub use routes::Routes;
+pub use server::{Server, Stopped};
+pub use stream::{Replies, Sink, stream};
+
+/// Why something could not be done at start.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

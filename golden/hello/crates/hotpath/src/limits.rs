@@ -1,0 +1,229 @@
+//! Every bound, from one number: the memory budget.
+use crate::{
+    Env, Failure,
+    policy::{Policy, Work},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// The process at rest: code, runtime, telemetry, a scrape, the probes' reserve; measured, and rounded up.
+const BASELINE: u64 = 24 * MIB;
+/// A call beside its messages and its heap: task, futures, headers, span.
+const CALL: u64 = 32 * KIB;
+/// A connection beside its window: task, header tables, frames being written, a health watcher.
+const CONNECTION: u64 = 64 * KIB;
+/// What a peer may send on one connection, or on one stream, before it is read.
+const WINDOW: u64 = 256 * KIB;
+
+/// The three decisions that the bounds follow from, and what the service keeps beside its calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// Memory budget of the process; `MEMORY_BUDGET` and a lower cgroup limit take its place.
+    pub memory: u64,
+    /// The largest message, in and out.
+    pub max_message: u64,
+    /// The deadline of a call that brings none, and the cap on one that does.
+    pub deadline: Duration,
+    /// What lives as long as the process: state, caches, queues.
+    pub reserve: u64,
+}
+
+/// The bounds of the process; logged at start, printed by the `limits` subcommand.
+///
+/// budget = baseline + reserve + connections x (window + overhead) + call memory;
+/// a quarter of what baseline and reserve leave is for connections.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The budget that the rest is derived from.
+    pub memory: u64,
+    /// The part of the budget that admitted calls share.
+    pub call_memory: u64,
+    /// The largest message, in and out.
+    pub max_message: u64,
+    /// Connections at once.
+    pub connections: usize,
+    /// HTTP/2 streams at once on one connection.
+    pub streams: u32,
+    /// HTTP/2 window of a stream, and of a connection.
+    pub window: u32,
+    /// Bytes of request headers.
+    pub header_list: u32,
+    /// Reply bytes that the transport buffers for one stream.
+    pub send_buffer: usize,
+    /// CPU work at once.
+    pub cpu_width: usize,
+    /// See [`Defaults::deadline`].
+    pub deadline: Duration,
+    /// How long a new connection may take to speak HTTP/2.
+    pub handshake: Duration,
+    /// How long a connection may be without a call.
+    pub idle: Duration,
+    /// How often a quiet peer is pinged; a third of it later it is gone.
+    pub keepalive: Duration,
+    /// When a connection is asked to go, so that load spreads over new replicas; a tenth more or less.
+    pub connection_age: Duration,
+    /// Between "not serving" and GOAWAY, for the balancer to notice.
+    pub drain_delay: Duration,
+    /// How long calls may take to finish once the process stops.
+    pub drain: Duration,
+}
+
+impl Limits {
+    /// Derives the bounds from the defaults and what the environment says instead.
+    ///
+    /// # Errors
+    /// If a variable is malformed, or the budget has no room for a single call.
+    pub fn derive(defaults: &Defaults, env: &Env) -> Result<Self, Failure> {
+        let memory = env.size("MEMORY_BUDGET", budget(defaults.memory))?;
+        let spendable = memory.saturating_sub(BASELINE + defaults.reserve);
+        let for_connections = spendable / 4;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            memory,
+            call_memory: spendable - for_connections,
+            max_message: defaults.max_message,
+            connections: env.get("CONNECTIONS", (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096) as usize)?,
+            streams: 128,
+            window: WINDOW as u32,
+            header_list: 8 * KIB as u32,
+            send_buffer: 64 * KIB as usize,
+            cpu_width: env.get("CPU_WIDTH", cores)?.max(1),
+            deadline: env.millis("MAX_DEADLINE_MS", defaults.deadline)?,
+            handshake: env.millis("HANDSHAKE_MS", Duration::from_secs(5))?,
+            idle: env.millis("CONNECTION_IDLE_MS", Duration::from_secs(300))?,
+            keepalive: env.millis("KEEPALIVE_MS", Duration::from_secs(30))?,
+            connection_age: env.millis("CONNECTION_AGE_MS", Duration::from_secs(900))?,
+            drain_delay: env.millis("DRAIN_DELAY_MS", Duration::from_secs(3))?,
+            drain: env.millis("DRAIN_MS", Duration::from_secs(20))?,
+        })
+    }
+
+    /// The bounds of one method.
+    pub(crate) fn method(&self, policy: &Policy) -> MethodLimits {
+        let request = policy.request.map_or(self.max_message, |bytes| bytes.min(self.max_message));
+        let reply = policy.reply.map_or(self.max_message, |bytes| bytes.min(self.max_message));
+        // A message is held twice: as received, and decoded; as built, and encoded.
+        let (work, answer) = (CALL + policy.heap + 2 * request, 2 * reply);
+        let fits = (self.call_memory / (work + answer)).max(1) as usize;
+        let (in_flight, probe) = match policy.work {
+            Work::Cpu { wall, cpu } => {
+                // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts.
+                let waiting = wall.as_secs_f64() / cpu.as_secs_f64().max(1e-6);
+                (((self.cpu_width as f64 * waiting * 2.0).ceil() as usize).max(2 * self.cpu_width), false)
+            }
+            Work::Light => (fits, false),
+            Work::Probe { in_flight } => (in_flight, true),
+        };
+        MethodLimits {
+            request: request as usize,
+            reply: reply as usize,
+            work: if probe { 0 } else { work },
+            answer: if probe { 0 } else { answer },
+            in_flight: policy.in_flight.unwrap_or(in_flight).max(1),
+            deadline: policy.deadline.unwrap_or(self.deadline),
+        }
+    }
+
+    /// As one JSON object, for the log and the `limits` subcommand.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "memory_bytes": self.memory,
+            "baseline_bytes": BASELINE,
+            "call_memory_bytes": self.call_memory,
+            "max_message_bytes": self.max_message,
+            "connections": self.connections,
+            "streams_per_connection": self.streams,
+            "window_bytes": self.window,
+            "header_list_bytes": self.header_list,
+            "send_buffer_bytes": self.send_buffer,
+            "cpu_width": self.cpu_width,
+            "deadline_ms": self.deadline.as_millis() as u64,
+            "handshake_ms": self.handshake.as_millis() as u64,
+            "idle_ms": self.idle.as_millis() as u64,
+            "keepalive_ms": self.keepalive.as_millis() as u64,
+            "connection_age_ms": self.connection_age.as_millis() as u64,
+            "drain_delay_ms": self.drain_delay.as_millis() as u64,
+            "drain_ms": self.drain.as_millis() as u64,
+        })
+    }
+}
+
+/// The bounds of one method, worked out.
+#[derive(Clone, Debug)]
+pub(crate) struct MethodLimits {
+    /// The largest request message.
+    pub(crate) request: usize,
+    /// The largest reply message.
+    pub(crate) reply: usize,
+    /// Worst case in memory of the request and the handler.
+    pub(crate) work: u64,
+    /// Worst case in memory of the reply.
+    pub(crate) answer: u64,
+    pub(crate) in_flight: usize,
+    pub(crate) deadline: Duration,
+}
+
+impl MethodLimits {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "in_flight": self.in_flight,
+            "memory_bytes": self.work + self.answer,
+            "request_bytes": self.request,
+            "reply_bytes": self.reply,
+            "deadline_ms": self.deadline.as_millis() as u64,
+        })
+    }
+}
+
+/// The decision, or four fifths of the cgroup's limit where that is lower: allocators fragment, and the kernel charges
+/// page tables and socket buffers too.
+#[expect(clippy::disallowed_methods, reason = "before the runtime starts")]
+fn budget(decided: u64) -> u64 {
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
+        .map_or(decided, |limit| decided.min(limit / 5 * 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(memory: u64) -> Limits {
+        let defaults = Defaults {
+            memory,
+            max_message: MIB,
+            deadline: Duration::from_secs(1),
+            reserve: MIB,
+        };
+        let env = Env::from_pairs([("MEMORY_BUDGET", memory.to_string()), ("CPU_WIDTH", "2".into())]);
+        Limits::derive(&defaults, &env).unwrap()
+    }
+
+    #[test]
+    fn the_parts_fit_the_budget() {
+        for memory in [64 * MIB, 256 * MIB, 512 * MIB, 4 << 30] {
+            let limits = limits(memory);
+            let connections = limits.connections as u64 * (WINDOW + CONNECTION);
+            assert!(BASELINE + MIB + connections + limits.call_memory <= memory, "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn calls_in_flight_follow_from_their_times() {
+        let policy = Policy::cpu(Duration::from_millis(25), Duration::from_millis(5));
+        assert_eq!(limits(512 * MIB).method(&policy).in_flight, 20);
+        assert_eq!(limits(512 * MIB).method(&policy.in_flight(3)).in_flight, 3);
+    }
+
+    #[test]
+    fn a_smaller_message_admits_more() {
+        let limits = limits(512 * MIB);
+        let (wide, narrow) = (limits.method(&Policy::light()), limits.method(&Policy::light().request(KIB).reply(KIB)));
+        assert!(narrow.in_flight > 10 * wide.in_flight);
+        assert_eq!(limits.method(&Policy::light().request(64 * MIB)).request, MIB as usize, "never above the cap");
+    }
+}

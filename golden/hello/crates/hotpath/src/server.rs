@@ -1,0 +1,110 @@
+//! A running server, in a process of its own or in a test.
+use crate::{
+    App, Env, Failure, admin,
+    admission::Admission,
+    connection::Stop,
+    host::Host,
+    listener,
+    methods::{self, describe},
+    metrics::Dialect,
+    shared::Shared,
+};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle, time::sleep};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tracing::info;
+
+/// A server that accepts calls. It serves until [`stop`](Self::stop).
+pub struct Server {
+    listen: SocketAddr,
+    admin: SocketAddr,
+    shared: Arc<Shared>,
+    names: Vec<&'static str>,
+    health: HealthReporter,
+    stop: Stop,
+    listener: JoinHandle<bool>,
+}
+
+impl Server {
+    /// Binds the ports, makes the handlers, and serves.
+    ///
+    /// # Errors
+    /// If a setting is wrong, a policy is missing, a port is taken, or the service itself does not start.
+    pub async fn start(app: &App, env: Env) -> Result<Self, Failure> {
+        let mut host = Host::new(app, env)?;
+        let methods = methods::build(app, &host.limits, &Dialect::server(&host.metrics.registry)?)?;
+        let listen = host.env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
+        let admin = host.env.get("ADMIN", SocketAddr::from(([0, 0, 0, 0], 9_090)))?;
+        let routes = (app.start)(&mut host)?;
+        let names: Vec<&str> = routes.names().chain([""]).collect();
+        let (health, probes) = tonic_health::server::health_reporter();
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(app.descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let listener = TcpListener::bind(listen).await?;
+        let port = std::net::TcpListener::bind(admin)?;
+        let (listen, admin) = (listener.local_addr()?, port.local_addr()?);
+        let shared = Arc::new(Shared {
+            admission: Admission::new(host.limits.call_memory),
+            limits: host.limits,
+            methods,
+            routes: routes.with(probes).with(reflection),
+            cpu: host.cpu,
+            metrics: host.metrics,
+            runtime: Handle::current().metrics(),
+            ready: AtomicBool::new(true),
+        });
+        admin::spawn(port, admin::Pages::new(app, Arc::clone(&shared)))?;
+        for name in &names {
+            health.set_service_status(name, ServingStatus::Serving).await;
+        }
+        let stop = Stop::default();
+        #[expect(clippy::disallowed_methods, reason = "one listener")]
+        let listener = tokio::spawn(listener::serve(listener, Arc::clone(&shared), stop.clone()));
+        let limits = describe(&shared.limits, &shared.methods);
+        info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
+        Ok(Self { listen, admin, shared, names, health, stop, listener })
+    }
+
+    /// Where it listens for calls.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where it answers `/metrics`.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Stops: says "not serving", waits for the balancer to notice unless `at_once`, drains, and flushes.
+    pub async fn stop(mut self, at_once: bool) -> Stopped {
+        self.shared.ready.store(false, Relaxed);
+        for name in &self.names {
+            self.health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        if !at_once {
+            sleep(self.shared.limits.drain_delay).await;
+        }
+        // Ends the watches of health, which would otherwise outlast every call.
+        for name in &self.names {
+            self.health.clear_service_status(name).await;
+        }
+        self.stop.drain.cancel();
+        let whole = self.listener.await.unwrap_or(false);
+        Stopped { whole }
+    }
+}
+
+/// How it stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// No call was cut.
+    pub whole: bool,
+}

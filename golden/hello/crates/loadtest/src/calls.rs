@@ -1,0 +1,125 @@
+//! What calls came to, in numbers: made by the recorder, read by gates, causes and reports.
+use crate::schedule::Class;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tonic::Code;
+
+/// What became of the calls of one class in one phase.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Calls {
+    pub offered: u64,
+    pub answered: u64,
+    /// Answered with OK within the phase, per second.
+    pub goodput: f64,
+    /// Milliseconds, of answered calls.
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+    /// Milliseconds, of calls refused with RESOURCE_EXHAUSTED: a refusal must be quick to be of use.
+    pub refused_p99: f64,
+    /// Every code but OK.
+    pub codes: BTreeMap<String, u64>,
+    /// What the first call with a code said.
+    pub messages: BTreeMap<String, String>,
+    /// (percentile, milliseconds) of answered calls.
+    pub curve: Vec<(f64, f64)>,
+}
+
+impl Calls {
+    pub fn count(&self, code: Code) -> u64 {
+        self.codes.get(code_name(code)).copied().unwrap_or(0)
+    }
+
+    /// Of all calls, the part that was refused.
+    pub fn refused(&self) -> f64 {
+        ratio(self.count(Code::ResourceExhausted), self.offered)
+    }
+
+    /// Every code but OK, how often, and what the first said.
+    pub fn refusals(&self) -> String {
+        let one = |(code, count): (&String, &u64)| {
+            let said = self.messages.get(code).map_or_else(String::new, |said| format!(" (\"{said}\")"));
+            format!("{count} {code}{said}")
+        };
+        self.codes.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn answered_ratio(&self) -> f64 {
+        ratio(self.answered, self.offered)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// One step of the time line, for one class: calls per second and milliseconds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Point {
+    pub at: f64,
+    pub offered: f64,
+    pub answered: f64,
+    pub refused: f64,
+    pub late: f64,
+    pub failed: f64,
+    pub p50: Option<f64>,
+    pub p99: Option<f64>,
+}
+
+/// All of a phase, as measured.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Log {
+    pub heavy: Calls,
+    pub cheap: Calls,
+    pub health: Calls,
+    pub heavy_line: Vec<Point>,
+    pub cheap_line: Vec<Point>,
+    pub health_line: Vec<Point>,
+    /// By how many milliseconds the generator itself sent calls late (p99); it is part of every latency above.
+    pub lateness_p99: f64,
+    /// Calls that were due and not sent, because too many were still out.
+    pub not_sent: u64,
+}
+
+impl Log {
+    pub const fn of(&self, class: Class) -> &Calls {
+        match class {
+            Class::Heavy => &self.heavy,
+            Class::Cheap => &self.cheap,
+            Class::Health => &self.health,
+        }
+    }
+
+    pub fn line(&self, class: Class) -> &[Point] {
+        match class {
+            Class::Heavy => &self.heavy_line,
+            Class::Cheap => &self.cheap_line,
+            Class::Health => &self.health_line,
+        }
+    }
+}
+
+/// As the gRPC specification writes it.
+pub const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

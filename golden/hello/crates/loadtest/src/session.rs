@@ -1,0 +1,141 @@
+//! One service under load: started or found, called, watched, and stopped.
+use crate::{
+    calls::Log,
+    client::Callers,
+    generate::{self, INTERRUPTED, Target, interrupted},
+    observe::Observer,
+    progress::Progress,
+    run::{Phase, Run},
+    schedule::Rates,
+    service::{Service, Variant},
+    simulated,
+    workload::CHEAP_RATE,
+};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::runtime::Runtime;
+
+/// Health checks per second: more than an orchestrator sends, so that there is a p99.
+const HEALTH_RATE: f64 = 10.0;
+
+/// A service that runs already.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub uri: String,
+    pub pid: Option<u32>,
+    pub admin: Option<SocketAddr>,
+}
+
+pub enum Subject<'a> {
+    Binary(&'a Path, &'a Variant),
+    Remote(&'a Remote),
+}
+
+pub struct Session {
+    runtime: Runtime,
+    callers: Arc<Callers>,
+    origin: Instant,
+    observer: Observer,
+    service: Option<Service>,
+    pub progress: Progress,
+    pub run: Run,
+}
+
+impl Session {
+    pub fn open(subject: &Subject<'_>, seed: u64, out: &Path) -> Result<Self, String> {
+        fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| format!("no runtime: {error}"))?;
+        runtime.spawn(interrupt_on_signal());
+        let (service, uri, pid, admin, variant) = match subject {
+            Subject::Binary(binary, variant) => {
+                let _in_runtime = runtime.enter();
+                let downstreams = simulated::start()?;
+                let service = Service::start(binary, &downstreams, out)?;
+                let (uri, pid, admin) = (format!("http://{}", service.listen), service.pid(), service.admin);
+                (Some(service), uri, Some(pid), admin, variant.name.clone())
+            }
+            Subject::Remote(remote) => (None, remote.uri.clone(), remote.pid, remote.admin, String::new()),
+        };
+        let callers = Arc::new(runtime.block_on(Callers::connect(&uri))?);
+        let origin = Instant::now();
+        let observer = Observer::start(origin, pid, admin);
+        let progress = Progress::new(Arc::clone(&observer.rss));
+        let own = service.is_some();
+        let run = Run { variant, target: uri, seed, own, ..Run::default() };
+        Ok(Self { runtime, callers, origin, observer, service, progress, run })
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target {
+            callers: &self.callers,
+            origin: self.origin,
+            progress: &self.progress,
+        }
+    }
+
+    /// One phase of open-loop load, with the cheap calls and health checks that every phase has.
+    pub fn phase(&mut self, name: &'static str, title: String, heavy: f64, length: Duration) -> Result<(), String> {
+        let rates = Rates { heavy, cheap: CHEAP_RATE, health: HEALTH_RATE };
+        let seed = self.run.seed.wrapping_add(self.run.phases.len() as u64);
+        self.progress.title(title);
+        let from = self.origin.elapsed().as_secs_f64();
+        let log = self.runtime.block_on(generate::open_loop(&self.target(), rates, length, seed));
+        // Calls that were late in coming back belong to no phase's window.
+        self.run.phases.push(Phase { name, from, to: from + length.as_secs_f64(), rates, log });
+        self.goes_on()
+    }
+
+    /// Callers that wait for their answers.
+    pub fn closed_loop(&mut self, title: String, callers: usize, length: Duration) -> Result<Log, String> {
+        self.progress.title(title);
+        let log = self.runtime.block_on(generate::closed_loop(&self.target(), callers, length));
+        self.goes_on().map(|()| log)
+    }
+
+    fn goes_on(&mut self) -> Result<(), String> {
+        if interrupted() {
+            return Err("interrupted".to_owned());
+        }
+        if self.service.as_mut().is_some_and(Service::is_gone) {
+            let ended = self.service.take().map(Service::stop);
+            let (status, lines) = ended.map(|ended| (ended.status, ended.last_lines)).unwrap_or_default();
+            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+            return Err(format!("the service died under load{status}; its last lines:\n{lines}"));
+        }
+        Ok(())
+    }
+
+    /// Stops everything and hands over what was measured.
+    pub fn close(self) -> Run {
+        let Self { runtime, callers, observer, service, mut run, .. } = self;
+        (run.samples, run.gauges) = observer.finish();
+        run.memory_budget = run.last(f64::MAX, |gauges| gauges.memory_budget).map(|bytes| bytes as u64);
+        drop(callers);
+        if let Some(service) = service {
+            run.exit = service.stop().status.and_then(|status| status.code());
+        }
+        // Calls that are still out are nobody's any more.
+        runtime.shutdown_background();
+        run
+    }
+}
+
+/// Ctrl-C or SIGTERM ends the phase and with it the run; the service is stopped on the way out.
+async fn interrupt_on_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}

@@ -1,0 +1,22 @@
+//! What must hold under the sample API and under any other: each test names the trap that it keeps shut.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "tests"
+)]
+mod cancellation;
+mod codes;
+mod connections;
+mod memory;
+mod metrics;
+mod process;
+mod settings;
+mod stop;
+mod streams;
+mod support;

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Merges the newest template on the branch rustgen/upgrade and proposes it as a merge request. Run by the schedule.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+branch=rustgen/upgrade
+title='Upgrade to the newest service template'
+body=$(mktemp)
+trap 'rm -f "$body"' EXIT
+
+git switch --quiet --force-create "$branch"
+status=0
+rustgen upgrade --format markdown >"$body" || status=$?
+# 3: merged, with conflicts left for a person.
+if [ "$status" -ne 0 ] && [ "$status" -ne 3 ]; then
+    cat "$body" >&2
+    exit "$status"
+fi
+git add --all .
+if git diff --cached --quiet; then
+    if [ "$status" -ne 0 ]; then
+        exit "$status"
+    fi
+    echo 'the service is on the newest template'
+    exit 0
+fi
+{ printf '%s\n\n' "$title"; cat "$body"; } |
+    git -c user.name=rustgen -c user.email=rustgen@localhost commit --quiet --file -
+if [ "$status" -eq 3 ]; then title="Draft: $title"; fi
+git push --quiet --force \
+    -o merge_request.create -o merge_request.title="$title" -o merge_request.description="$(tr '\n' ' ' <"$body")" \
+    "https://oauth2:$RUSTGEN_PUSH_TOKEN@$CI_SERVER_HOST/$CI_PROJECT_PATH.git" "$branch"

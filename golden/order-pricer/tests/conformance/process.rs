@@ -1,0 +1,170 @@
+//! What only a process of its own can show: exit codes, signals, descriptors, state across restarts.
+use crate::support::{PATIENCE, app, client, eventually, order, page};
+use hotpath::Env;
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command},
+    time::Instant,
+};
+use tokio::net::TcpStream;
+
+/// The process that the other tests start: this test binary once more, as a server.
+#[test]
+#[ignore = "started by the other tests"]
+fn fixture_process() {
+    if std::env::var_os("FIXTURE_PROCESS").is_some() {
+        std::process::exit(hotpath::serve(&app(), Env::process()).into());
+    }
+}
+
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+    pub folder: PathBuf,
+}
+
+impl Process {
+    /// Starts one, under `ulimit` where given.
+    pub fn start(name: &str, ulimit: &str, settings: &[(&str, &str)]) -> Self {
+        let folder = std::env::temp_dir().join(format!("fixture-process-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let log = folder.join("log");
+        let command = format!("{ulimit} exec \"$0\" --exact process::fixture_process --ignored --nocapture");
+        let child = Command::new("sh")
+            .args(["-c", &command])
+            .arg(std::env::current_exe().unwrap())
+            .env("FIXTURE_PROCESS", "1")
+            .envs([("LISTEN", "127.0.0.1:0"), ("ADMIN", "127.0.0.1:0"), ("DRAIN_DELAY_MS", "0")])
+            .env("STATE_DIR", folder.join("state"))
+            .envs(settings.iter().copied())
+            .stdout(File::create(folder.join("stdout")).unwrap())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, log, folder }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// An address that it logged when it began to serve.
+    pub async fn address(&self, name: &str) -> SocketAddr {
+        let key = format!("\"{name}\":\"");
+        eventually("it serves", async || self.log().contains(&key)).await;
+        let log = self.log();
+        log.split(&key).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// How it ended: its exit code, or none and the signal.
+    pub async fn ended(&mut self) -> (Option<i32>, Option<i32>) {
+        use std::os::unix::process::ExitStatusExt as _;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), status.signal());
+            }
+            assert!(Instant::now() < end, "still runs: {}", self.log());
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+#[tokio::test]
+async fn sigterm_and_sigint_end_it_with_success() {
+    for signal in ["-TERM", "-INT"] {
+        let mut process = Process::start(signal, "", &[]);
+        client(process.address("listen").await).await.call(order("echo", 1)).await.unwrap();
+        process.signal(signal);
+        assert_eq!(process.ended().await, (Some(0), None));
+        assert!(process.log().lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{}", process.log());
+    }
+}
+
+#[tokio::test]
+async fn a_cut_call_ends_it_with_75() {
+    let mut process = Process::start("cut", "", &[("DRAIN_MS", "50"), ("MAX_DEADLINE_MS", "600000")]);
+    let mut stream =
+        client(process.address("listen").await).await.stream(order("endless", 1)).await.unwrap().into_inner();
+    stream.message().await.unwrap();
+    process.signal("-TERM");
+    assert_eq!(process.ended().await, (Some(75), None));
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_and_ends_it_with_78() {
+    for (name, value) in
+        [("MEMORY_BUDGET", "much"), ("MEMORY_BUDGET", "25MiB"), ("WORKERS", "two"), ("LISTEN", "nowhere")]
+    {
+        let mut process = Process::start("wrong", "", &[(name, value)]);
+        assert_eq!(process.ended().await, (Some(78), None), "{name}={value}");
+        let log = process.log();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains(value) || log.contains("memory budget"), "{log}");
+    }
+}
+
+/// tonic's accept loop spins at 82% of a core, and says nothing.
+#[tokio::test]
+async fn out_of_descriptors_it_waits_and_says_so() {
+    let process = Process::start("descriptors", "ulimit -n 40;", &[]);
+    let (listen, admin) = (process.address("listen").await, process.address("admin").await);
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(TcpStream::connect(listen).await.unwrap());
+    }
+    eventually("it says so", async || process.log().contains("Too many open files")).await;
+    let cpu = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.child.id())).unwrap();
+        let ticks: Vec<u64> =
+            stat.rsplit_once(')').unwrap().1.split(' ').filter_map(|text| text.parse().ok()).collect();
+        ticks[10] + ticks[11]
+    };
+    let before = cpu();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(cpu() - before < 40, "it spins");
+    drop(held);
+    client(listen).await.call(order("echo", 1)).await.unwrap();
+    assert!(page(admin, "/healthz").await.contains("200"));
+}
+
+/// tonic turns a handler's panic into CANCELLED and serves on, with whatever the panic left behind.
+#[tokio::test]
+async fn a_panic_is_internal_and_ends_it_with_70() {
+    for in_stream in [false, true] {
+        let mut process = Process::start("panic", "", &[("DRAIN_DELAY_MS", "600000")]);
+        let mut client = client(process.address("listen").await).await;
+        let status = if in_stream {
+            let mut stream = client.stream(order("panic", 2)).await.unwrap().into_inner();
+            loop {
+                match stream.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("OK, and half of the data"),
+                    Err(status) => break status,
+                }
+            }
+        } else {
+            client.call(order("panic", 1)).await.unwrap_err()
+        };
+        assert_eq!(status.code(), tonic::Code::Internal);
+        assert_eq!(process.ended().await, (Some(70), None));
+        let log = process.log();
+        let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
+        assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("support.rs"), "{line}");
+    }
+}

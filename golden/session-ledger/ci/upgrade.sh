@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Merges the newest template on the branch rustgen/upgrade and proposes it as a pull request. Run by the schedule.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+branch=rustgen/upgrade
+title='Upgrade to the newest service template'
+body=$(mktemp)
+trap 'rm -f "$body"' EXIT
+
+git switch --quiet --force-create "$branch"
+status=0
+rustgen upgrade --format markdown >"$body" || status=$?
+# 3: merged, with conflicts left for a person.
+if [ "$status" -ne 0 ] && [ "$status" -ne 3 ]; then
+    cat "$body" >&2
+    exit "$status"
+fi
+git add --all .
+if git diff --cached --quiet; then
+    if [ "$status" -ne 0 ]; then
+        exit "$status"
+    fi
+    echo 'the service is on the newest template'
+    exit 0
+fi
+{ printf '%s\n\n' "$title"; cat "$body"; } |
+    git -c user.name=rustgen -c user.email=rustgen@localhost commit --quiet --file -
+git push --quiet --force origin "$branch"
+draft=()
+if [ "$status" -eq 3 ]; then draft=(--draft); fi
+if [ -n "$(gh pr list --head "$branch" --state open --json number --jq '.[].number')" ]; then
+    gh pr edit "$branch" --title "$title" --body-file "$body"
+else
+    gh pr create --head "$branch" --title "$title" --body-file "$body" "${draft[@]}"
+fi

@@ -1,0 +1,36 @@
+//! What the process and each method may take. Measure, and correct the figures here: permits, connections and calls in
+//! flight follow from them (`cargo run -- limits` prints the result).
+use crate::handlers;
+use crate::state;
+use hotpath::{Defaults, Policy};
+use std::time::Duration;
+
+/// The root of every bound.
+pub(crate) const DEFAULTS: Defaults = Defaults {
+    memory: 268435456,
+    max_message: 1048576,
+    deadline: Duration::from_millis(2000),
+    reserve: RESERVE,
+};
+
+/// What lives as long as the process, beside its calls: caches, state, queues.
+const RESERVE: u64 = state::MAX_BYTES + handlers::QUEUE_BYTES;
+
+/// One line a method; a test fails where one is missing.
+pub(crate) const POLICIES: &[(&str, Policy)] = &[
+    ("Score", Policy::cpu(Duration::from_millis(10), Duration::from_millis(5)).heap(SCORE_HEAP)),
+    ("Lookup", Policy::light().request(4 << 10).reply(4 << 10)),
+    ("Watch", Policy::light().request(4 << 10).reply(4 << 10)),
+];
+
+/// The table of one round.
+const SCORE_HEAP: u64 = 512 << 10;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_method_has_its_line() {
+        let app = crate::app();
+        hotpath::check_policies(app.descriptors, app.policies).unwrap();
+    }
+}

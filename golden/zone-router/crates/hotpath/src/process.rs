@@ -1,0 +1,131 @@
+//! The life of the process: settings, runtime, signals, drain, exit code.
+#![expect(clippy::disallowed_macros, reason = "what is said before there is a log, or to whoever asked")]
+use crate::{
+    App, Env, Failure, Limits, Server, alloc, logs,
+    methods::{self, describe},
+    metrics::{Dialect, Metrics},
+    panics, process_stats, runtime,
+    server::Stopped,
+};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tracing::info;
+
+const DONE: u8 = 0;
+const UNHEALTHY: u8 = 1;
+/// `EX_SOFTWARE`: something panicked; the log says what.
+const PANICKED: u8 = 70;
+/// `EX_TEMPFAIL`: calls were cut at the end of the drain.
+const CUT: u8 = 75;
+/// `EX_CONFIG`: it cannot start as it is told to.
+const CONFIGURATION: u8 = 78;
+
+/// Runs the service: what `main` is.
+///
+/// Without an argument it serves until SIGTERM or SIGINT. `healthcheck` asks the process that listens here whether it
+/// serves; `limits` prints the bounds.
+pub fn run(app: App) -> ExitCode {
+    #[cfg(target_arch = "x86_64")]
+    if !crate::target_cpu::is_enough() {
+        return ExitCode::from(CONFIGURATION);
+    }
+    main(app)
+}
+
+/// Apart from [`run`], so that nothing of it is compiled into what comes before the check.
+#[inline(never)]
+fn main(app: App) -> ExitCode {
+    let env = Env::process();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => Ok(serve(&app, env)),
+        ["limits"] => limits(&app, &env),
+        ["healthcheck"] => healthcheck(&env),
+        _ => Err(format!("{}: no argument to serve, or one of: healthcheck, limits", app.name).into()),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| refuse(&error)))
+}
+
+/// Serves until SIGTERM or SIGINT, or until something panics; gives the exit code.
+pub fn serve(app: &App, env: Env) -> u8 {
+    alloc::tune();
+    process_stats::started();
+    until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
+}
+
+/// One log line, also where nothing is set up to write it.
+fn refuse(error: &Failure) -> u8 {
+    eprintln!("{}", serde_json::json!({"level": "ERROR", "message": "cannot start", "error": error.to_string()}));
+    CONFIGURATION
+}
+
+fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
+    let bounds = Limits::derive(&app.defaults, &env)?;
+    let runtime = runtime::build(&env, bounds.cpu_width)?;
+    let code = runtime.block_on(async {
+        logs::init(&env)?;
+        let panicked = CancellationToken::new();
+        panics::hook(panicked.clone());
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let server = Server::start(app, env).await?;
+        let because = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            () = panicked.cancelled() => "panic",
+        };
+        info!(because, "stopping");
+        let stopped = server.stop(panicked.is_cancelled()).await;
+        info!(?stopped, "the end");
+        Ok(match stopped {
+            _ if panicked.is_cancelled() => PANICKED,
+            Stopped { whole: false, .. } => CUT,
+            _ => DONE,
+        })
+    });
+    // Blocking work cannot be cancelled: without a bound, dropping the runtime would wait for it for ever.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
+}
+
+fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
+    let limits = Limits::derive(&app.defaults, env)?;
+    let dialect = Dialect::server(&Metrics::new()?.registry)?;
+    let methods = methods::build(app, &limits, &dialect)?;
+    println!("{:#}", describe(&limits, &methods));
+    Ok(DONE)
+}
+
+/// For an image without a shell: exit 0 if the process that listens here says SERVING within a second.
+fn healthcheck(env: &Env) -> Result<u8, Failure> {
+    let mut listen = env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
+    if listen.ip().is_unspecified() {
+        listen.set_ip(if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async {
+        let channel = Endpoint::from_shared(format!("http://{listen}"))?.connect_lazy();
+        let check = async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
+        Ok::<_, Failure>(timeout(Duration::from_secs(1), check).await??.into_inner())
+    });
+    Ok(match answer {
+        Ok(reply) if reply.status() == ServingStatus::Serving => DONE,
+        Ok(reply) => {
+            eprintln!("{}", reply.status().as_str_name());
+            UNHEALTHY
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            UNHEALTHY
+        }
+    })
+}

@@ -1,0 +1,35 @@
+//! Every call is counted, once, whatever becomes of it.
+use crate::support::{client, ended, eventually, head, metric, order, page, raw, start};
+
+#[tokio::test]
+async fn answered_late_and_shed_calls_are_counted_once() {
+    let server = start(&[]).await;
+    let (address, admin) = (server.listen(), server.admin());
+    client(address).await.call(order("echo", 1)).await.unwrap();
+    assert_eq!(ended(admin, "Call", ("OK", "OK")).await, 1.0);
+    let mut requests = raw(address, 1 << 20).await;
+    crate::support::call(&mut requests, head("Call", &[("grpc-timeout", "10m")]), &order("sleep", 60_000)).await;
+    assert_eq!(ended(admin, "Call", ("DeadlineExceeded", "DEADLINE_EXCEEDED")).await, 1.0);
+    let busy: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(async move { client(address).await.compute(order("spin", 60_000)).await }))
+        .collect();
+    eventually("two in flight", async || metric(admin, "hotpath_in_flight", &["grpc_method=\"Compute\""]).await == 2.0)
+        .await;
+    client(address).await.compute(order("spin", 1)).await.unwrap_err();
+    assert_eq!(ended(admin, "Compute", ("ResourceExhausted", "RESOURCE_EXHAUSTED")).await, 1.0);
+    assert_eq!(metric(admin, "hotpath_shed_total", &["reason=\"in_flight\""]).await, 1.0);
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("both are counted", async || ended(admin, "Compute", ("Canceled", "CANCELLED")).await == 2.0).await;
+    server.stop(true).await;
+}
+
+#[tokio::test]
+async fn the_admin_port_says_whether_it_lives_and_whether_it_serves() {
+    let server = start(&[]).await;
+    assert!(page(server.admin(), "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(page(server.admin(), "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(page(server.admin(), "/nothing").await.starts_with("HTTP/1.1 404"));
+    let admin = server.admin();
+    server.stop(true).await;
+    assert!(page(admin, "/readyz").await.starts_with("HTTP/1.1 503"));
+}

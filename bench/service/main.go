@@ -52,11 +52,16 @@ func main() {
 	parts := flag.String("parts", "load,hostile,also", "what to measure")
 	dir := flag.String("dir", filepath.Join(live.Target(), "bench"), "where binaries and the result go")
 	page := flag.String("page", "", "the page to write, beside result.json")
+	from := flag.String("from", "", "measure nothing: write the page of this result.json again")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	names, err := regexp.Compile(*only)
-	if err == nil {
+	switch {
+	case err != nil:
+	case *from != "":
+		err = again(*from, *page)
+	default:
 		err = run(ctx, settings{*quick, *reuse, names, *parts, *dir, *page})
 	}
 	if err != nil {
@@ -99,7 +104,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer stopPrices()
-	length := 10 * time.Second
+	length := 8 * time.Second
 	if s.quick {
 		length = 4 * time.Second
 	}
@@ -114,12 +119,29 @@ func run(ctx context.Context, s settings) error {
 	if err := os.WriteFile(filepath.Join(dir, "result.json"), data, 0o644); err != nil {
 		return err
 	}
+	return publish(found, s.page)
+}
+
+// again writes the page of a run that was.
+func again(file, page string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var found result
+	if err := json.Unmarshal(data, &found); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return publish(found, page)
+}
+
+func publish(found result, page string) error {
 	text := report(found)
-	fmt.Println(text)
-	if s.page == "" {
+	fmt.Print(text)
+	if page == "" {
 		return nil
 	}
-	return os.WriteFile(s.page, []byte(text), 0o644)
+	return os.WriteFile(page, []byte(text), 0o644)
 }
 
 func (found *result) measure(ctx context.Context, s settings, variants []variant, prices string, length time.Duration) error {

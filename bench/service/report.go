@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -73,6 +74,11 @@ func report(r result) string {
 	line("%s, %d cores, %s of memory, %s, %s, %s; %s, load average before the run %s.", m.CPU, m.Cores, m.Memory, m.Kernel,
 		m.Rust, strings.TrimPrefix(m.Go, "go version "), m.When, m.LoadBefore)
 	line("The load generator runs on the same cores, and takes its part of them.")
+	if load, err := strconv.ParseFloat(m.LoadBefore, 64); err != nil || load > 1 {
+		line("")
+		line("**The machine was not quiet**: other work took most of it during this run. All servers had the same lot, so they compare; times")
+		line("and rates are worse than on a machine of their own, and what peers can do in %.0f s is less.", attackLength.Seconds())
+	}
 	overloadTable(line, r)
 	attackTable(line, r)
 	alsoTable(line, r)

@@ -151,13 +151,21 @@ func resolve(set *openedSet, given map[string]decision.Input, yes bool) (*decisi
 	return out, nil
 }
 
+func confirmNew(dryRun bool) string {
+	if dryRun {
+		return "Print the plan, and write nothing"
+	}
+	return "Create the service"
+}
+
 // ask prompts for what is missing.
 func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[string]decision.Input, error) {
 	opts := prompt.Options{
 		In: a.in, Out: a.err,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
 		Getenv:     a.getenv,
-		DryRun:     o.dryRun,
+		Command:    "rustgen new",
+		Confirm:    confirmNew(o.dryRun),
 		Title:      set.Name + " " + set.Version,
 		Catalog:    &set.Catalog,
 		Given:      o.given,

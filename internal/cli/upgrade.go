@@ -174,6 +174,13 @@ func (a *app) change(ctx context.Context, set *openedSet, s *service, o *changeO
 	return a.reportUpgrade(u, o)
 }
 
+func confirmChange(dryRun bool) string {
+	if dryRun {
+		return "Print what would change, and write nothing"
+	}
+	return "Change the service"
+}
+
 // decideAgain resolves the service's decisions with the set: new ones are asked where somebody can be, else they take
 // their default.
 func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *changeOptions) (*decision.Outcome, error) {
@@ -204,6 +211,8 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 	answers, err := prompt.Ask(ctx, prompt.Options{
 		In: a.in, Out: a.err, Getenv: a.getenv,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
+		Command:    o.command,
+		Confirm:    confirmChange(o.dryRun),
 		Title:      set.Name + " " + set.Version,
 		Catalog:    &set.Catalog,
 		Given:      given,

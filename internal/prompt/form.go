@@ -261,11 +261,7 @@ func (m *form) enterReview() {
 	}
 	var choices []choice
 	if m.unready == nil {
-		title := "Create the service"
-		if m.iv.opts.DryRun {
-			title = "Print the plan, and write nothing"
-		}
-		choices = append(choices, choice{value: create, title: title})
+		choices = append(choices, choice{value: create, title: m.iv.opts.Confirm})
 	}
 	if len(m.iv.order()) > 0 {
 		choices = append(choices, choice{value: change, title: "Change a decision"})

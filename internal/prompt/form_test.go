@@ -169,12 +169,12 @@ func TestFormReviewOfWhatCannotBe(t *testing.T) {
 	s.lacks("Create")
 }
 
-func TestFormDryRunCreatesNothing(t *testing.T) {
+func TestFormSaysWhatAgreeingDoes(t *testing.T) {
 	opts := noColor(options(load(t, shop), "--name=hello", "--state=stateless", "--memory=1GiB"))
-	opts.DryRun = true
+	opts.Command, opts.Confirm = "rustgen upgrade", "Print the plan, and write nothing"
 	s := open(t, opts, 80, 24)
 	s.press("enter")
-	s.wants("› Print the plan, and write nothing")
+	s.wants("rustgen upgrade hello", "› Print the plan, and write nothing")
 	s.lacks("Create")
 }
 

@@ -94,7 +94,8 @@ func options(set *templateset.Set, given ...string) Options {
 	}
 	return Options{
 		In: strings.NewReader(""), Out: io.Discard, Getenv: func(string) string { return "" },
-		Title: set.Name + " " + set.Version, Catalog: &set.Catalog, Given: inputs,
+		Command: "rustgen new", Title: set.Name + " " + set.Version, Confirm: "Create the service",
+		Catalog: &set.Catalog, Given: inputs,
 		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
 			return set.Catalog.Resolve(engine.Eval, decision.Request{Given: given})
 		},

@@ -87,7 +87,7 @@ func (a *asker) ended() error {
 }
 
 func (a *asker) run(ctx context.Context) error {
-	a.say("rustgen new, %s.", a.iv.opts.Title)
+	a.say("%s, %s.", a.iv.opts.Command, a.iv.opts.Title)
 	a.say("An empty line takes what is recommended, %s explains a question, %s goes to the one before.", helpWord, backWord)
 	for {
 		var done bool
@@ -328,17 +328,14 @@ func (a *asker) review(ctx context.Context) (bool, error) {
 	}
 	a.say("")
 	if unready != nil {
-		a.say("This cannot be created: %v.", unready)
+		a.say("This cannot be done: %v.", unready)
 	}
 	return a.confirm(ctx, unready)
 }
 
 func (a *asker) confirm(ctx context.Context, unready error) (bool, error) {
 	ids := a.iv.order()
-	label := "Create the service? yes, no, back, or the id of a decision to change"
-	if a.iv.opts.DryRun {
-		label = "Print the plan, and write nothing? yes, no, back, or the id of a decision to change"
-	}
+	label := a.iv.opts.Confirm + "? yes, no, back, or the id of a decision to change"
 	if unready != nil {
 		label = "no, back, or the id of a decision to change"
 	}

@@ -31,8 +31,12 @@ type Options struct {
 	Accessible bool
 	// Getenv looks up NO_COLOR and the locale.
 	Getenv func(name string) string
+	// Command heads the prompt: what is being run.
+	Command string
 	// Title names the set and its version.
-	Title   string
+	Title string
+	// Confirm is what agreeing at the end does, as in "Create the service".
+	Confirm string
 	Catalog *decision.Catalog
 	// Given are the answers that are there already; they are not asked.
 	Given map[string]decision.Input
@@ -40,8 +44,6 @@ type Options struct {
 	Resolve func(given map[string]decision.Input) (*decision.Outcome, error)
 	// Review describes what would be done: the plan, and the same run as a command line.
 	Review func(given map[string]decision.Input, out *decision.Outcome) (plan, command string, err error)
-	// DryRun says that nothing will be written.
-	DryRun bool
 	// Suggest holds values to offer for decisions that have no default of their own.
 	Suggest map[string]string
 }

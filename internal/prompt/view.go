@@ -107,7 +107,7 @@ func (m *form) stretch(top, bottom []string) []string {
 
 // header names the run and shows where in it one is.
 func (m *form) header(crumbs bool) []string {
-	left := "rustgen new"
+	left := m.iv.opts.Command
 	if name, ok := m.iv.out.Answers[decision.NameID]; ok {
 		left += " " + fmt.Sprint(name.Value)
 	}

@@ -123,7 +123,7 @@ func TestLinesRefusedAtTheReview(t *testing.T) {
 		return "", "", errors.New("./hello is in the way")
 	}
 	_, said, err := ask(t, opts, "no", "yes", "no")
-	if !errors.Is(err, ErrAborted) || !strings.Contains(said, "This cannot be created: ./hello is in the way.") {
+	if !errors.Is(err, ErrAborted) || !strings.Contains(said, "This cannot be done: ./hello is in the way.") {
 		t.Errorf("%v after\n%s", err, said)
 	}
 }

@@ -3,6 +3,7 @@ package decision
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -434,12 +435,37 @@ func (r *resolver) rules() error {
 		}
 		switch {
 		case hit && rule.Refuse != "":
-			r.problem("", Refuse("change one of them; rustgen explain says what each does", "%s", rule.Message))
+			r.refuse(rule)
 		case hit:
 			r.out.Warnings = append(r.out.Warnings, rule.Message)
 		}
 	}
 	return nil
+}
+
+// refuse reports a rule at work: as a decision's own fault where it speaks of that one alone.
+func (r *resolver) refuse(rule Rule) {
+	if d := r.catalog.subject(rule.Refuse); d != nil {
+		answer := fmt.Sprintf("%s %s", d.ID, d.Format(r.out.Data[d.Key()]))
+		r.problem(d.ID, Refuse("choose another", "%s: %s", answer, rule.Message))
+		return
+	}
+	r.problem("", Refuse("change one of them; rustgen explain says what each does", "%s", rule.Message))
+}
+
+var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
+
+// subject is the decision that an expression reads, where it reads one value only.
+func (c *Catalog) subject(expr string) *Decision {
+	var only *Decision
+	for _, match := range field.FindAllStringSubmatch(expr, -1) {
+		at := slices.IndexFunc(c.Decisions, func(d Decision) bool { return d.Key() == match[1] })
+		if at < 0 || only != nil && only != &c.Decisions[at] {
+			return nil
+		}
+		only = &c.Decisions[at]
+	}
+	return only
 }
 
 // truth evaluates a condition; an empty one is true.

@@ -136,6 +136,14 @@ func need(t testing.TB, tool, how string) string {
 	return path
 }
 
+// asked skips what takes many minutes, or tools that take many minutes to build, unless the environment asks for it.
+func asked(t testing.TB, variable string) {
+	t.Helper()
+	if os.Getenv(variable) == "" {
+		t.Skip("SKIPPED: " + variable + " does not ask for it")
+	}
+}
+
 func missing(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("RUSTGEN_REQUIRE_TOOLS") != "" {

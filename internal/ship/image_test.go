@@ -16,9 +16,7 @@ import (
 // The images are built and run for real. That takes minutes and a container engine: RUSTGEN_IMAGES asks for it.
 func engine(t *testing.T) {
 	t.Helper()
-	if os.Getenv("RUSTGEN_IMAGES") == "" {
-		missing(t, "images are built where RUSTGEN_IMAGES is set")
-	}
+	asked(t, "RUSTGEN_IMAGES")
 	need(t, "docker", "apt-get install docker.io")
 	if _, err := run(t, ".", "docker", "info"); err != nil {
 		startEngine(t)

@@ -23,6 +23,7 @@ func repository(t *testing.T, r rendered) string {
 
 func pipelineTools(t *testing.T) {
 	t.Helper()
+	asked(t, "RUSTGEN_PIPELINE")
 	need(t, "cargo-nextest", "cargo install --locked cargo-nextest")
 	need(t, "cargo-deny", "cargo install --locked cargo-deny")
 	need(t, "cargo", "https://rustup.rs")
@@ -57,6 +58,7 @@ func TestPipelineStepFaults(t *testing.T) {
 
 // The proto may grow, and may not break its callers.
 func TestProtoStep(t *testing.T) {
+	asked(t, "RUSTGEN_PIPELINE")
 	need(t, "buf", "go install github.com/bufbuild/buf/cmd/buf@v1.75.0")
 	r := renderTree(t, cases["default"])
 	const file = "proto/hello/v1/hello.proto"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"regexp"
 	"strconv"
 	"strings"
@@ -49,6 +50,7 @@ func functions() template.FuncMap {
 		"until":         until,
 		"join":          join(library["join"].(func(string, any) string), library["toStrings"].(func(any) []string)),
 		"replace":       replace,
+		"sortAlpha":     sortAlpha(library["sortAlpha"].(func(any) []string)),
 		"print":         fmt.Sprint,
 		"println":       fmt.Sprintln,
 		"printf":        printf,
@@ -63,6 +65,16 @@ func functions() template.FuncMap {
 		funcs[name] = limited(f)
 	}
 	return funcs
+}
+
+// sortAlpha is sprig's, which sorts a list of strings in place, on a copy: no file is to change what the next one sees.
+func sortAlpha(library func(any) []string) func(any) []string {
+	return func(list any) []string {
+		if items, ok := list.([]string); ok {
+			list = slices.Clone(items)
+		}
+		return library(list)
+	}
 }
 
 // words splits a name at everything that is neither a letter nor a digit, and at capitals as heck does, the crate that

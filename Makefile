@@ -1,7 +1,8 @@
 # make test   runs everything that the machine has the tools for
+# make lock   writes the locked Rust dependencies of the generated services
 # make golden rewrites the kept services and the generated docs; read the diff
 
-.PHONY: build test golden
+.PHONY: build test lock golden
 
 build:
 	go build -o bin/rustgen ./cmd/rustgen
@@ -11,6 +12,9 @@ modules = . internal/parity internal/ship bench/service
 
 test:
 	for dir in $(modules); do (cd $$dir && go vet ./... && go test -p 1 -timeout 80m ./...) || exit 1; done
+
+lock:
+	templates/lock.sh
 
 golden:
 	go test ./golden ./internal/docs -short -update

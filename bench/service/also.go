@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"rustgen/bench/service/hellov1"
 	"rustgen/internal/parity/live"
@@ -19,7 +21,11 @@ func limitDescriptors(p *live.Process, most uint64) error {
 }
 
 // aged is a Go client that calls on while its connections grow old.
-type aged struct{ Calls, Failed int }
+type aged struct {
+	Calls, Failed int
+	// Refused are those of the failed that were told RESOURCE_EXHAUSTED: a matter of bounds, not of age.
+	Refused int
+}
 
 // grownOld lets connections live for a second, under calls of 300 ms.
 func grownOld(ctx context.Context, v variant, downstream string) (aged, error) {
@@ -35,7 +41,7 @@ func grownOld(ctx context.Context, v variant, downstream string) (aged, error) {
 		return result, err
 	}
 	defer hangUp()
-	var calls, failed atomic.Int64
+	var calls, failed, refused atomic.Int64
 	var callers sync.WaitGroup
 	for _, conn := range conns {
 		callers.Go(func() {
@@ -48,11 +54,14 @@ func grownOld(ctx context.Context, v variant, downstream string) (aged, error) {
 				if err != nil {
 					failed.Add(1)
 				}
+				if status.Code(err) == codes.ResourceExhausted {
+					refused.Add(1)
+				}
 			}
 		})
 	}
 	callers.Wait()
-	return aged{int(calls.Load()), int(failed.Load())}, nil
+	return aged{int(calls.Load()), int(failed.Load()), int(refused.Load())}, nil
 }
 
 // ended is how a server went, or that it did not.

@@ -26,8 +26,10 @@ const overloadFactor = 6.5
 
 // row is everything that was measured of one server.
 type row struct {
-	Name      string
-	Ours      bool
+	Name string
+	Ours bool
+	// Others is the load average when its turn came.
+	Others    string
 	Load      overload
 	Attacks   map[string]survived
 	Starved   descriptors
@@ -38,7 +40,9 @@ type row struct {
 
 // result is one run.
 type result struct {
-	Machine   machine
+	Machine machine
+	// Note is what a reader must know of this run beside that.
+	Note      string
 	Reference string
 	Capacity  float64
 	Seconds   float64
@@ -166,7 +170,7 @@ func (found *result) measure(ctx context.Context, s settings, variants []variant
 	found.Reference = reference.name
 	step(fmt.Sprintf("capacity: %.0f calls/s", found.Capacity))
 	for _, v := range variants {
-		r := row{Name: v.name, Ours: v.ours, Attacks: map[string]survived{}}
+		r := row{Name: v.name, Ours: v.ours, Others: loadAverage(), Attacks: map[string]survived{}}
 		if strings.Contains(s.parts, "load") {
 			step(v.name + ": overload")
 			if r.Load, err = overloaded(ctx, v, prices, overloadFactor*found.Capacity, length); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,11 +23,10 @@ type machine struct {
 }
 
 func thisMachine() machine {
-	load, _ := os.ReadFile("/proc/loadavg")
 	return machine{
 		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Memory: field("/proc/meminfo", "MemTotal"),
 		Kernel: output("uname", "-sr"), Rust: output("rustc", "--version"), Go: output("go", "version"),
-		When: time.Now().UTC().Format("2006-01-02"), LoadBefore: first(string(load)),
+		When: time.Now().UTC().Format("2006-01-02"), LoadBefore: loadAverage(),
 	}
 }
 
@@ -48,9 +48,11 @@ func output(command string, args ...string) string {
 	return strings.TrimSpace(string(text))
 }
 
-func first(text string) string {
-	word, _, _ := strings.Cut(text, " ")
-	return word
+// loadAverage is that of the last minute.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	minute, _, _ := strings.Cut(string(text), " ")
+	return minute
 }
 
 // report is the page.
@@ -76,8 +78,13 @@ func report(r result) string {
 	line("The load generator runs on the same cores, and takes its part of them.")
 	if load, err := strconv.ParseFloat(m.LoadBefore, 64); err != nil || load > 1 {
 		line("")
-		line("**The machine was not quiet**: other work took most of it during this run. All servers had the same lot, so they compare; times")
-		line("and rates are worse than on a machine of their own, and what peers can do in %.0f s is less.", attackLength.Seconds())
+		line("**The machine was not quiet**: other work took part of it during this run, as the load average at each server's turn shows.")
+		line("Times and rates are worse than on a machine of their own, servers with different averages compare only roughly, and what")
+		line("peers can do in %.0f s is less.", attackLength.Seconds())
+	}
+	if r.Note != "" {
+		line("")
+		line("%s", r.Note)
 	}
 	overloadTable(line, r)
 	attackTable(line, r)
@@ -99,12 +106,12 @@ func overloadTable(line func(string, ...any), r result) {
 	line("is calls answered OK; *refused* is RESOURCE_EXHAUSTED; *late* is DEADLINE_EXCEEDED, and arrivals that were never sent because")
 	line("20,000 others were waiting.")
 	line("")
-	line("| | goodput, calls/s | p50 | p99 of answered heavy calls | p99 of health | health failed | refused | late | peak RSS |")
-	line("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+	line("| | goodput, calls/s | p50 | p99 of answered heavy calls | p99 of health | health failed | refused | late | peak RSS | load average at its turn |")
+	line("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, row := range r.Rows {
 		l := row.Load
-		line("| %s | %.0f | %s | %s | %s | %d of %d | %d | %d | %s |", row.Name, l.Goodput, ms(l.HeavyP50), ms(l.HeavyP99), ms(l.HealthP99),
-			l.HealthFailed, l.HealthChecks, l.Codes["ResourceExhausted"], l.Codes["DeadlineExceeded"]+l.Unsent, mb(l.PeakRSS))
+		line("| %s | %.0f | %s | %s | %s | %d of %d | %d | %d | %s | %s |", row.Name, l.Goodput, ms(l.HeavyP50), ms(l.HeavyP99), ms(l.HealthP99),
+			l.HealthFailed, l.HealthChecks, l.Codes["ResourceExhausted"], l.Codes["DeadlineExceeded"]+l.Unsent, mb(l.PeakRSS), cmp.Or(row.Others, "not noted"))
 	}
 }
 
@@ -160,8 +167,12 @@ func alsoTable(line func(string, ...any), r result) {
 	line("| | out of descriptors | connection age | SIGTERM with an endless stream | callers that give up |")
 	line("|---|--:|--:|--:|--:|")
 	for _, row := range r.Rows {
-		line("| %s | %.2f s, %d lines | %d of %d | %s | %s, %d of %d |", row.Name, row.Starved.CPU.Seconds(), row.Starved.Lines,
-			row.Aged.Failed, row.Aged.Calls, row.Ended, ms(row.Impatient.CheapP99), row.Impatient.CheapFailed, row.Impatient.CheapCalls)
+		age := fmt.Sprintf("%d of %d", row.Aged.Failed, row.Aged.Calls)
+		if row.Aged.Refused > 0 {
+			age += fmt.Sprintf(", %d refused by its bounds", row.Aged.Refused)
+		}
+		line("| %s | %.2f s, %d lines | %s | %s | %s, %d of %d |", row.Name, row.Starved.CPU.Seconds(), row.Starved.Lines,
+			age, row.Ended, ms(row.Impatient.CheapP99), row.Impatient.CheapFailed, row.Impatient.CheapCalls)
 	}
 }
 

@@ -99,10 +99,10 @@ func TestClientFaults(t *testing.T) {
 		"no retries":        {"service_config.json", `"UNAVAILABLE", `, ""},
 		"retries of errors": {"service_config.json", `"UNAVAILABLE", `, `"UNAVAILABLE", "INTERNAL", `},
 		"no throttling":     {"service_config.json", `"retryThrottling"`, `"retry"`},
-		"no cap on sending": {"client.go", "grpc.MaxCallSendMsgSize(MaxMessageBytes),", ""},
+		"no cap on sending": {"service_config.json", `"maxRequestMessageBytes": 1048576,`, ""},
 		"no trace":          {"client.go", "propagation.TraceContext{}, ", ""},
 		"no metrics":        {"client.go", "grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),", ""},
-		"metrics twice":     {"client.go", "return existing, nil", `return nil, errors.New("twice")`},
+		"metrics twice":     {"client.go", "return existing, nil", `return existing, errors.New("twice")`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			faulty := r.with(t, "clients/go/"+fault.file, fault.old, fault.new).write(t)

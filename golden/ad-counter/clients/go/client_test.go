@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
 	"example.com/ad-counter/clients/go/ad_counter/v1"
@@ -48,13 +50,14 @@ func (r *recorder) Lookup(ctx context.Context, request *adcounterv1.LookupReques
 	return &adcounterv1.LookupReply{Key: request.GetKey()}, nil
 }
 
-// serving is a health service that always says so.
-type serving struct {
+// health is a health service that always says the same.
+type health struct {
 	grpc_health_v1.UnimplementedHealthServer
+	status grpc_health_v1.HealthCheckResponse_ServingStatus
 }
 
-func (serving) Watch(_ *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
-	if err := stream.Send(&grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}); err != nil {
+func (h health) Watch(_ *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
+	if err := stream.Send(&grpc_health_v1.HealthCheckResponse{Status: h.status}); err != nil {
 		return err
 	}
 	<-stream.Context().Done()
@@ -64,16 +67,22 @@ func (serving) Watch(_ *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStr
 // start serves the recorder and dials it.
 func (r *recorder) start(t *testing.T, options ...grpc.DialOption) adcounterv1.AdCounterServiceClient {
 	t.Helper()
+	return dial(t, r.listen(t, grpc_health_v1.HealthCheckResponse_SERVING), options...)
+}
+
+// listen serves the recorder, as healthy as it is told to be, and returns its address.
+func (r *recorder) listen(t *testing.T, status grpc_health_v1.HealthCheckResponse_ServingStatus) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 	adcounterv1.RegisterAdCounterServiceServer(server, r)
-	grpc_health_v1.RegisterHealthServer(server, serving{})
+	grpc_health_v1.RegisterHealthServer(server, health{status: status})
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
-	return dial(t, listener.Addr().String(), options...)
+	return listener.Addr().String()
 }
 
 func dial(t *testing.T, target string, options ...grpc.DialOption) adcounterv1.AdCounterServiceClient {
@@ -183,6 +192,25 @@ func TestOversizeReplyIsRefused(t *testing.T) {
 	_, err := r.start(t, unhurried()).Lookup(t.Context(), &adcounterv1.LookupRequest{})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("the caller saw %v", err)
+	}
+}
+
+func TestReplicaThatDoesNotServeGetsNoCall(t *testing.T) {
+	var serves, stops recorder
+	names := manual.NewBuilderWithScheme("two")
+	names.InitialState(resolver.State{Addresses: []resolver.Address{
+		{Addr: serves.listen(t, grpc_health_v1.HealthCheckResponse_SERVING)},
+		{Addr: stops.listen(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)},
+	}})
+	client := dial(t, "two:///replicas", grpc.WithResolvers(names), unhurried())
+	const calls = 20
+	for range calls {
+		if _, err := client.Lookup(t.Context(), &adcounterv1.LookupRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if serves.attempts != calls || stops.attempts != 0 {
+		t.Errorf("%d calls to the one that serves, %d to the one that does not", serves.attempts, stops.attempts)
 	}
 }
 

@@ -21,7 +21,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// MaxMessageBytes is the service's cap on a message, kept here too: what is larger fails before it is sent.
+// MaxMessageBytes is the cap on a message, the service's and (in service_config.json) the client's: what is larger fails
+// before it is sent.
 const MaxMessageBytes = 1048576
 
 // serviceConfig holds deadline, retries, balancing and health checking. The deadline is that of a call without one; the
@@ -44,10 +45,6 @@ func Dial(target string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
 			MinConnectTimeout: time.Second,
 		}),
-		grpc.WithDefaultCallOptions(
-			grpc.MaxCallSendMsgSize(MaxMessageBytes),
-			grpc.MaxCallRecvMsgSize(MaxMessageBytes),
-		),
 		// The trace goes on in the service, whatever propagator the process has set.
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(
 			otelgrpc.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),

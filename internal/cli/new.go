@@ -94,6 +94,9 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 		if b.given, err = a.ask(ctx, set, o); err != nil {
 			return err
 		}
+		if b.out, err = resolve(set, b.given, o.yes); err != nil {
+			return err
+		}
 	}
 	if err := a.prepare(set, o, b); err != nil {
 		return err
@@ -197,15 +200,12 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 	return given, err
 }
 
-// prepare decides and renders a service, and checks that there is room for it.
+// prepare renders a service that is decided, and checks that there is room for it.
 func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
-	var err error
-	if b.out, err = resolve(set, b.given, o.yes); err != nil {
-		return err
-	}
 	if err := b.out.Err(); err != nil {
 		return err
 	}
+	var err error
 	name, _ := b.out.Answers[decision.NameID].Value.(string)
 	b.dir = target(o, name)
 	if b.written, err = set.engine.Render(set.Set, b.out.Data); err != nil {

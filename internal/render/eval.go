@@ -112,6 +112,7 @@ func (e *Engine) Text(name, text string, data map[string]any) (string, error) {
 		}
 	}
 	out := bounded{steps: &steps}
+	out.Grow(len(text) + len(text)/8)
 	if err := t.Execute(&out, data); err != nil {
 		return "", located(name, err)
 	}

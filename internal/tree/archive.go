@@ -3,11 +3,12 @@ package tree
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // The most that an archive may unpack to: a damaged or hostile one must not fill the memory.

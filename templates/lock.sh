@@ -42,7 +42,7 @@ cp "$work/lock" "$lock"
 
 names=$(sed -n 's/^name = "\(.*\)"$/\1/p' "$work/otlp/Cargo.lock" | grep -vx lockname | sort -u | paste -sd'|')
 awk -v names="$names" '
-  /# locked crates: templates\/lock.sh/ { print; getline; print "  - refuse: '"'"'regexMatch \"^(" names ")$\" .name'"'"'"; next }
+  /# locked crates: templates\/lock.sh/ { print; getline; print "  - refuse: '"'"'has .name (splitList \"|\" \"" names "\")'"'"'"; next }
   { print }
 ' templates/hotpath/template.yaml >"$work/template.yaml"
 cp "$work/template.yaml" templates/hotpath/template.yaml

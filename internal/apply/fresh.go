@@ -86,10 +86,7 @@ func staged(ctx context.Context, root Root, staging string, t tree.Tree, finish 
 	}()
 	// A name of its own: a git that outlived a killed run may still write to that run's.
 	at := fmt.Sprintf("%s/%d", staging, os.Getpid())
-	if err := root.Mkdir(at, 0o755); err != nil {
-		return err
-	}
-	if err := Write(ctx, root, at, t); err != nil {
+	if err := write(ctx, root, at, t); err != nil {
 		return err
 	}
 	if finish != nil {

@@ -184,7 +184,7 @@ func TestResume(t *testing.T) {
 		if err := root.Mkdir(Staging, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := Write(context.Background(), root, Staging+"/"+placing, sample()); err != nil {
+		if err := write(context.Background(), root, Staging+"/"+placing, sample()); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range moved {
@@ -239,7 +239,7 @@ func TestWritesStayInside(t *testing.T) {
 	}
 	defer root.Close()
 	for _, p := range []string{"../out/x", "link/x", "/x", "a/../../out/x"} {
-		if err := Write(context.Background(), root, ".", tree.Tree{p: {Mode: tree.ModeFile}}); err == nil && p != "/x" {
+		if err := write(context.Background(), root, ".", tree.Tree{p: {Mode: tree.ModeFile}}); err == nil && p != "/x" {
 			t.Errorf("%s was written", p)
 		}
 	}

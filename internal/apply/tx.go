@@ -93,6 +93,12 @@ func Transact(ctx context.Context, fsys FS, what string, changes []Change) error
 	return t.finish(j)
 }
 
+// FS is what a transaction works on: links need more than afero.Fs.
+type FS interface {
+	afero.Fs
+	afero.Symlinker
+}
+
 type tx struct{ fs FS }
 
 // finish makes the changes of a journal, or takes them back where one cannot be made.

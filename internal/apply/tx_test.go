@@ -58,14 +58,15 @@ func changesOf(from, to tree.Tree) []Change {
 
 func makeService(t *testing.T) Root {
 	t.Helper()
-	root, err := OpenRoot(t.TempDir())
+	dir := filepath.Join(t.TempDir(), "service")
+	if err := Fresh(t.Context(), dir, before, nil); err != nil {
+		t.Fatal(err)
+	}
+	root, err := OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	if err := Write(t.Context(), root, ".", before); err != nil {
-		t.Fatal(err)
-	}
 	return root
 }
 

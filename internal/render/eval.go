@@ -24,12 +24,15 @@ type Engine struct {
 
 // NewEngine makes an engine with the allowed functions.
 func NewEngine() *Engine {
-	e := &Engine{parsed: map[string]*template.Template{}}
-	e.blank = template.New("").Delims(leftDelim, rightDelim).Option("missingkey=error").Funcs(functions()).Funcs(template.FuncMap{
+	return newEngine(template.New("").Delims(leftDelim, rightDelim).Option("missingkey=error").Funcs(functions()).Funcs(template.FuncMap{
 		"include": func(string, any) (string, error) {
 			return "", errors.New("only a file has templates to include")
 		},
-	})
+	}))
+}
+
+func newEngine(blank *template.Template) *Engine {
+	e := &Engine{blank: blank, parsed: map[string]*template.Template{}}
 	e.files = template.Must(e.blank.Clone())
 	e.expressions = template.Must(e.blank.Clone()).Funcs(template.FuncMap{
 		"result": func(value any) string { e.result = value; return "" },
@@ -93,17 +96,17 @@ func (e *Engine) start(name, text string) (t *template.Template, own bool, err e
 }
 
 // Text renders a template; name is its path, for errors.
-func (e *Engine) Text(name, text string, data map[string]any) (string, error) {
+func (e *Engine) Text(name, text string, data map[string]any) ([]byte, error) {
 	t, own, err := e.start(name, text)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	steps := 0
 	if own {
 		t.Funcs(template.FuncMap{"include": include(t, &steps)})
 	}
 	if _, err := t.Parse(text); err != nil {
-		return "", located(name, err)
+		return nil, located(name, err)
 	}
 	countSteps(t)
 	for _, part := range t.Templates() {
@@ -114,9 +117,9 @@ func (e *Engine) Text(name, text string, data map[string]any) (string, error) {
 	out := bounded{steps: &steps}
 	out.Grow(len(text) + len(text)/8)
 	if err := t.Execute(&out, data); err != nil {
-		return "", located(name, err)
+		return nil, located(name, err)
 	}
-	return out.String(), nil
+	return out.Bytes(), nil
 }
 
 // include renders a template that a file defines to a string.

@@ -31,7 +31,7 @@ func TestSortingChangesNoAnswer(t *testing.T) {
 	t.Parallel()
 	data := map[string]any{"list": []string{"b", "a"}}
 	got, err := NewEngine().Text("t", `<% join "," (sortAlpha .list) %> <% join "," .list %>`, data)
-	if err != nil || got != "a,b b,a" {
+	if err != nil || string(got) != "a,b b,a" {
 		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -1,9 +1,9 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
-	"strings"
 	"text/template"
 	"text/template/parse"
 )
@@ -20,7 +20,7 @@ const (
 
 // bounded is a buffer that refuses to grow without end, and a template that turns without end: each write is a step.
 type bounded struct {
-	strings.Builder
+	bytes.Buffer
 	steps *int
 }
 
@@ -31,7 +31,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > maxOutput {
 		return 0, fmt.Errorf("renders to more than %d MiB", maxOutput>>20)
 	}
-	return b.Builder.Write(p)
+	return b.Buffer.Write(p)
 }
 
 // countSteps puts an empty text in front of every body, so that a loop or a recursion that prints nothing writes, and
@@ -67,8 +67,31 @@ func countIn(list *parse.ListNode, again bool) {
 
 var errorType = reflect.TypeFor[error]()
 
-// limited is a function whose result may not outgrow maxValue.
+// limited is a function whose result may not outgrow maxValue. The common signatures are written out: a function made by
+// reflection is slower to make and to call.
 func limited(function any) any {
+	switch f := function.(type) {
+	case func(string) string:
+		return func(s string) (string, error) { return limitedText(f(s), nil) }
+	case func(string) (string, error):
+		return func(s string) (string, error) { return limitedText(f(s)) }
+	case func(int, string) string:
+		return func(n int, s string) (string, error) { return limitedText(f(n, s), nil) }
+	case func(int, string) (string, error):
+		return func(n int, s string) (string, error) { return limitedText(f(n, s)) }
+	case func(string, string) string:
+		return func(a, b string) (string, error) { return limitedText(f(a, b), nil) }
+	case func(string, string, string) string:
+		return func(a, b, c string) (string, error) { return limitedText(f(a, b, c), nil) }
+	case func(string, string, string) (string, error):
+		return func(a, b, c string) (string, error) { return limitedText(f(a, b, c)) }
+	case func(any) string:
+		return func(value any) (string, error) { return limitedText(f(value), nil) }
+	case func(...any) string:
+		return func(values ...any) (string, error) { return limitedText(f(values...), nil) }
+	case func(string, ...any) (string, error):
+		return func(s string, values ...any) (string, error) { return limitedText(f(s, values...)) }
+	}
 	f := reflect.ValueOf(function)
 	t := f.Type()
 	switch t.Out(0).Kind() {
@@ -92,10 +115,19 @@ func limited(function any) any {
 			err = results[1]
 		}
 		if weight(results[0], 0) > maxValue {
-			err = reflect.ValueOf(fmt.Errorf("gives a value that is larger than %d MiB or nested more than %d deep", maxValue>>20, maxDepth))
+			err = reflect.ValueOf(errTooLarge)
 		}
 		return []reflect.Value{results[0], err}
 	}).Interface()
+}
+
+var errTooLarge = fmt.Errorf("gives a value that is larger than %d MiB or nested more than %d deep", maxValue>>20, maxDepth)
+
+func limitedText(s string, err error) (string, error) {
+	if err == nil && len(s) > maxValue {
+		err = errTooLarge
+	}
+	return s, err
 }
 
 // weight counts the bytes and items of a value, and stops where they are too many.

@@ -5,17 +5,66 @@ package render
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"text/template"
 
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
 )
 
-// Render makes the tree of a set. An error is a fault of the set, with file and line.
+// maxWorkers is where an engine more costs what it saves.
+const maxWorkers = 4
+
+// Render makes the tree of a set. An error is a fault of the set, with file and line: the first one, in the order of the
+// paths.
 func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
-	out := tree.Tree{}
-	origins := map[string]string{}
+	todo, err := e.selected(set, data)
+	if err != nil {
+		return nil, err
+	}
+	e.inParallel(len(todo), func(e *Engine, i int) {
+		r := &todo[i]
+		r.path, r.file, r.err = e.file(set, r.source, r.data)
+	})
+	out := make(tree.Tree, len(todo))
+	origins := make(map[string]string, len(todo))
+	for _, r := range todo {
+		if r.err != nil {
+			return nil, r.err
+		}
+		if r.path == "" {
+			continue
+		}
+		switch other, ok := origins[r.path]; {
+		case ok && other == r.source.Origin:
+			return nil, fmt.Errorf("%s renders to %s more than once; its path needs .item", other, r.path)
+		case ok:
+			return nil, fmt.Errorf("%s and %s both render to %s", other, r.source.Origin, r.path)
+		}
+		origins[r.path] = r.source.Origin
+		out[r.path] = r.file
+	}
+	if err := out.Check(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// rendering is one file to render, and what came of it.
+type rendering struct {
+	source templateset.Source
+	data   map[string]any
+	path   string
+	file   tree.File
+	err    error
+}
+
+// selected are the renderings that the rules of a set ask for.
+func (e *Engine) selected(set *templateset.Set, data map[string]any) ([]rendering, error) {
+	var todo []rendering
 	for _, source := range set.Sources {
 		// By the unrendered path first: a path may use what its own condition guards.
 		rules := set.RulesFor(source.Path)
@@ -31,27 +80,26 @@ func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, e
 			return nil, fmt.Errorf("%s: %w", source.Origin, err)
 		}
 		for _, data := range each {
-			p, file, err := e.file(set, source, data)
-			if err != nil {
-				return nil, err
-			}
-			if p == "" {
-				continue
-			}
-			switch other, ok := origins[p]; {
-			case ok && other == source.Origin:
-				return nil, fmt.Errorf("%s renders to %s more than once; its path needs .item", other, p)
-			case ok:
-				return nil, fmt.Errorf("%s and %s both render to %s", other, source.Origin, p)
-			}
-			origins[p] = source.Origin
-			out[p] = file
+			todo = append(todo, rendering{source: source, data: data})
 		}
 	}
-	if err := out.Check(); err != nil {
-		return nil, err
+	return todo, nil
+}
+
+// inParallel calls do for 0 to n-1, on every processor, each with an engine of its own.
+func (e *Engine) inParallel(n int, do func(e *Engine, i int)) {
+	var next atomic.Int64
+	work := func(e *Engine) {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			do(e, i)
+		}
 	}
-	return out, nil
+	var others sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), maxWorkers) - 1 {
+		others.Go(func() { work(newEngine(template.Must(e.blank.Clone()))) })
+	}
+	work(e)
+	others.Wait()
 }
 
 // file renders one source; the path is empty where a condition on the rendered path leaves it out.
@@ -71,11 +119,9 @@ func (e *Engine) file(set *templateset.Set, source templateset.Source, data map[
 	}
 	file := tree.File{Mode: set.Mode(source.Mode, source.Path, p), Data: source.Data}
 	if source.Render {
-		text, err := e.Text(source.Origin, string(source.Data), data)
-		if err != nil {
+		if file.Data, err = e.Text(source.Origin, string(source.Data), data); err != nil {
 			return "", tree.File{}, err
 		}
-		file.Data = []byte(text)
 	}
 	return p, file, nil
 }
@@ -130,10 +176,11 @@ func (e *Engine) path(source templateset.Source, data map[string]any) (string, e
 	if !strings.Contains(text, leftDelim) {
 		return source.Path, nil
 	}
-	p, err := e.Text("path of "+source.Origin, text, data)
+	rendered, err := e.Text("path of "+source.Origin, text, data)
 	if err != nil {
 		return "", err
 	}
+	p := string(rendered)
 	if err := tree.CheckPath(p); err != nil {
 		return "", fmt.Errorf("%s: %w", source.Origin, err)
 	}

@@ -44,7 +44,7 @@ func TestText(t *testing.T) {
 		"<% until 3 %>": "[0 1 2]",
 	} {
 		got, err := NewEngine().Text("t", text, data())
-		if err != nil || got != want {
+		if err != nil || string(got) != want {
 			t.Errorf("%s\ngives %q, %v\nwant  %q", text, got, err, want)
 		}
 	}
@@ -235,6 +235,24 @@ files:
 	second, err := NewEngine().Render(set, data())
 	if err != nil || first.Hash() != second.Hash() {
 		t.Errorf("the second time it renders otherwise: %v", err)
+	}
+}
+
+// Files are rendered at once, and still the same one of several faults is told.
+func TestFirstFault(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"template.yaml": "name: acme\nversion: 1.0.0\n"}
+	for i := range 40 {
+		files[fmt.Sprintf("files/%02d.tmpl", i)] = strings.Repeat("<% .name %>\n", 40-i) + "<% .nope %>"
+	}
+	set, err := load(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := NewEngine().Render(set, data()); err == nil || err.Error() != `files/00.tmpl:41: there is no value named "nope"` {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -20,7 +20,12 @@ const (
 // Archive packs the tree as a gzip-compressed tar. The same tree gives the same bytes: paths are sorted, and times and
 // owners are left out.
 func (t Tree) Archive() ([]byte, error) {
+	size := 0
+	for _, f := range t {
+		size += len(f.Data)
+	}
 	var out bytes.Buffer
+	out.Grow(size / 4)
 	zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
 	if err != nil {
 		return nil, err

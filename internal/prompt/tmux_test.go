@@ -141,6 +141,8 @@ func TestInATerminal(t *testing.T) {
 	term.keys("Down", "Enter")
 	term.sees("› Proto package")
 	term.keys("Up")
+	term.sees("› Go module")
+	term.keys("Up")
 	term.sees("› Go client")
 	term.keys("Enter")
 	term.sees("Do Go services call it?")

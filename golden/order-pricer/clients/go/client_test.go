@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
-	"example.com/order-pricer/clients/go/order_pricer/v1"
+	"gitlab.com/acme/order-pricer/clients/go/order_pricer/v1"
 )
 
 // recorder is a Go server that answers as it is told and remembers what came.

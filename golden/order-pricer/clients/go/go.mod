@@ -1,4 +1,4 @@
-module example.com/order-pricer/clients/go
+module gitlab.com/acme/order-pricer/clients/go
 
 go 1.26.0
 

@@ -31,7 +31,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
-	"example.com/order-pricer/clients/go/order_pricer/v1"
+	"gitlab.com/acme/order-pricer/clients/go/order_pricer/v1"
 )
 
 // These tests run the client against the service itself. SERVICE_BINARY names it; `ci/check.sh client` builds it first.

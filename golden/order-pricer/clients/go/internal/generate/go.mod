@@ -1,4 +1,4 @@
-module example.com/order-pricer/clients/go/internal/generate
+module gitlab.com/acme/order-pricer/clients/go/internal/generate
 
 go 1.26
 

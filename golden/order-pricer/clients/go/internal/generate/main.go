@@ -31,7 +31,7 @@ const (
 	protos  = "../../../../proto"
 	folder  = "order_pricer/v1"
 	client  = "../.."
-	module  = "example.com/order-pricer/clients/go"
+	module  = "gitlab.com/acme/order-pricer/clients/go"
 	stubs   = module + "/order_pricer/v1;orderpricerv1"
 	plugins = "protoc-gen-go protoc-gen-go-grpc"
 )

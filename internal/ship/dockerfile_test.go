@@ -18,6 +18,27 @@ var (
 	suites      = map[string]string{"bookworm": "debian12", "trixie": "debian13"}
 )
 
+// parseDockerfile gives the stages, and the values of the arguments before the first.
+func parseDockerfile(text []byte) ([]instructions.Stage, map[string]string, error) {
+	parsed, err := parser.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	stages, global, err := instructions.Parse(parsed.AST, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	arguments := map[string]string{}
+	for _, group := range global {
+		for _, argument := range group.Args {
+			if argument.Value != nil {
+				arguments[argument.Key] = *argument.Value
+			}
+		}
+	}
+	return stages, arguments, nil
+}
+
 // dockerfileViolations are the ways in which the image would not be what the service promises.
 func dockerfileViolations(r rendered) []string {
 	var found []string
@@ -27,23 +48,11 @@ func dockerfileViolations(r rendered) []string {
 		}
 	}
 	text := r.Tree["Dockerfile"].Data
-	parsed, err := parser.Parse(bytes.NewReader(text))
-	if err != nil {
-		return []string{err.Error()}
-	}
-	stages, global, err := instructions.Parse(parsed.AST, nil)
+	stages, arguments, err := parseDockerfile(text)
 	if err != nil {
 		return []string{err.Error()}
 	}
 	wrong(!regexp.MustCompile(`(?mi)^#\s*syntax\s*=`).Match(text), "a # syntax line fetches a program from elsewhere")
-	arguments := map[string]string{}
-	for _, group := range global {
-		for _, argument := range group.Args {
-			if argument.Value != nil {
-				arguments[argument.Key] = *argument.Value
-			}
-		}
-	}
 	wrong(len(stages) == 2, "%d stages", len(stages))
 	if len(stages) != 2 {
 		return found

@@ -1,90 +1,291 @@
 package ship
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/zlib"
+	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// The images are built and run for real. That takes minutes and a container engine: RUSTGEN_IMAGES asks for it.
-func engine(t *testing.T) {
-	t.Helper()
-	asked(t, "RUSTGEN_IMAGES")
-	need(t, "docker", "apt-get install docker.io")
-	if _, err := run(t, ".", "docker", "info"); err != nil {
-		startEngine(t)
+// The images are built and run for real. That takes minutes and root: RUSTGEN_IMAGES asks for it.
+func TestImages(t *testing.T) {
+	engine(t)
+	driver := buildDriver(t)
+	base := bases(t, renderTree(t, cases["default"]))
+	for _, given := range []answers{
+		{"name": "hello"},
+		{"name": "hello", "base": "scratch", "allocator": "mimalloc", "state": "stateful", "metrics": "otelgrpc", "memory": "128MiB"},
+	} {
+		r := plantPanic(t, renderTree(t, given))
+		kind := r.data["base"].(string)
+		t.Run(kind, func(t *testing.T) {
+			i := image{t: t, rendered: r, dir: repository(t, r), tag: "rustgen-" + kind, driver: driver}
+			if kind == "distroless" {
+				i.base = base
+			}
+			began := time.Now()
+			// As the pipeline builds it, and its own check of it.
+			output := mustRun(t, i.dir, "env", "IMAGE="+i.tag, "ci/check.sh", "image")
+			t.Logf("built and checked in %v", time.Since(began).Round(time.Second))
+			for _, violation := range append(rebuilt(output, "hello"), i.contents()...) {
+				t.Error(violation)
+			}
+			for name, check := range map[string]func(image) error{
+				"drains": image.drains, "panics": image.panics, "bears overload": image.bearsOverload,
+			} {
+				t.Run(name, func(t *testing.T) {
+					if err := check(i.in(t)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			t.Run("faults", func(t *testing.T) { i.in(t).faults() })
+			if kind == "distroless" {
+				t.Run("builds again", func(t *testing.T) { i.in(t).buildsAgain() })
+			}
+		})
 	}
-	for _, image := range []string{"rust:1.95-bookworm", "gcr.io/distroless/cc-debian12:nonroot"} {
-		if _, err := run(t, ".", "docker", "image", "inspect", image); err != nil {
-			need(t, "debootstrap", "apt-get install debootstrap")
-			t.Log(mustRun(t, ".", "testdata/bases.sh", "1.95", "bookworm", "gcr.io/distroless/cc-debian12:nonroot"))
-			break
+}
+
+// image is a tree whose image is built under a tag.
+type image struct {
+	rendered
+	t      *testing.T
+	dir    string
+	tag    string
+	base   string // the image below it, if any
+	driver string // the program that calls it
+}
+
+// in is the image for a part of the test.
+func (i image) in(t *testing.T) image {
+	i.t = t
+	return i
+}
+
+var (
+	buildStep = regexp.MustCompile(`(?m)^#(\d+) \[build +\d+/\d+\] RUN (.*)$`)
+	cached    = regexp.MustCompile(`(?m)^#(\d+) CACHED$`)
+	compiled  = regexp.MustCompile(`(?m)^#(\d+) [0-9.]+ +Compiling (\S+) `)
+)
+
+// rebuilt are the crates that a build of the image compiled with the code, though they are the dependencies'.
+func rebuilt(output, name string) []string {
+	var found []string
+	steps := map[string]string{}
+	for _, step := range buildStep.FindAllStringSubmatch(output, -1) {
+		steps[step[1]] = step[2]
+	}
+	for _, crate := range compiled.FindAllStringSubmatch(output, -1) {
+		if strings.HasPrefix(steps[crate[1]], "find ") && crate[2] != name && crate[2] != "hotpath" {
+			found = append(found, "a change of the sources compiles "+crate[2]+" again")
+		}
+	}
+	return found
+}
+
+// A build log in which the code's layer compiles a dependency.
+func TestRebuiltFault(t *testing.T) {
+	const output = `
+#8 [build 7/9] RUN mkdir -p src && cargo auditable build
+#8 2.1    Compiling tokio v1.48.0
+#9 [build 9/9] RUN find build.rs src && cargo auditable build
+#9 1.1    Compiling hello v0.1.0 (/src)
+#9 1.2    Compiling tonic v0.14.2
+`
+	if found := rebuilt(output, "hello"); !slices.Equal(found, []string{"a change of the sources compiles tonic again"}) {
+		t.Errorf("%q", found)
+	}
+}
+
+// buildsAgain builds after a change of the sources: its own crates, and nothing else.
+func (i image) buildsAgain() {
+	t := i.t
+	// A change that no earlier run made, or its layer would come from the cache.
+	r := i.with(t, "src/handlers.rs", "planted", fmt.Sprintf("planted in %d", time.Now().UnixNano()))
+	began := time.Now()
+	output := mustRun(t, r.write(t), "docker", "build", ".")
+	t.Logf("built again in %v", time.Since(began).Round(time.Second))
+	fresh := map[string]string{}
+	for _, step := range buildStep.FindAllStringSubmatch(output, -1) {
+		fresh[step[1]] = step[2]
+	}
+	for _, step := range cached.FindAllStringSubmatch(output, -1) {
+		delete(fresh, step[1])
+	}
+	for _, step := range fresh {
+		if !strings.HasPrefix(step, "find ") {
+			t.Errorf("a change of the sources runs again: %s", step)
+		}
+	}
+	if crates := compiled.FindAllStringSubmatch(output, -1); len(fresh) != 1 || len(crates) != 2 {
+		t.Errorf("it ran %q and compiled %q", slices.Collect(maps.Values(fresh)), crates)
+	}
+	for _, violation := range rebuilt(output, "hello") {
+		t.Error(violation)
+	}
+}
+
+// contents says what is in the image that should not be, and what is not that should.
+func (i image) contents() []string {
+	t := i.t
+	name := i.data["name"].(string)
+	var found []string
+	wrong := func(holds bool, format string, args ...any) {
+		if !holds {
+			found = append(found, fmt.Sprintf(format, args...))
+		}
+	}
+	size, below := imageSize(t, i.tag), int64(0)
+	files, binary := i.files(i.tag, name)
+	want := []string{name}
+	if i.data["stateful"].(bool) {
+		want = append(want, "state/")
+		state := files["state/"]
+		wrong(state != nil && state.Uid == 65532 && state.Mode&0o777 == 0o700, "the state's folder is %+v", state)
+	}
+	if i.base != "" {
+		below = imageSize(t, i.base)
+		inBase, _ := i.files(i.base, name)
+		for path, header := range inBase {
+			if kept := files[path]; kept != nil && kept.Size == header.Size && kept.Mode == header.Mode && kept.ModTime.Equal(header.ModTime) {
+				delete(files, path)
+			}
+		}
+	} else {
+		wrong(size < 8e6, "scratch: %d bytes, not under 8 MB", size)
+		// What the engine lays into every container.
+		for path := range files {
+			if engineOwn.MatchString(path) {
+				delete(files, path)
+			}
+		}
+	}
+	for path := range files {
+		wrong(slices.Contains(want, path), "it holds %s beside its base and the binary", path)
+	}
+	wrong(files[name] != nil && files[name].Mode&0o777 == 0o755, "the binary is %+v", files[name])
+	wrong(size-below == int64(len(binary)), "image %d, base %d, binary %d bytes", size, below, len(binary))
+	wrong(len(binary) < 8e6, "the binary has %d bytes, not under 8 MB", len(binary))
+	if dependencies, err := billOfMaterials(binary); err != nil || !slices.Contains(dependencies, "tonic") {
+		wrong(false, "the binary's list of its dependencies is %v, %v", dependencies, err)
+	}
+	t.Logf("%s: image %.1f MB, of which binary %.1f MB", i.tag, float64(size)/1e6, float64(len(binary))/1e6)
+	return found
+}
+
+var engineOwn = regexp.MustCompile(`^([.]dockerenv|dev/.*|proc/|sys/|etc/(|hostname|hosts|mtab|resolv[.]conf))$`)
+
+// files are the entries of an image's file system, and the content of one.
+func (i image) files(tag, content string) (map[string]*tar.Header, []byte) {
+	t := i.t
+	id := strings.TrimSpace(mustRun(t, ".", "docker", "create", "--network", "none", tag, "/none"))
+	defer mustRun(t, ".", "docker", "rm", id)
+	exported := filepath.Join(t.TempDir(), "exported")
+	mustRun(t, ".", "docker", "export", "--output", exported, id)
+	file, err := os.Open(exported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	files := map[string]*tar.Header{}
+	var data []byte
+	for reader := tar.NewReader(file); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return files, data
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[header.Name] = header
+		if header.Name == content {
+			if data, err = io.ReadAll(reader); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
 
-// startEngine runs a container engine of its own for the test, where none runs.
-func startEngine(t *testing.T) {
+// billOfMaterials is the list of crates that cargo-auditable writes into the binary.
+func billOfMaterials(binary []byte) ([]string, error) {
+	file, err := elf.NewFile(bytes.NewReader(binary))
+	if err != nil {
+		return nil, err
+	}
+	section := file.Section(".dep-v0")
+	if section == nil {
+		return nil, errors.New("no section .dep-v0")
+	}
+	reader, err := zlib.NewReader(section.Open())
+	if err != nil {
+		return nil, err
+	}
+	var list struct{ Packages []struct{ Name string } }
+	if err := json.NewDecoder(reader).Decode(&list); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, crate := range list.Packages {
+		names = append(names, crate.Name)
+	}
+	return names, nil
+}
+
+func imageSize(t *testing.T, tag string) int64 {
 	t.Helper()
-	need(t, "dockerd", "apt-get install docker.io")
-	dir, err := os.MkdirTemp("", "engine")
+	size, err := strconv.ParseInt(strings.TrimSpace(mustRun(t, ".", "docker", "image", "inspect", "--format", "{{.Size}}", tag)), 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := "unix://" + filepath.Join(dir, "sock")
-	daemon := exec.Command("dockerd", "--host", host, "--data-root", filepath.Join(dir, "data"),
-		"--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"), "--bridge=none", "--iptables=false", "--ip6tables=false")
-	daemon.Stdout, daemon.Stderr = log, log
-	if err := daemon.Start(); err != nil {
-		missing(t, "no container engine: "+err.Error())
-	}
-	t.Cleanup(func() {
-		daemon.Process.Signal(os.Interrupt)
-		daemon.Wait()
-		os.RemoveAll(dir)
-	})
-	t.Setenv("DOCKER_HOST", host)
-	for range 100 {
-		if _, err := run(t, ".", "docker", "info"); err == nil {
-			return
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	text, _ := os.ReadFile(log.Name())
-	missing(t, "the container engine does not start:\n"+string(text))
+	return size
 }
 
-// build makes the image of a tree. The network of the machine is the one that reaches the registry of crates.
-func buildImage(t *testing.T, dir, tag string) string {
-	t.Helper()
-	output := mustRun(t, dir, "env", "DOCKER_BUILDKIT=0", "docker", "build", "--network", "host", "--tag", tag, ".")
-	return output
-}
-
-// container is a running image, under the limits of the manifest.
+// container is a running image.
 type container struct {
-	id, listen, admin string
+	image
+	id, listen string
 }
 
-func startContainer(t *testing.T, r rendered, tag string, port int, options ...string) *container {
-	t.Helper()
-	c := &container{listen: fmt.Sprintf("127.0.0.1:%d", port), admin: fmt.Sprintf("127.0.0.1:%d", port+1)}
-	c.id = strings.TrimSpace(mustRun(t, ".", append(append([]string{
-		"docker", "run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host",
-		"--memory", fmt.Sprint(r.data["memory"]), "--memory-swap", fmt.Sprint(r.data["memory"]),
-		"--env", "LISTEN=" + c.listen, "--env", "ADMIN=" + c.admin,
-	}, options...), tag)...))
+// start runs the image as the manifest does, on an address of its own, until the end of the test.
+func (i image) start(options ...string) (*container, error) {
+	t := i.t
+	d, err := i.build("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := d.template.Spec.Containers[0]
+	memory := manifest.Resources.Limits.Memory().Value()
+	c := &container{image: i, listen: freeAddress(t)}
+	args := []string{"docker", "run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+		"--memory", fmt.Sprint(memory), "--memory-swap", fmt.Sprint(memory),
+		"--cpus", fmt.Sprint(manifest.Resources.Limits.Cpu().AsApproximateFloat64()),
+		"--health-interval", "500ms", "--health-retries", "3"}
+	for _, mount := range manifest.VolumeMounts {
+		args = append(args, "--tmpfs", mount.MountPath+":uid=65532,gid=65532,mode=0700")
+	}
+	for _, variable := range manifest.Env {
+		args = append(args, "--env", variable.Name+"="+variable.Value)
+	}
+	args = append(args, "--env", "LISTEN="+c.listen, "--env", "ADMIN="+freeAddress(t))
+	output, err := exec.Command("docker", append(append(args[1:], options...), i.tag)...).Output()
+	if c.id = strings.TrimSpace(string(output)); c.id == "" {
+		t.Fatalf("docker run: %v", err)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := exec.Command("docker", "logs", "--tail", "20", c.id).CombinedOutput()
@@ -92,123 +293,184 @@ func startContainer(t *testing.T, r rendered, tag string, port int, options ...s
 		}
 		exec.Command("docker", "rm", "--force", c.id).Run()
 	})
-	for range 100 {
-		if _, err := run(t, ".", "docker", "exec", "--env", "LISTEN="+c.listen, c.id, "/"+r.data["name"].(string), "healthcheck"); err == nil {
-			return c
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		switch s := c.state(); {
+		case s.Status != "running":
+			return nil, fmt.Errorf("it does not start: %+v", s)
+		case s.Health.Status == "healthy":
+			return c, c.privileges(s.Pid)
+		case s.Health.Status == "unhealthy":
+			return nil, errors.New("it is unhealthy")
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatal("the container does not become healthy")
-	return nil
+	return nil, errors.New("it does not become healthy")
 }
 
 type state struct {
-	Status    string
-	ExitCode  int
-	OOMKilled bool
+	Status, Error string
+	ExitCode, Pid int
+	OOMKilled     bool
+	Health        struct{ Status string }
 }
 
-func (c *container) state(t *testing.T) state {
-	t.Helper()
+func (c *container) state() state {
 	var s state
-	if err := json.Unmarshal([]byte(mustRun(t, ".", "docker", "inspect", "--format", "{{json .State}}", c.id)), &s); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(mustRun(c.t, ".", "docker", "inspect", "--format", "{{json .State}}", c.id)), &s); err != nil {
+		c.t.Fatal(err)
 	}
 	return s
 }
 
-func imageSize(t *testing.T, tag string) float64 {
-	t.Helper()
-	size, err := strconv.ParseFloat(strings.TrimSpace(mustRun(t, ".", "docker", "image", "inspect", "--format", "{{.Size}}", tag)), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return size / 1e6
+// ended waits for the process to end.
+func (c *container) ended() state {
+	mustRun(c.t, ".", "timeout", "60", "docker", "wait", c.id)
+	return c.state()
 }
 
-var compiled = regexp.MustCompile(`(?m)^\s+Compiling (\S+) `)
+var unprivileged = []string{`(?m)^Uid:\t65532\t65532\t65532\t65532$`, `(?m)^Gid:\t65532\t65532\t65532\t65532$`, `(?m)^CapEff:\t0+$`, `(?m)^CapBnd:\t0+$`, `(?m)^NoNewPrivs:\t1$`}
 
-func TestImages(t *testing.T) {
-	engine(t)
-	driver := buildDriver(t)
-	port := 41000
-	for _, given := range []answers{
-		{"name": "hello"},
-		{"name": "hello", "base": "scratch", "allocator": "mimalloc", "state": "stateful", "metrics": "otelgrpc", "memory": "128MiB"},
-	} {
-		r := plantPanic(t, renderTree(t, given))
-		base := r.data["base"].(string)
-		t.Run(base, func(t *testing.T) {
-			dir := r.write(t)
-			tag := "rustgen-" + base
-			buildImage(t, dir, tag)
+// privileges says what the kernel lets the process do that it should not.
+func (c *container) privileges(pid int) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return err
+	}
+	for _, line := range unprivileged {
+		if !regexp.MustCompile(line).Match(status) {
+			return fmt.Errorf("the process is not what %s says:\n%s", line, status)
+		}
+	}
+	return nil
+}
 
-			// What is in it.
-			size := imageSize(t, tag)
-			t.Logf("%s: %.1f MB", base, size)
-			if base == "scratch" && size >= 8 {
-				t.Errorf("scratch: %.1f MB, not under 8", size)
-			}
-			if base == "distroless" {
-				if added := size - imageSize(t, "gcr.io/distroless/cc-debian12:nonroot"); added >= 8 {
-					t.Errorf("distroless: %.1f MB more than its base", added)
-				}
-			}
-			if output := mustRun(t, ".", "docker", "run", "--rm", "--read-only", "--network", "none", tag, "limits"); !strings.Contains(output, "memory") {
-				t.Errorf("limits: %s", output)
-			}
+func (c *container) drive(mode string, args ...string) error {
+	output, err := run(c.t, ".", append([]string{c.driver, "-mode", mode, "-target", c.listen}, args...)...)
+	c.t.Logf("%s", output)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", mode, err, output)
+	}
+	return nil
+}
 
-			// A change of the sources builds the service's own crates, and nothing else.
-			changed := r.with(t, "src/handlers.rs", "planted", "sown")
-			changed.writeTo(t, dir)
-			for _, crate := range compiled.FindAllStringSubmatch(buildImage(t, dir, tag), -1) {
-				if name := crate[1]; name != "hello" && name != "hotpath" {
-					t.Errorf("a change of the sources compiles %s again", name)
-				}
-			}
+// drains stops it in the middle of a stream, which must end whole.
+func (i image) drains() error {
+	c, err := i.start("--env", "MAX_DEADLINE_MS=20000")
+	if err != nil {
+		return err
+	}
+	if err := c.drive("drain", "-stop", c.id, "-grace", fmt.Sprint(i.data["grace_seconds"])); err != nil {
+		return err
+	}
+	if s := c.ended(); s.ExitCode != 0 || s.OOMKilled {
+		return fmt.Errorf("it ended with %+v", s)
+	}
+	return nil
+}
 
-			var options []string
-			if r.data["stateful"].(bool) {
-				options = []string{"--tmpfs", "/state:uid=65532,gid=65532,mode=0700"}
+// panics sends what a handler panics on. As process 1 it has no default action for SIGABRT, so abort ends it by a fault.
+func (i image) panics() error {
+	codes := map[string]int{"": 70, "--init": 70}
+	if i.data["panic"] == "abort" {
+		codes = map[string]int{"": 139, "--init": 134}
+	}
+	for option, want := range codes {
+		options := []string{}
+		if option != "" {
+			options = append(options, option)
+		}
+		c, err := i.start(options...)
+		if err != nil {
+			return err
+		}
+		if err := c.drive("panic"); err != nil {
+			return err
+		}
+		if s := c.ended(); s.ExitCode != want {
+			return fmt.Errorf("with %q it ended with %+v, not %d", option, s, want)
+		}
+	}
+	return nil
+}
+
+// bearsOverload sends far more than fits: it serves on, and the kernel has no reason to kill it.
+func (i image) bearsOverload() error {
+	c, err := i.start()
+	if err != nil {
+		return err
+	}
+	return c.bears()
+}
+
+func (c *container) bears() error {
+	err := c.drive("overload")
+	s := c.state()
+	if s.Status != "running" || s.OOMKilled || s.Health.Status != "healthy" {
+		return fmt.Errorf("under overload: %+v", s)
+	}
+	if err == nil {
+		c.t.Logf("peak memory, of the kernel's count: %.1f MB", float64(c.peakMemory())/1e6)
+	}
+	return err
+}
+
+// peakMemory is the highest that the kernel counted for the container.
+func (c *container) peakMemory() int64 {
+	for _, pattern := range []string{"/sys/fs/cgroup/memory/docker/%s/memory.max_usage_in_bytes", "/sys/fs/cgroup/docker/%s/memory.peak"} {
+		if text, err := os.ReadFile(fmt.Sprintf(pattern, c.id)); err == nil {
+			peak, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+			if err != nil {
+				c.t.Fatal(err)
 			}
-			t.Run("drains", func(t *testing.T) {
-				port += 2
-				c := startContainer(t, r, tag, port, append(options, "--env", "MAX_DEADLINE_MS=20000")...)
-				if user := strings.TrimSpace(mustRun(t, ".", "docker", "inspect", "--format", "{{.Config.User}}", c.id)); user != "65532:65532" {
-					t.Errorf("it runs as %q", user)
-				}
-				mustRun(t, ".", driver, "-mode", "drain", "-target", c.listen, "-stop", c.id)
-				if s := c.state(t); s.ExitCode != 0 || s.OOMKilled {
-					t.Errorf("it ended with %+v", s)
-				}
-			})
-			t.Run("panics", func(t *testing.T) {
-				port += 2
-				c := startContainer(t, r, tag, port, options...)
-				mustRun(t, ".", driver, "-mode", "panic", "-target", c.listen)
-				want := map[string]int{"abort": 139, "unwind": 70}[r.data["panic"].(string)]
-				s := c.state(t)
-				for range 50 {
-					if s = c.state(t); s.Status == "exited" {
-						break
-					}
-					time.Sleep(200 * time.Millisecond)
-				}
-				if s.ExitCode != want && !(want == 139 && s.ExitCode == 134) {
-					t.Errorf("it ended with %+v, not %d", s, want)
-				}
-			})
-			t.Run("bears overload", func(t *testing.T) {
-				port += 2
-				c := startContainer(t, r, tag, port, options...)
-				t.Log(mustRun(t, ".", driver, "-mode", "overload", "-target", c.listen))
-				if s := c.state(t); s.Status != "running" || s.OOMKilled {
-					t.Errorf("under overload: %+v", s)
-				}
-				t.Logf("peak memory: %s", mustRun(t, ".", "docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", c.id))
-			})
+			return peak
+		}
+	}
+	c.t.Fatal("the kernel does not say what the container used")
+	return 0
+}
+
+// faults are planted in the last stage, whose build is quick. Each must be found by a check above.
+func (i image) faults() {
+	own := "COPY --from=build /out/hello /hello\n"
+	type fault struct {
+		old, new string
+		check    func(image) error
+		found    string
+	}
+	contents := func(i image) error { return errors.New(strings.Join(i.contents(), "\n")) }
+	faults := []fault{
+		{"USER 65532:65532", "USER 0:0", image.drains, "the process is not what"},
+		{`"healthcheck"]`, `"health"]`, image.drains, "it is unhealthy"},
+		{`ENTRYPOINT ["/hello"]`, "ENTRYPOINT exec /hello", image.drains, "it does not start"},
+		{"USER 65532:65532", "STOPSIGNAL SIGKILL\nUSER 65532:65532", image.drains, "drain: exit status 1"},
+		{own, own + "COPY --from=build /src/Cargo.lock /\n", contents, "it holds Cargo.lock"},
+		{own, "COPY --from=build --chmod=0777 /out/hello /hello\n", contents, "the binary is"},
+	}
+	if i.base != "" {
+		faults = append(faults, fault{"FROM ${RUNTIME}", "FROM scratch", image.drains, "it does not start"})
+	}
+	if i.data["stateful"].(bool) {
+		faults = append(faults, fault{"--chown=65532:65532 ", "", contents, "the state's folder is"})
+	}
+	for _, fault := range faults {
+		i.t.Run(fault.new, func(t *testing.T) {
+			faulty := i.in(t)
+			faulty.tag = "rustgen-faulty"
+			mustRun(t, i.with(t, "Dockerfile", fault.old, fault.new).write(t), "docker", "build", "--tag", faulty.tag, ".")
+			if err := fault.check(faulty); err == nil || !strings.Contains(err.Error(), fault.found) {
+				t.Errorf("%q was not found: %v", fault.found, err)
+			}
 		})
 	}
+	// A budget far above what the container may use: the kernel kills it, and the check sees that.
+	i.t.Run("a budget above the limit", func(t *testing.T) {
+		c, err := i.in(t).start("--memory", "24m", "--memory-swap", "24m", "--env", "MEMORY_BUDGET=8GiB")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.bears(); err == nil || !strings.Contains(err.Error(), "under overload") {
+			t.Errorf("not found: %v", err)
+		}
+	})
 }
 
 // buildDriver builds the caller that the containers are driven with, against the rendered Go client.

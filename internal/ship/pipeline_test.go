@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rhysd/actionlint"
+	"sigs.k8s.io/yaml"
 )
 
 // lint is what actionlint, which knows the syntax, the contexts and the inputs of common actions, says of the workflows.
@@ -72,6 +73,31 @@ func pipelineViolations(r rendered) []string {
 			found = append(found, "the pipeline runs "+step+", which is no step")
 		}
 	}
+	return append(found, publishViolations(r)...)
+}
+
+// publishViolations are checks that an image could be published without.
+func publishViolations(r rendered) []string {
+	var found []string
+	var github struct {
+		Jobs map[string]struct{ Needs []string }
+	}
+	if err := yaml.Unmarshal(r.Tree[".github/workflows/check.yml"].Data, &github); err != nil {
+		return []string{err.Error()}
+	}
+	for job := range github.Jobs {
+		if job != "publish" && !slices.Contains(github.Jobs["publish"].Needs, job) {
+			found = append(found, "an image is published without "+job)
+		}
+	}
+	// GitLab's stages come one after the other.
+	var gitlab struct{ Stages []string }
+	if err := yaml.Unmarshal(r.Tree[".gitlab-ci.yml"].Data, &gitlab); err != nil {
+		return []string{err.Error()}
+	}
+	if last := len(gitlab.Stages) - 1; last >= 0 && gitlab.Stages[last] != "publish" {
+		found = append(found, "an image is published before the stage "+gitlab.Stages[last])
+	}
 	return found
 }
 
@@ -94,6 +120,7 @@ func TestGitHubFaults(t *testing.T) {
 		"shellcheck reported issue":            renderTree(t, cases["default"]).with(t, check, `"$RUST_VERSION" --profile`, `$RUST_VERSION --profile`),
 		"is not pinned by commit":              renderTree(t, cases["default"]).with(t, check, "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@v7"),
 		"the pipeline never runs deps":         renderTree(t, cases["default"]).with(t, check, "ci/check.sh deps advisories", "ci/check.sh advisories"),
+		"an image is published without load":   renderTree(t, cases["default"]).with(t, check, "image, load]", "image]"),
 		"the pipeline runs units":              renderTree(t, cases["default"]).with(t, check, "fmt lint unit", "fmt lint units"),
 	} {
 		if all := append(lint(t, r), pipelineViolations(r)...); !strings.Contains(strings.Join(all, "\n"), found) {
@@ -117,7 +144,7 @@ func TestGitLabFaults(t *testing.T) {
 	need(t, "check-jsonschema", "pip install check-jsonschema")
 	const pipeline = ".gitlab-ci.yml"
 	for _, fault := range []struct{ old, new string }{
-		{"stages: [check, ship]", "stages: check"},
+		{"stages: [check, ship, publish]", "stages: check"},
 		{"needs: [check]", "needs: 1"},
 		{"services: [docker:28-dind]", "services: docker:28-dind"},
 		{"artifacts:\n    when: always", "artifacts:\n    when: ever"},
@@ -130,6 +157,10 @@ func TestGitLabFaults(t *testing.T) {
 	r := renderTree(t, cases["stateful"]).with(t, pipeline, "ci/check.sh load", "cargo run -p loadtest")
 	if found := pipelineViolations(r); !slices.Contains(found, "the pipeline never runs load") {
 		t.Errorf("a forgotten step was not found: %q", found)
+	}
+	r = renderTree(t, cases["stateful"]).with(t, pipeline, "[check, ship, publish]", "[check, publish, ship]")
+	if found := pipelineViolations(r); !slices.Contains(found, "an image is published before the stage ship") {
+		t.Errorf("publishing too early was not found: %q", found)
 	}
 }
 

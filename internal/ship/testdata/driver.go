@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"os/exec"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ func main() {
 	mode := flag.String("mode", "", "drain, panic, overload or traffic")
 	target := flag.String("target", "", "where the service listens")
 	stop := flag.String("stop", "", "container to stop in the middle of a call")
+	grace := flag.Int("grace", 0, "seconds that it has to stop")
 	flag.Parse()
 	options := []grpc.DialOption{grpc.WithDisableRetry()}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -39,7 +41,7 @@ func main() {
 	client := hellov1.NewHelloServiceClient(conn)
 	switch *mode {
 	case "drain":
-		err = drain(ctx, client, *stop)
+		err = drain(ctx, client, *stop, *grace)
 	case "panic":
 		err = expect(call(ctx, client, "panic"), codes.Internal, codes.Unavailable, codes.DeadlineExceeded)
 	case "traffic":
@@ -69,7 +71,7 @@ func expect(err error, any ...codes.Code) error {
 }
 
 // drain has a stream under way while the container is stopped; it must end whole.
-func drain(ctx context.Context, client hellov1.HelloServiceClient, id string) error {
+func drain(ctx context.Context, client hellov1.HelloServiceClient, id string, grace int) error {
 	const events = 100
 	stream, err := client.Watch(ctx, &hellov1.WatchRequest{Key: "a", Events: events, IntervalMs: 50})
 	if err != nil {
@@ -80,7 +82,7 @@ func drain(ctx context.Context, client hellov1.HelloServiceClient, id string) er
 			return fmt.Errorf("after %d events: %w", seen, err)
 		}
 		if seen == 0 {
-			go exec.Command("docker", "stop", "-t", "40", id).Run()
+			go exec.Command("docker", "stop", "-t", strconv.Itoa(grace), id).Run()
 		}
 	}
 	return exec.Command("docker", "wait", id).Run()

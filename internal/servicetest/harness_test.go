@@ -1,7 +1,6 @@
-// Package servicetest puts generated services under load: those as they are rendered must keep every gate of their load
-// test, and mutants of them must break the right gate and be told the right cause.
-//
-// It takes minutes and a quiet machine, so it runs where RUSTGEN_LOAD is set.
+// Package servicetest takes generated services where their teams take them. Edited for months, they are upgraded, and
+// compile and pass their tests. Under load, where RUSTGEN_LOAD says that the machine is quiet, those as they are rendered
+// must keep every gate of their load test, and mutants of them must break the right gate and be told the right cause.
 package servicetest
 
 import (
@@ -72,20 +71,26 @@ func (s service) edit(t *testing.T, file, old, new string) {
 	}
 }
 
-// load runs the load test of the service, and returns its gates and whether it says that all held.
-func (s service) load(t *testing.T, env ...string) ([]verdict, bool) {
+// target is where cargo builds.
+func target(t *testing.T) string {
 	t.Helper()
-	target := os.Getenv("CARGO_TARGET_DIR")
-	if target == "" {
-		target = filepath.Join("..", "..", "target", "servicetest")
+	dir := os.Getenv("CARGO_TARGET_DIR")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "target", "servicetest")
 	}
-	target, err := filepath.Abs(target)
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// load runs the load test of the service, and returns its gates and whether it says that all held.
+func (s service) load(t *testing.T, env ...string) ([]verdict, bool) {
+	t.Helper()
 	cmd := exec.Command("cargo", "run", "--release", "--locked", "--quiet", "-p", "loadtest", "--", "run", "--quick")
 	cmd.Dir = string(s)
-	cmd.Env = append(append(os.Environ(), "CARGO_TARGET_DIR="+target, "CARGO_TERM_COLOR=never"), env...)
+	cmd.Env = append(append(os.Environ(), "CARGO_TARGET_DIR="+target(t), "CARGO_TERM_COLOR=never"), env...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	var exit *exec.ExitError

@@ -1,0 +1,269 @@
+package servicetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"rustgen/internal/apply"
+	"rustgen/internal/tree"
+)
+
+// edited is a service of the first release as a team has it months later. What the team did is testdata/edits/NAME.patch.
+type edited struct {
+	// answers are its decisions, sub is the folder of the repository that it lies in.
+	answers []string
+	sub     string
+	// verdicts are what the upgrade must say of some paths.
+	verdicts map[string]string
+	// tests are the team's own.
+	tests []string
+}
+
+var teams = map[string]edited{
+	// An RPC, a dependency, a module that moved, tests through the front door, tuned manifests, a new overlay, a deleted
+	// autoscaler, a step in the pipeline.
+	"quote-engine": {
+		verdicts: map[string]string{
+			"Cargo.toml": "kept", "deploy/base/hpa.yaml": "kept-deleted", ".github/workflows/check.yml": "merged", "README.md": "merged",
+		},
+		tests: []string{
+			"pricing::tests::a_larger_size_has_a_wider_spread", "pricing::score::tests::it_ends_with_its_caller",
+			"a_quote_has_both_sides", "too_large_a_size_is_out_of_range",
+		},
+	},
+}
+
+const firstRelease = "../../templates/releases/hotpath-1.0.0.tar.gz"
+
+// TestEditedServices upgrades services of the first release that teams have edited to the set of today: no edit is lost,
+// the way back gives the service as it was, and what comes out compiles without a warning and passes its tests, the
+// team's own among them.
+func TestEditedServices(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("SKIPPED: there is no git")
+	}
+	work := t.TempDir()
+	rustgen := filepath.Join(work, "rustgen")
+	run(t, ".", 0, "go", "build", "-o", rustgen, "../../cmd/rustgen")
+	data, err := os.ReadFile(firstRelease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := tree.FromArchive(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := filepath.Join(work, "set")
+	if err := apply.Fresh(t.Context(), set, files, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, team := range teams {
+		t.Run(name, func(t *testing.T) {
+			patch, err := filepath.Abs(filepath.Join("testdata", "edits", name+".patch"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			repo := filepath.Join(t.TempDir(), "repo")
+			dir := filepath.Join(repo, team.sub)
+			run(t, ".", 0, "git", "init", "--quiet", "--initial-branch=main", repo)
+			args := []string{"new", name, "--yes", "--vcs", "none", "--template", set, "--dir", dir}
+			run(t, ".", 0, rustgen, append(args, team.answers...)...)
+			commit(t, repo, "bootstrap")
+			run(t, repo, 0, "git", "apply", "--index", "--whitespace=nowarn", "--directory="+team.sub, patch)
+			commit(t, repo, "months of work")
+			before := snapshot(t, dir)
+
+			verdicts := upgrade(t, rustgen, dir)
+			for p, want := range team.verdicts {
+				if verdicts[p] != want {
+					t.Errorf("%s is %q, want %q", p, verdicts[p], want)
+				}
+			}
+			after := snapshot(t, dir)
+			checkEdits(t, patch, before, after)
+			if after.Equal(before) {
+				t.Fatal("the upgrade changed nothing")
+			}
+			commit(t, repo, "upgrade")
+			upgrade(t, rustgen, dir, "--template", set)
+			if back := snapshot(t, dir); !back.Equal(before) {
+				t.Errorf("the way back gives another service: %s", different(before, back))
+			}
+			run(t, repo, 0, "git", "restore", "--quiet", ".")
+			run(t, repo, 0, "git", "clean", "--quiet", "--force", "-d")
+			checkBuild(t, dir, team.tests)
+		})
+	}
+}
+
+// checkBuild compiles, lints and tests a service, and finds the team's own tests among those that pass.
+func checkBuild(t *testing.T, dir string, tests []string) {
+	t.Helper()
+	if testing.Short() {
+		return
+	}
+	if _, err := exec.LookPath("cargo"); err != nil {
+		if os.Getenv("RUSTGEN_REQUIRE_TOOLS") != "" {
+			t.Fatal("there is no cargo")
+		}
+		t.Skip("SKIPPED: there is no cargo: the upgraded services are not compiled")
+	}
+	touch(t, dir)
+	run(t, dir, 0, "cargo", "fmt", "--all", "--check")
+	run(t, dir, 0, "cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-Dwarnings")
+	out := run(t, dir, 0, "cargo", "test", "--locked", "--workspace")
+	for _, name := range tests {
+		if !strings.Contains(out, "test "+name+" ... ok\n") {
+			t.Errorf("the team's test %s did not pass:\n%s", name, out)
+		}
+	}
+}
+
+// upgrade merges the newest set in, without conflicts, and returns the verdicts.
+func upgrade(t *testing.T, rustgen, dir string, flags ...string) map[string]string {
+	t.Helper()
+	out := run(t, dir, 0, rustgen, append([]string{"upgrade", "--yes", "--json"}, flags...)...)
+	var report struct {
+		Files []struct{ Path, Verdict string }
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	verdicts := map[string]string{}
+	for _, f := range report.Files {
+		verdicts[f.Path] = f.Verdict
+	}
+	run(t, dir, 0, rustgen, "status", "--check=conflicts,damaged")
+	return verdicts
+}
+
+var fileHeader = regexp.MustCompile(`^(\+\+\+|---|rename from|rename to|deleted file mode) ?(?:[ab]/)?(.*)$`)
+
+// checkEdits looks for everything that a patch did in the upgraded service: lines that it added, files that it moved and
+// deleted.
+func checkEdits(t *testing.T, patch string, before, after tree.Tree) {
+	t.Helper()
+	data, err := os.ReadFile(patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, p := range after.Paths() {
+		all.Write(after[p].Data)
+	}
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(line, "\r\n")
+		if m := fileHeader.FindStringSubmatch(line); m != nil {
+			if _, ok := after[m[2]]; ok && m[1] == "rename from" {
+				t.Errorf("%s, which the team moved away, is back", m[2])
+			}
+			continue
+		}
+		if added, ok := strings.CutPrefix(line, "+"); ok && !bytes.Contains(all.Bytes(), []byte(added)) {
+			t.Errorf("the team's line is lost: %s", added)
+		}
+	}
+	for _, p := range before.Paths() {
+		if _, ok := after[p]; !ok && before[p].Mode == tree.ModeExec {
+			t.Errorf("the program %s is gone", p)
+		}
+	}
+}
+
+// snapshot reads a service, without the record of its template.
+func snapshot(t *testing.T, dir string) tree.Tree {
+	t.Helper()
+	got := tree.Tree{}
+	err := filepath.WalkDir(dir, func(p string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if slices.Contains([]string{".git", ".rustgen"}, entry.Name()) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		rel, err := filepath.Rel(dir, p)
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		got[filepath.ToSlash(rel)] = tree.File{Mode: tree.NormalMode(info.Mode()), Data: data}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// different lists the paths that two trees do not share.
+func different(a, b tree.Tree) string {
+	var paths []string
+	for _, p := range append(a.Paths(), b.Paths()...) {
+		x, inA := a[p]
+		y, inB := b[p]
+		if (inA != inB || !x.Equal(y)) && !slices.Contains(paths, p) {
+			paths = append(paths, p)
+		}
+	}
+	return strings.Join(paths, ", ")
+}
+
+// touch makes every file newer than what was built before: see render.
+func touch(t *testing.T, dir string) {
+	t.Helper()
+	for p, f := range snapshot(t, dir) {
+		if f.IsLink() {
+			continue
+		}
+		at := filepath.Join(dir, filepath.FromSlash(p))
+		if err := os.Remove(at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, f.Data, f.Mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func commit(t *testing.T, repo, message string) {
+	t.Helper()
+	run(t, repo, 0, "git", "add", "--all")
+	run(t, repo, 0, "git", "-c", "user.name=team", "-c", "user.email=team@example.com", "commit", "--quiet", "--message", message)
+}
+
+// run runs a program that must end with a code, and returns what it printed.
+func run(t *testing.T, dir string, code int, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
+	if program == "cargo" {
+		cmd.Env = append(os.Environ(), "CARGO_TARGET_DIR="+target(t), "CARGO_TERM_COLOR=never")
+	}
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("%s %s: exit %d, want %d\n%s%s", filepath.Base(program), strings.Join(args, " "), got, code, out, errs.String())
+	}
+	return string(out)
+}

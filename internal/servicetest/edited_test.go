@@ -24,6 +24,8 @@ type edited struct {
 	sub     string
 	// verdicts are what the upgrade must say of some paths.
 	verdicts map[string]string
+	// resolved are the conflicts that it must leave, each with what the team makes of it.
+	resolved map[string]string
 	// tests are the team's own.
 	tests []string
 }
@@ -39,6 +41,18 @@ var teams = map[string]edited{
 			"pricing::tests::a_larger_size_has_a_wider_spread", "pricing::score::tests::it_ends_with_its_caller",
 			"a_quote_has_both_sides", "too_large_a_size_is_out_of_range",
 		},
+	},
+	// In a folder of a larger repository: a state that grew and was renamed, a new RPC, the real API of the service that is
+	// called, a deeper queue, a README with an editor's line endings, a stage in the pipeline.
+	"cart-ledger": {
+		answers: []string{
+			"--state", "stateful", "--downstream", "prices", "--queue", "128", "--metrics", "otelgrpc", "--ci", "gitlab", "--go-client=false",
+		},
+		sub:      "services/cart-ledger",
+		verdicts: map[string]string{"README.md": "merged", "src/handlers.rs": "kept", "deploy/base/pdb.yaml": "kept-deleted"},
+		// Both added a stage.
+		resolved: map[string]string{".gitlab-ci.yml": "stages: [check, ship, publish, announce]\n"},
+		tests:    []string{"ledger::tests::a_snapshot_of_version_1_is_read", "before_the_first_score_there_is_no_last"},
 	},
 }
 
@@ -82,19 +96,23 @@ func TestEditedServices(t *testing.T) {
 			commit(t, repo, "months of work")
 			before := snapshot(t, dir)
 
-			verdicts := upgrade(t, rustgen, dir)
+			verdicts := team.upgrade(t, rustgen, dir)
 			for p, want := range team.verdicts {
 				if verdicts[p] != want {
 					t.Errorf("%s is %q, want %q", p, verdicts[p], want)
 				}
 			}
 			after := snapshot(t, dir)
-			checkEdits(t, patch, before, after)
+			team.checkEdits(t, patch, before, after)
 			if after.Equal(before) {
 				t.Fatal("the upgrade changed nothing")
 			}
 			commit(t, repo, "upgrade")
-			upgrade(t, rustgen, dir, "--template", set)
+			if len(team.resolved) > 0 {
+				checkBuild(t, dir, team.tests)
+				return
+			}
+			edited{}.upgrade(t, rustgen, dir, "--template", set)
 			if back := snapshot(t, dir); !back.Equal(before) {
 				t.Errorf("the way back gives another service: %s", different(before, back))
 			}
@@ -128,10 +146,14 @@ func checkBuild(t *testing.T, dir string, tests []string) {
 	}
 }
 
-// upgrade merges the newest set in, without conflicts, and returns the verdicts.
-func upgrade(t *testing.T, rustgen, dir string, flags ...string) map[string]string {
+// upgrade merges the newest set in, ends it as the team does, and returns the verdicts.
+func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) map[string]string {
 	t.Helper()
-	out := run(t, dir, 0, rustgen, append([]string{"upgrade", "--yes", "--json"}, flags...)...)
+	code, check := 0, 0
+	if len(e.resolved) > 0 {
+		code, check = 3, 4
+	}
+	out := run(t, dir, code, rustgen, append([]string{"upgrade", "--yes", "--json"}, flags...)...)
 	var report struct {
 		Files []struct{ Path, Verdict string }
 	}
@@ -141,16 +163,39 @@ func upgrade(t *testing.T, rustgen, dir string, flags ...string) map[string]stri
 	verdicts := map[string]string{}
 	for _, f := range report.Files {
 		verdicts[f.Path] = f.Verdict
+		if _, ok := e.resolved[f.Path]; ok != strings.HasPrefix(f.Verdict, "conflict") {
+			t.Errorf("%s is %q", f.Path, f.Verdict)
+		}
 	}
-	run(t, dir, 0, rustgen, "status", "--check=conflicts,damaged")
+	run(t, dir, check, rustgen, "status", "--check=conflicts,damaged")
+	for p, text := range e.resolved {
+		at := filepath.Join(dir, filepath.FromSlash(p))
+		data, err := os.ReadFile(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(markers.FindAll(data, -1)); n != 1 {
+			t.Fatalf("%s has %d conflicts:\n%s", p, n, data)
+		}
+		if err := os.WriteFile(at, markers.ReplaceAllLiteral(data, []byte(text)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		run(t, dir, 0, "git", "add", p)
+	}
+	if len(e.resolved) > 0 {
+		run(t, dir, 0, rustgen, "upgrade", "--continue")
+		run(t, dir, 0, rustgen, "status", "--check=conflicts,damaged")
+	}
 	return verdicts
 }
 
-var fileHeader = regexp.MustCompile(`^(\+\+\+|---|rename from|rename to|deleted file mode) ?(?:[ab]/)?(.*)$`)
+var markers = regexp.MustCompile(`(?s)<<<<<<< yours\n.*?\n>>>>>>> template [0-9.]+\n`)
 
-// checkEdits looks for everything that a patch did in the upgraded service: lines that it added, files that it moved and
-// deleted.
-func checkEdits(t *testing.T, patch string, before, after tree.Tree) {
+var fileHeader = regexp.MustCompile(`^(\+\+\+|---|rename from|rename to) (?:[ab]/)?(.*)$`)
+
+// checkEdits looks for everything that a patch did in the upgraded service: lines that it added, but for those that the
+// team resolved, files that it moved away, programs.
+func (e edited) checkEdits(t *testing.T, patch string, before, after tree.Tree) {
 	t.Helper()
 	data, err := os.ReadFile(patch)
 	if err != nil {
@@ -160,12 +205,17 @@ func checkEdits(t *testing.T, patch string, before, after tree.Tree) {
 	for _, p := range after.Paths() {
 		all.Write(after[p].Data)
 	}
+	file := ""
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimRight(line, "\r\n")
 		if m := fileHeader.FindStringSubmatch(line); m != nil {
 			if _, ok := after[m[2]]; ok && m[1] == "rename from" {
 				t.Errorf("%s, which the team moved away, is back", m[2])
 			}
+			file = m[2]
+			continue
+		}
+		if _, ok := e.resolved[file]; ok {
 			continue
 		}
 		if added, ok := strings.CutPrefix(line, "+"); ok && !bytes.Contains(all.Bytes(), []byte(added)) {

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	triples   = flag.Int("triples", 200, "how many random triples of trees to merge")
+	triples   = flag.Int("triples", 1000, "how many random triples of trees to merge")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first triple")
 	everyGit  = flag.Int("git-every", 8, "compare every n-th triple with a real git merge")
 )

@@ -11,6 +11,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/prompt"
+	"rustgen/internal/vcs"
 )
 
 // changeOptions is what `rustgen upgrade` or `rustgen set` was asked to do.
@@ -202,10 +203,14 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 	if len(asked) == 0 || o.yes || o.dryRun || o.answers.file == "-" || !a.interactive() && !o.accessible {
 		return out, nil
 	}
-	given := map[string]decision.Input{}
+	given, settled := map[string]decision.Input{}, map[string]bool{}
 	for id, answer := range out.Answers {
 		if d, ok := set.Catalog.Find(id); ok && !slices.Contains(asked, id) {
-			given[id] = decision.Input{Node: d.Node(answer.Value), Where: "the service"}
+			input, now := o.given[id]
+			if settled[id] = !now; settled[id] {
+				input = decision.Input{Node: d.Node(answer.Value), Where: "the service"}
+			}
+			given[id] = input
 		}
 	}
 	answers, err := prompt.Ask(ctx, prompt.Options{
@@ -216,13 +221,22 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 		Title:      set.Name + " " + set.Version,
 		Catalog:    &set.Catalog,
 		Given:      given,
+		Settled:    settled,
 		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
 			return resolve(given, false)
 		},
-		Review: func(_ map[string]decision.Input, out *decision.Outcome) (string, string, error) {
-			command := o.command
-			for _, id := range asked {
-				if d, ok := set.Catalog.Find(id); ok {
+		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
+			// --yes takes the defaults of what was left to them.
+			command := o.command + " --yes"
+			if o.dir != "." {
+				command += " --dir " + quote(o.dir)
+			}
+			if set.source != "" {
+				command += " --template " + quote(vcs.WithoutSecret(set.source))
+			}
+			for _, id := range set.Catalog.IDs() {
+				if _, chosen := given[id]; chosen && !settled[id] {
+					d, _ := set.Catalog.Find(id)
 					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
 				}
 			}

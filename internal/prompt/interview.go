@@ -430,13 +430,13 @@ type row struct {
 	id, title, value, origin, reason string
 }
 
-// rows are the decisions that apply, in the set's order.
+// rows are the decisions that apply and are not settled, in the set's order.
 func (iv *interview) rows() []row {
 	var all []row
 	for i := range iv.opts.Catalog.Decisions {
 		d := &iv.opts.Catalog.Decisions[i]
 		answer, ok := iv.out.Answers[d.ID]
-		if !ok {
+		if !ok || iv.opts.Settled[d.ID] {
 			continue
 		}
 		r := row{id: d.ID, title: title(d), value: d.Format(answer.Value), origin: string(answer.Origin)}

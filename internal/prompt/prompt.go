@@ -40,6 +40,8 @@ type Options struct {
 	Catalog *decision.Catalog
 	// Given are the answers that are there already; they are not asked.
 	Given map[string]decision.Input
+	// Settled are those of them that the review need not list: what a service has decided before.
+	Settled map[string]bool
 	// Resolve decides with the answers so far; an error is a fault of the set.
 	Resolve func(given map[string]decision.Input) (*decision.Outcome, error)
 	// Review describes what would be done: the plan, and the same run as a command line.

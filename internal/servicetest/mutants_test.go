@@ -29,14 +29,14 @@ var mutants = map[string]mutant{
 	"no semaphore": {
 		edits: []edit{
 			{
-				file: "crates/hotpath/src/admission.rs",
-				old:  "slots: Arc::new(Semaphore::new(limits.in_flight)),\n            limit: limits.in_flight,",
-				new:  "slots: Arc::new(Semaphore::new(1 << 24)),\n            limit: 1 << 24,",
+				file: "crates/hotpath/src/limits.rs",
+				old:  "let in_flight = policy.in_flight.unwrap_or(most).max(1);",
+				new:  "let in_flight = most.max(1 << 24);",
 			},
 			{
-				file: "crates/hotpath/src/admission.rs",
-				old:  "let units = (memory / UNIT) as usize;",
-				new:  "let units = ((memory / UNIT) as usize) << 12;",
+				file: "crates/hotpath/src/server.rs",
+				old:  "memory: Pool::new(host.limits.call_memory),",
+				new:  "memory: Pool::new(host.limits.call_memory << 12),",
 			},
 		},
 		gate:  "burst-goodput",
@@ -46,12 +46,14 @@ var mutants = map[string]mutant{
 	"an unbounded channel": {
 		answers: []string{"--queue", "64"},
 		edits: []edit{
-			{file: "crates/hotpath/src/queue.rs", old: "items: mpsc::Sender<T>,", new: "items: mpsc::UnboundedSender<T>,"},
-			{file: "crates/hotpath/src/queue.rs", old: "mpsc::channel(depth)", new: "mpsc::unbounded_channel()"},
+			{file: "crates/hotpath/src/queue.rs", old: "mpsc::Sender<", new: "mpsc::UnboundedSender<"},
+			{file: "crates/hotpath/src/queue.rs", old: "mpsc::Receiver<", new: "mpsc::UnboundedReceiver<"},
+			{file: "crates/hotpath/src/queue.rs", old: "mpsc::channel(length)", new: "mpsc::unbounded_channel()"},
+			{file: "crates/hotpath/src/queue.rs", old: "last.send(None).await", new: "last.send(None)"},
 			{
 				file: "crates/hotpath/src/queue.rs",
-				old:  "self.items.try_send(item).map_err(|error| {",
-				new:  "self.items.send(item).map_err(mpsc::error::TrySendError::from).map_err(|error| {",
+				old:  "self.items.try_send(Some(item)).map_err(|error| {",
+				new:  "self.items.send(Some(item)).map_err(mpsc::error::TrySendError::from).map_err(|error| {",
 			},
 			{file: "src/handlers.rs", old: "    score: f64,\n}", new: "    score: f64,\n    body: Vec<u8>,\n}"},
 			{

@@ -20,3 +20,4 @@ mod settings;
 mod stop;
 mod streams;
 mod support;
+mod traces;

@@ -22,3 +22,4 @@ mod state;
 mod stop;
 mod streams;
 mod support;
+mod traces;

@@ -21,3 +21,4 @@ mod state;
 mod stop;
 mod streams;
 mod support;
+mod traces;

@@ -1,5 +1,6 @@
 //! Peers that would have the server hold more than its budget.
-use crate::support::{client, eventually, framed, head, metric, order, raw, start};
+use crate::process::Process;
+use crate::support::{MIB, client, eventually, framed, head, metric, order, raw, start};
 use tonic::Code;
 
 /// 40 connections with half a body each held 681 MB of a tutorial's server for as long as they liked.
@@ -17,24 +18,46 @@ async fn half_a_body_is_let_go_at_the_deadline() {
     server.stop(true).await;
 }
 
-/// 60 connections that read nothing took every permit, and honest callers saw only RESOURCE_EXHAUSTED.
+/// 60 connections that read nothing held 3,570 MB of a tutorial's server; and where permits bound that, they took every
+/// permit, and honest callers saw only RESOURCE_EXHAUSTED.
 #[tokio::test]
-async fn slow_readers_leave_room_for_others() {
-    let server = start(&[]).await;
-    let mut slow = Vec::new();
-    for _ in 0..20 {
-        let mut requests = raw(server.listen(), 0).await;
-        for _ in 0..20 {
-            let (response, mut body) = requests.send_request(head("Call", &[]), false).unwrap();
-            body.send_data(framed(&order("reply", 60_000)), true).unwrap();
-            slow.push(response.await.unwrap());
-        }
-    }
-    let mut honest = client(server.listen()).await;
-    for _ in 0..20 {
+async fn slow_readers_hold_little_and_leave_room_for_others() {
+    for method in ["Call", "Stream"] {
+        let process = Process::start("slow", "", &[("MEMORY_BUDGET", "512MiB")]);
+        let (listen, admin) = (process.address("listen").await, process.address("admin").await);
+        let rss = async || metric(admin, "process_resident_memory_bytes", &[]).await / MIB as f64;
+        let mut honest = client(listen).await;
         honest.call(order("reply", 60_000)).await.unwrap();
+        let before = rss().await;
+        let mut slow = Vec::new();
+        for _ in 0..60 {
+            let mut requests = raw(listen, 0).await;
+            for _ in 0..100 {
+                let (response, mut body) = requests.send_request(head(method, &[]), false).unwrap();
+                let what = if method == "Call" { "reply" } else { "full" };
+                body.send_data(framed(&order(what, 60_000)), true).unwrap();
+                slow.push((response.await.unwrap(), body));
+                requests = requests.ready().await.unwrap();
+            }
+            honest.call(order("reply", 60_000)).await.unwrap();
+        }
+        let grown = rss().await - before;
+        assert!(grown < 32.0, "{method}: {before:.0} MiB, and {grown:.0} MiB more");
+        drop(slow);
     }
-    drop(slow);
+}
+
+/// What it left unread to the end would be followed by more: a peer that is deaf is let go, and all that it held.
+#[tokio::test]
+async fn a_deaf_connection_is_closed() {
+    let server = start(&[("MAX_DEADLINE_MS", "50")]).await;
+    let admin = server.admin();
+    let mut requests = raw(server.listen(), 0).await;
+    let (response, mut body) = requests.send_request(head("Call", &[]), false).unwrap();
+    body.send_data(framed(&order("reply", 60_000)), true).unwrap();
+    let unread = response.await.unwrap();
+    eventually("it is closed", async || metric(admin, "hotpath_connections", &[]).await == 0.0).await;
+    drop((unread, requests));
     server.stop(true).await;
 }
 

@@ -1,128 +1,128 @@
 //! Admission: who gets in is decided from the request head, before a byte of body is read. It never queues: behind an
 //! open-loop load a queue adds its length to every latency, and nothing to goodput.
 use crate::limits::MethodLimits;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, metadata::MetadataValue};
 
-/// The memory semaphore counts these.
-const UNIT: u64 = 1 << 10;
+/// Bytes that all connections share.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) most: u64,
+    used: AtomicU64,
+}
 
-/// The memory that all calls share.
+impl Pool {
+    pub(crate) fn new(most: u64) -> Arc<Self> {
+        Arc::new(Self { most, used: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+}
+
+/// What one connection has of a pool.
+#[derive(Debug)]
+struct Share {
+    pool: Arc<Pool>,
+    held: AtomicU64,
+}
+
+impl Share {
+    fn of(pool: &Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self { pool: Arc::clone(pool), held: AtomicU64::new(0) })
+    }
+
+    /// A connection holds at most half of what it leaves free, or else one thing: a single busy one may take a third of
+    /// the pool, each greedy one after it a third of what is left, and one more still finds room.
+    fn take(self: &Arc<Self>, bytes: u64) -> Result<Held, Shed> {
+        let held = self.held.load(Relaxed);
+        if held > 0 && held + bytes > self.pool.most.saturating_sub(self.pool.used()) / 2 {
+            return Err(Shed::Connection);
+        }
+        let mut taken = Held { share: Arc::clone(self), bytes: 0 };
+        taken.resize(bytes);
+        Ok(taken)
+    }
+}
+
+/// Part of a pool, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Held {
+    share: Arc<Share>,
+    bytes: u64,
+}
+
+impl Held {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes more, or gives back some.
+    pub(crate) fn resize(&mut self, bytes: u64) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        for count in [&self.share.held, &self.share.pool.used] {
+            count.fetch_add(bytes, Relaxed);
+            count.fetch_sub(before, Relaxed);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}
+
+/// The door of one connection.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    memory: Arc<Semaphore>,
-    units: usize,
-}
-
-/// The calls of one method.
-#[derive(Debug)]
-pub(crate) struct Class {
-    slots: Arc<Semaphore>,
-    limit: usize,
-    work: u32,
-    answer: u32,
-}
-
-/// What one connection holds.
-#[derive(Debug, Default)]
-pub(crate) struct Share(AtomicUsize);
-
-/// Part of the shared memory, given back on drop.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    permit: OwnedSemaphorePermit,
-    share: Arc<Share>,
+    memory: Arc<Share>,
+    unread: Arc<Share>,
 }
 
 /// What an admitted call holds while anything works for it.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _slot: OwnedSemaphorePermit,
-    _memory: Memory,
+    _memory: Held,
 }
 
-/// Why a call was not admitted.
+impl Admission {
+    pub(crate) fn new(memory: &Arc<Pool>, unread: &Arc<Pool>) -> Self {
+        Self { memory: Share::of(memory), unread: Share::of(unread) }
+    }
+
+    /// Room for the call, and apart from it room for its reply, which may outlive the call on its way to a slow reader.
+    pub(crate) fn admit(&self, method: &MethodLimits) -> Result<(Permit, Held), Shed> {
+        let slot = Arc::clone(&method.slots).try_acquire_owned().map_err(|_| Shed::InFlight)?;
+        // Nor is anything done for a peer that does not read what was done before.
+        drop(self.unread.take(0)?);
+        let mut memory = self.memory.take(method.work + method.answer)?;
+        if self.memory.pool.used() > self.memory.pool.most {
+            return Err(Shed::Memory);
+        }
+        memory.resize(method.work);
+        let mut answer = Held { share: Arc::clone(&self.memory), bytes: 0 };
+        answer.resize(method.answer);
+        Ok((Permit { _slot: slot, _memory: memory }, answer))
+    }
+
+    /// Lets the transport have a reply that takes `bytes` while it waits there for its reader. Those that nobody reads
+    /// are bounded apart from the memory of calls, and much lower.
+    pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Shed> {
+        self.unread.take(bytes)
+    }
+}
+
+/// Why a call was not admitted, or not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shed {
     InFlight,
     Memory,
     Connection,
     Queue,
-}
-
-impl Class {
-    pub(crate) fn new(limits: &MethodLimits) -> Self {
-        Self {
-            slots: Arc::new(Semaphore::new(limits.in_flight)),
-            limit: limits.in_flight,
-            work: units(limits.work),
-            answer: units(limits.answer),
-        }
-    }
-
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    pub(crate) fn in_flight(&self) -> usize {
-        self.limit - self.slots.available_permits()
-    }
-}
-
-impl Admission {
-    pub(crate) fn new(memory: u64) -> Self {
-        let units = (memory / UNIT) as usize;
-        Self { memory: Arc::new(Semaphore::new(units)), units }
-    }
-
-    /// Room for the call, and apart from it room for its reply, which may outlive the call on its way to a slow reader.
-    ///
-    /// A connection holds at most half of what it leaves free, or else one call: a single busy one may take a third of
-    /// the memory, each greedy one after it a third of what is left, and one more still finds room.
-    pub(crate) fn admit(&self, class: &Class, share: &Arc<Share>) -> Result<(Permit, Memory), Shed> {
-        let slot = Arc::clone(&class.slots).try_acquire_owned().map_err(|_| Shed::InFlight)?;
-        let (units, held) = ((class.work + class.answer) as usize, share.0.load(Relaxed));
-        if held > 0 && held + units > self.memory.available_permits() / 2 {
-            return Err(Shed::Connection);
-        }
-        let memory = self.take(class.work, share)?;
-        let answer = self.take(class.answer, share)?;
-        Ok((Permit { _slot: slot, _memory: memory }, answer))
-    }
-
-    fn take(&self, units: u32, share: &Arc<Share>) -> Result<Memory, Shed> {
-        let permit = Arc::clone(&self.memory).try_acquire_many_owned(units).map_err(|_| Shed::Memory)?;
-        share.0.fetch_add(permit.num_permits(), Relaxed);
-        Ok(Memory { permit, share: Arc::clone(share) })
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.units as u64 * UNIT
-    }
-
-    pub(crate) fn in_use(&self) -> u64 {
-        (self.units - self.memory.available_permits()) as u64 * UNIT
-    }
-}
-
-impl Memory {
-    /// Keeps what `bytes` take, and gives back the rest.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        let rest = self.permit.num_permits().saturating_sub(units(bytes as u64) as usize);
-        if let Some(rest) = self.permit.split(rest) {
-            self.share.0.fetch_sub(rest.num_permits(), Relaxed);
-        }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.share.0.fetch_sub(self.permit.num_permits(), Relaxed);
-    }
 }
 
 impl Shed {
@@ -144,60 +144,89 @@ impl Shed {
     }
 }
 
-fn units(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Defaults, Env, Limits, Policy};
     use std::time::Duration;
 
-    fn class(work: u64, answer: u64, in_flight: usize) -> Class {
-        Class::new(&MethodLimits {
-            request: 0,
-            reply: 0,
+    const KIB: u64 = 1 << 10;
+
+    fn method(work: u64, answer: u64, in_flight: usize) -> MethodLimits {
+        let defaults = Defaults {
+            memory: 64 << 20,
+            max_message: 1 << 20,
+            deadline: Duration::ZERO,
+            reserve: 0,
+        };
+        let limits = Limits::derive(&defaults, &Env::default()).unwrap();
+        MethodLimits {
             work,
             answer,
-            in_flight,
-            deadline: Duration::ZERO,
-        })
+            ..limits.method(&Policy::light().in_flight(in_flight))
+        }
+    }
+
+    /// A megabyte for calls, and 16 KiB for what waits unread.
+    fn connections() -> (Arc<Pool>, impl Fn() -> Admission) {
+        let (memory, unread) = (Pool::new(1 << 20), Pool::new(16 * KIB));
+        (Arc::clone(&memory), move || Admission::new(&memory, &unread))
     }
 
     #[test]
     fn memory_and_slots_both_bound_and_come_back() {
-        let (heavy, light) = (class(500 << 10, 100 << 10, 5), class(1 << 10, 0, 2));
-        let admission = Admission::new(1 << 20);
-        let (one, other) = (Arc::<Share>::default(), Arc::<Share>::default());
-        let first = admission.admit(&heavy, &one).unwrap();
-        assert_eq!(admission.admit(&heavy, &other).unwrap_err(), Shed::Memory);
-        let held = [admission.admit(&light, &other).unwrap(), admission.admit(&light, &other).unwrap()];
-        assert_eq!(admission.admit(&light, &other).unwrap_err(), Shed::InFlight);
+        let (heavy, light) = (method(500 * KIB, 100 * KIB, 5), method(KIB, 0, 2));
+        let (memory, connect) = connections();
+        let (one, other) = (connect(), connect());
+        let first = one.admit(&heavy).unwrap();
+        assert_eq!(other.admit(&heavy).unwrap_err(), Shed::Memory);
+        let held = [other.admit(&light).unwrap(), other.admit(&light).unwrap()];
+        assert_eq!(other.admit(&light).unwrap_err(), Shed::InFlight);
         drop((first, held));
-        assert_eq!((admission.in_use(), heavy.in_flight(), light.in_flight()), (0, 0, 0));
-        assert_eq!((one.0.load(Relaxed), other.0.load(Relaxed)), (0, 0));
+        assert_eq!((memory.used(), heavy.taken(), light.taken()), (0, 0, 0));
+        assert_eq!((one.memory.held.load(Relaxed), other.memory.held.load(Relaxed)), (0, 0));
     }
 
     #[test]
     fn greedy_connections_leave_room_for_one_more() {
-        let (admission, call) = (Admission::new(1 << 20), class(1 << 10, 0, 2_000));
+        let (call, (_, connect)) = (method(KIB, 0, 2_000), connections());
         let mut held = Vec::new();
         for _ in 0..10 {
-            let greedy = Arc::default();
-            while let Ok(permit) = admission.admit(&call, &greedy) {
+            let greedy = connect();
+            while let Ok(permit) = greedy.admit(&call) {
                 held.push(permit);
             }
         }
-        assert!(admission.admit(&call, &Arc::default()).is_ok(), "{} held", held.len());
+        assert!(connect().admit(&call).is_ok(), "{} held", held.len());
     }
 
     #[test]
     fn a_reply_keeps_what_its_bytes_take() {
-        let (admission, share) = (Admission::new(1 << 20), Arc::<Share>::default());
-        let (permit, mut answer) = admission.admit(&class(0, 500 << 10, 1), &share).unwrap();
+        let (memory, connect) = connections();
+        let (permit, mut answer) = connect().admit(&method(0, 500 * KIB, 1)).unwrap();
         drop(permit);
-        answer.shrink(1_500);
-        assert_eq!((admission.in_use(), share.0.load(Relaxed)), (2 << 10, 2));
+        answer.resize(1_500);
+        assert_eq!(memory.used(), 1_500);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_bounded_by_itself_and_others_are_answered() {
+        let (call, (_, connect)) = (method(KIB, 0, 2_000), connections());
+        let deaf: Vec<_> = (0..8).map(|_| connect()).collect();
+        let mut unread = Vec::new();
+        for connection in &deaf {
+            while let Ok(reply) = connection.hand_over(KIB) {
+                unread.push(reply);
+            }
+        }
+        assert!(unread.len() < 24, "{} wait", unread.len());
+        assert_eq!(deaf[0].admit(&call).unwrap_err(), Shed::Connection);
+        let honest = connect();
+        for _ in 0..100 {
+            drop(honest.hand_over(KIB).unwrap());
+        }
+        unread.clear();
+        assert!(deaf[0].admit(&call).is_ok(), "what was read is forgotten");
     }
 
     #[test]

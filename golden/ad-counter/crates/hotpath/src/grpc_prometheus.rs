@@ -1,32 +1,18 @@
 //! The golden signals under the names, labels, help and buckets of go-grpc-middleware's Prometheus provider.
-use crate::{
-    Failure,
-    metrics::{Name, register},
-};
+use crate::{Failure, methods::Name};
 use http::Uri;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Registry};
+use prometheus::{
+    register_histogram_vec_with_registry as histograms, register_int_counter_vec_with_registry as counters,
+};
 use tonic::Code;
 
 /// gRPC's codes by number, in the Go spelling.
 #[rustfmt::skip]
 const CODES: [&str; 17] = [
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
+    "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied",
+    "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable",
+    "DataLoss", "Unauthenticated",
 ];
 /// `prometheus.DefBuckets` of client_golang.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -76,17 +62,14 @@ impl Dialect {
 
     fn new(registry: &Registry, names: [(&str, &str); 5]) -> Result<Self, Failure> {
         let [started, handled, received, sent, seconds] = names;
-        let counter = |(name, help): (&str, &str), labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-        };
         let coded: Vec<&str> = LABELS.into_iter().chain(["grpc_code"]).collect();
         let buckets = HistogramOpts::new(seconds.0, seconds.1).buckets(BUCKETS.to_vec());
         Ok(Self {
-            started: counter(started, &LABELS)?,
-            handled: counter(handled, &coded)?,
-            received: counter(received, &LABELS)?,
-            sent: counter(sent, &LABELS)?,
-            seconds: register(registry, HistogramVec::new(buckets, &LABELS)?)?,
+            started: counters!(started.0, started.1, &LABELS, registry)?,
+            handled: counters!(handled.0, handled.1, &coded, registry)?,
+            received: counters!(received.0, received.1, &LABELS, registry)?,
+            sent: counters!(sent.0, sent.1, &LABELS, registry)?,
+            seconds: histograms!(buckets, &LABELS, registry)?,
         })
     }
 

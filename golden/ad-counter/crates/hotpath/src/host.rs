@@ -2,8 +2,10 @@
 use crate::methods;
 use crate::metrics::{Dialect, Metrics};
 use crate::outbound::{Called, Outbound};
-use crate::store::{State, Store, Thread};
+use crate::queue::{Finish, Queue};
+use crate::store::{State, Store};
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+use prometheus::Registry;
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
 pub struct App {
@@ -30,7 +32,8 @@ pub struct Host {
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
     pub(crate) called: Called,
-    pub(crate) threads: Vec<Thread>,
+    pub(crate) queues: Vec<Finish>,
+    pub(crate) stores: Vec<Finish>,
 }
 
 impl Host {
@@ -40,10 +43,11 @@ impl Host {
         Ok(Self {
             cpu: Cpu::new(limits.cpu_width, &metrics),
             called: Called {
-                names: methods::names(app.called)?.into_iter().map(|(name, _)| name).collect(),
+                names: methods::names(app.called)?,
                 dialect: Dialect::client(&metrics.registry)?,
             },
-            threads: Vec::new(),
+            queues: Vec::new(),
+            stores: Vec::new(),
             env,
             limits,
             metrics,
@@ -60,9 +64,32 @@ impl Host {
         &self.limits
     }
 
+    /// Where `/metrics` finds what it shows: for the service's own metrics, of the types in [`prometheus`](crate::prometheus).
+    pub fn registry(&self) -> &Registry {
+        &self.metrics.registry
+    }
+
     /// The door for CPU work.
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
+    }
+
+    /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued when the process
+    /// stops is still worked off.
+    ///
+    /// # Errors
+    /// If the depth is not one that a queue can have.
+    pub fn queue<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &str,
+        depth: usize,
+        work: impl FnMut(Vec<T>) -> W + Send + 'static,
+    ) -> Result<Queue<T>, Failure> {
+        let (queue, worker, finish) = Queue::new(name, depth, &self.metrics)?;
+        #[expect(clippy::disallowed_methods, reason = "one worker a queue, made at start")]
+        tokio::spawn(worker.run(work));
+        self.queues.push(finish);
+        Ok(queue)
     }
 
     /// Recovers the state named `name` from its last snapshot, and starts the thread that owns it.
@@ -70,8 +97,8 @@ impl Host {
     /// # Errors
     /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead.
     pub fn store<S: State>(&mut self, name: &str) -> Result<Store<S>, Failure> {
-        let (store, thread) = Store::open(name, &self.env, &self.metrics)?;
-        self.threads.push(thread);
+        let (store, finish) = Store::open(name, &self.env, &self.metrics)?;
+        self.stores.push(finish);
         Ok(store)
     }
 
@@ -81,6 +108,6 @@ impl Host {
     /// # Errors
     /// If the address is not a URI.
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
-        Outbound::new(name, default, &self.env, &self.limits, &self.called)
+        Outbound::new(name, default, self)
     }
 }

@@ -1,17 +1,23 @@
 //! State that survives a restart: one thread owns it, a bounded queue leads to it, and it is written down at intervals,
 //! at the end, and when its own code panics.
-#![expect(clippy::disallowed_methods, reason = "blocks the state's own thread, and those who start and end it")]
-use crate::{Env, Failure, admission::Shed, metrics::Metrics, panics, snapshot};
-use prometheus::{IntCounter, IntCounterVec};
-use std::{
-    path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
-use tokio::sync::oneshot;
+//!
+//! A snapshot file is whole or not there, and never guessed at: `HOTPATH1`, version (u32), length (u64), FNV-1a of
+//! version and payload (u64), all little-endian; payload.
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "files, on the state's own thread")]
+use crate::queue::{Finish, Queue, Worker};
+use crate::{Env, Failure, metrics::Metrics, panics};
+use prometheus::IntCounterVec;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::{thread, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tokio::{runtime::Handle, sync::oneshot};
 use tonic::Status;
 use tracing::{error, info};
+
+const MAGIC: &[u8; 8] = b"HOTPATH1";
+const HEADER: usize = 8 + 4 + 8 + 8;
 
 /// Changes that wait for the thread. A full queue sheds.
 const QUEUE: usize = 1_024;
@@ -33,21 +39,13 @@ pub trait State: Default + Send + 'static {
 
 type Work<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-enum Command<S> {
-    Work(Work<S>),
-    Stop,
-}
-
 /// The way to a [`State`].
 #[derive(Debug)]
-pub struct Store<S> {
-    commands: SyncSender<Command<S>>,
-    shed: IntCounter,
-}
+pub struct Store<S>(Queue<Work<S>>);
 
 impl<S> Clone for Store<S> {
     fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), shed: self.shed.clone() }
+        Self(self.0.clone())
     }
 }
 
@@ -56,28 +54,17 @@ impl<S: State> Store<S> {
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` if too much waits already, `UNAVAILABLE` when the process stops, `INTERNAL` if `f` panics.
-    pub async fn with<T, F>(&self, f: F) -> Result<T, Status>
-    where
-        F: FnOnce(&mut S) -> T + Send + 'static,
-        T: Send + 'static,
-    {
+    pub async fn with<T: Send + 'static>(&self, f: impl FnOnce(&mut S) -> T + Send + 'static) -> Result<T, Status> {
         let (reply, answer) = oneshot::channel();
-        let work = Box::new(move |state: &mut S| drop(reply.send(f(state))));
-        self.commands.try_send(Command::Work(work)).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.shed.inc();
-                Shed::Queue.status()
-            }
-            TrySendError::Disconnected(_) => Status::unavailable("stopping"),
-        })?;
+        self.0.push(Box::new(move |state| drop(reply.send(f(state)))))?;
         answer.await.map_err(|_gone| Status::internal("the state's thread ended"))
     }
 
-    pub(crate) fn open(name: &str, env: &Env, metrics: &Metrics) -> Result<(Self, Thread), Failure> {
+    pub(crate) fn open(name: &str, env: &Env, metrics: &Metrics) -> Result<(Self, Finish), Failure> {
         let folder = PathBuf::from(env.text("STATE_DIR").unwrap_or("./state"));
-        std::fs::create_dir_all(&folder).map_err(|error| format!("STATE_DIR={}: {error}", folder.display()))?;
+        fs::create_dir_all(&folder).map_err(|error| format!("STATE_DIR={}: {error}", folder.display()))?;
         let path = folder.join(format!("{name}.snapshot"));
-        let state = match snapshot::load(&path, S::VERSION)? {
+        let state = match load(&path, S::VERSION)? {
             Some((version, bytes)) => {
                 S::decode(version, &bytes).map_err(|error| format!("{}: {error}", path.display()))?
             }
@@ -89,20 +76,10 @@ impl<S: State> Store<S> {
         if !owner.flush() {
             return Err(format!("{}: cannot be written", owner.path.display()).into());
         }
-        let (commands, queued) = sync_channel(QUEUE);
-        let stop: Box<dyn FnOnce() + Send> = {
-            let commands = commands.clone();
-            Box::new(move || drop(commands.send(Command::Stop)))
-        };
-        let thread =
-            thread::Builder::new().name(format!("state-{name}")).spawn(move || owner.run(interval, &queued))?;
-        Ok((
-            Self {
-                commands,
-                shed: metrics.shed.with_label_values(&[Shed::Queue.reason()]),
-            },
-            Thread { stop, thread },
-        ))
+        let (queue, worker, finish) = Queue::new(name, QUEUE, metrics)?;
+        let (thread, runtime) = (thread::Builder::new().name(format!("state-{name}")), Handle::current());
+        thread.spawn(move || runtime.block_on(owner.run(interval, worker)))?;
+        Ok((Self(queue), finish))
     }
 }
 
@@ -114,25 +91,20 @@ struct Owner<S> {
 }
 
 impl<S: State> Owner<S> {
-    /// Works until told to stop, then writes the state down. False if that failed.
-    fn run(mut self, interval: Duration, queued: &Receiver<Command<S>>) -> bool {
+    /// Works until told to stop, or until a change panics: the process is ending then, and nobody touches the state
+    /// again. Then writes it down.
+    async fn run(mut self, interval: Duration, mut worker: Worker<Work<S>>) {
         let (mut due, mut changed) = (Instant::now() + interval, false);
         loop {
-            match queued.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(Command::Work(work)) => {
-                    changed = true;
-                    if panics::caught_now(|| work(&mut self.state)).is_err() {
-                        // The process is ending; nobody touches the state again.
-                        return self.flush();
-                    }
-                }
-                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
-                Err(RecvTimeoutError::Timeout) => {}
+            let batch = timeout_at(due, worker.next()).await;
+            let stop = batch.as_ref().is_ok_and(Vec::is_empty);
+            changed |= batch.as_ref().is_ok_and(|batch| !batch.is_empty());
+            let mut works = batch.into_iter().flatten();
+            if stop || !works.all(|work| panics::caught(|| work(&mut self.state)).is_ok()) {
+                return worker.done(self.flush());
             }
             if Instant::now() >= due {
-                if changed {
-                    changed = !self.flush();
-                }
+                changed = changed && !self.flush();
                 due = Instant::now() + interval;
             }
         }
@@ -140,7 +112,7 @@ impl<S: State> Owner<S> {
 
     fn flush(&self) -> bool {
         let payload = self.state.encode();
-        let result = snapshot::save(&self.path, S::VERSION, &payload);
+        let result = save(&self.path, S::VERSION, &payload);
         self.snapshots.with_label_values(&[if result.is_ok() { "written" } else { "failed" }]).inc();
         match &result {
             Ok(()) => info!(path = %self.path.display(), bytes = payload.len(), "state written"),
@@ -150,19 +122,105 @@ impl<S: State> Owner<S> {
     }
 }
 
-/// The thread that owns a state.
-pub(crate) struct Thread {
-    stop: Box<dyn FnOnce() + Send>,
-    thread: JoinHandle<bool>,
+/// Written beside, synced, renamed over the old one, and the rename synced too.
+fn save(path: &Path, version: u32, payload: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("tmp");
+    let mut file = File::create(&beside)?;
+    let (length, sum) = (payload.len() as u64, checksum(version, payload));
+    file.write_all(&[&MAGIC[..], &version.to_le_bytes(), &length.to_le_bytes(), &sum.to_le_bytes()].concat())?;
+    file.write_all(payload)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
-impl Thread {
-    /// Does what is queued, writes the state down, and ends. False if the state was not written.
-    pub(crate) async fn finish(self) -> bool {
-        let flushed = tokio::task::spawn_blocking(move || {
-            (self.stop)();
-            self.thread.join().unwrap_or(false)
-        });
-        flushed.await.unwrap_or(false)
+/// The version and the payload of the last snapshot; `None` where there never was one.
+fn load(path: &Path, newest: u32) -> Result<Option<(u32, Vec<u8>)>, Failure> {
+    let file = path.display();
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| format!("{file}: {error}"))?,
+    };
+    let wrong = match parse(&bytes) {
+        Ok((version, payload)) if version <= newest => return Ok(Some((version, payload.to_vec()))),
+        Ok((version, _)) => format!("has version {version}, and this build reads up to {newest}: run a newer one"),
+        Err(what) => format!("is damaged ({what}); bring back a copy of it, or move it away to start with nothing"),
+    };
+    Err(format!("{file} {wrong}").into())
+}
+
+fn parse(bytes: &[u8]) -> Result<(u32, &[u8]), &'static str> {
+    let (header, payload) = bytes.split_at_checked(HEADER).ok_or("shorter than a header")?;
+    let rest = header.strip_prefix(MAGIC).ok_or("not a snapshot")?;
+    let (version, rest) = rest.split_first_chunk::<4>().ok_or("shorter than a header")?;
+    let (length, sum) = rest.split_first_chunk::<8>().ok_or("shorter than a header")?;
+    let version = u32::from_le_bytes(*version);
+    if u64::from_le_bytes(*length) != payload.len() as u64 {
+        return Err("its length is not what it says");
+    }
+    if sum != checksum(version, payload).to_le_bytes() {
+        return Err("its checksum is wrong");
+    }
+    Ok((version, payload))
+}
+
+fn checksum(version: u32, payload: &[u8]) -> u64 {
+    let bytes = version.to_le_bytes().into_iter().chain(payload.iter().copied());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("hotpath-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_nothing_is_left_beside_it() {
+        let folder = Folder::new("saved");
+        let path = folder.0.join("a.snapshot");
+        assert!(load(&path, 1).unwrap().is_none());
+        save(&path, 1, b"one").unwrap();
+        save(&path, 1, b"two").unwrap();
+        assert_eq!(load(&path, 1).unwrap(), Some((1, b"two".to_vec())));
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn any_damaged_byte_and_any_lost_end_is_refused() {
+        let folder = Folder::new("damaged");
+        let path = folder.0.join("a.snapshot");
+        save(&path, 1, b"payload").unwrap();
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            assert!(load(&path, u32::MAX).unwrap_err().to_string().contains("is damaged"), "byte {at}");
+            fs::write(&path, &whole[..at]).unwrap();
+            assert!(load(&path, u32::MAX).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_refused() {
+        let folder = Folder::new("later");
+        let path = folder.0.join("a.snapshot");
+        save(&path, 3, b"").unwrap();
+        assert!(load(&path, 2).unwrap_err().to_string().contains("version 3, and this build reads up to 2"));
     }
 }

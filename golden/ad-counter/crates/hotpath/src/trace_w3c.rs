@@ -1,6 +1,6 @@
 //! W3C trace context: read from the caller, written into the log lines, passed on to the services that are called.
 use crate::Call;
-use crate::metrics::Name;
+use crate::methods::Name;
 use http::{HeaderMap, HeaderValue};
 use tracing::{Span, field::Empty, info_span};
 

@@ -1,6 +1,7 @@
 //! What a service is made of, and what it is given at start.
 use crate::metrics::Metrics;
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+use prometheus::Registry;
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
 pub struct App {
@@ -46,6 +47,11 @@ impl Host {
     /// The bounds of this process.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Where `/metrics` finds what it shows: for the service's own metrics, of the types in [`prometheus`](crate::prometheus).
+    pub fn registry(&self) -> &Registry {
+        &self.metrics.registry
     }
 
     /// The door for CPU work.

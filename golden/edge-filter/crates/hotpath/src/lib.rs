@@ -7,21 +7,18 @@
 //! - [`Cpu`]: the one door for work that computes.
 //! - [`stream`](fn@stream): replies from an ordinary loop.
 //! - [`Locked`]: shared values, without a guard that could span an await.
+mod account;
 mod admin;
 mod admission;
 mod alloc;
 mod body;
 mod call;
-mod connection;
-mod cpu;
-mod decisions;
+mod connections;
 mod edge;
 mod env;
-mod exposition;
 mod grpc_prometheus;
 mod host;
 mod limits;
-mod listener;
 mod locked;
 mod logs;
 mod methods;
@@ -29,18 +26,14 @@ mod metrics;
 mod panics;
 mod policy;
 mod process;
-mod process_stats;
 mod routes;
-mod runtime;
 mod server;
-mod shared;
 mod stream;
 mod trace_w3c;
 use trace_w3c as trace;
 mod wire;
 
-pub use call::Call;
-pub use cpu::Cpu;
+pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host};
 pub use limits::{Defaults, Limits};
@@ -48,6 +41,7 @@ pub use locked::Locked;
 pub use methods::check_policies;
 pub use policy::Policy;
 pub use process::{run, serve};
+pub use prometheus;
 pub use routes::Routes;
 pub use server::{Server, Stopped};
 pub use stream::{Replies, Sink, stream};

@@ -1,10 +1,6 @@
 //! A panic is logged with its backtrace, and ends the process: nothing half-broken lives on.
-use std::{
-    backtrace::Backtrace,
-    panic, process,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    thread,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{backtrace::Backtrace, panic, process, thread};
 use tracing::error;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);

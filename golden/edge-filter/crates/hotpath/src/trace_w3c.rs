@@ -1,5 +1,5 @@
 //! W3C trace context: read from the caller, written into the log lines.
-use crate::metrics::Name;
+use crate::methods::Name;
 use http::{HeaderMap, HeaderValue};
 use tracing::{Span, field::Empty, info_span};
 

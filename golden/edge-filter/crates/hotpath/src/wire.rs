@@ -8,31 +8,18 @@ pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("context deadline exceeded")
 }
 
-/// grpc-go's code and words for a message over its cap; the pushback tells a client not to try again.
-pub(crate) fn too_large(what: &str, size: usize, most: usize) -> Status {
-    let mut status = Status::resource_exhausted(format!("grpc: {what} larger than max ({size} vs. {most})"));
-    status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static("-1"));
-    status
-}
-
 /// What a caller asked for in `grpc-timeout`; `None` where it is absent or malformed.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    parse_timeout(headers.get("grpc-timeout")?.as_bytes())
-}
-
-fn parse_timeout(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let amount: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8 && !digits.starts_with('+'))?;
     Some(match unit {
-        b'H' => Duration::from_secs(amount * 3_600),
-        b'M' => Duration::from_secs(amount * 60),
-        b'S' => Duration::from_secs(amount),
-        b'm' => Duration::from_millis(amount),
-        b'u' => Duration::from_micros(amount),
-        b'n' => Duration::from_nanos(amount),
+        "H" => Duration::from_secs(amount * 3_600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
         _ => return None,
     })
 }
@@ -60,7 +47,7 @@ pub(crate) struct Messages {
     length: u32,
     rest: usize,
     /// The longest message announced so far.
-    pub(crate) longest: usize,
+    longest: usize,
 }
 
 impl Messages {
@@ -89,18 +76,35 @@ impl Messages {
         }
         complete
     }
+
+    /// That none was longer than `most`: else grpc-go's code and words, and the pushback that says not to try again.
+    pub(crate) fn fit(&self, what: &str, most: usize) -> Result<(), Status> {
+        if self.longest <= most {
+            return Ok(());
+        }
+        let message = format!("grpc: {what} larger than max ({} vs. {most})", self.longest);
+        let mut status = Status::resource_exhausted(message);
+        status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static("-1"));
+        Err(status)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
+
+    fn read(value: HeaderValue) -> Option<Duration> {
+        timeout(&HeaderMap::from_iter([(HeaderName::from_static("grpc-timeout"), value)]))
+    }
 
     #[test]
     fn timeouts_are_read_as_the_protocol_says() {
-        assert_eq!(parse_timeout(b"250m"), Some(Duration::from_millis(250)));
-        assert_eq!(parse_timeout(b"99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
-        for bad in [&b""[..], b"m", b"1", b"-1m", b"1x", b"123456789m"] {
-            assert_eq!(parse_timeout(bad), None);
+        let text = |text| read(HeaderValue::from_static(text));
+        assert_eq!(text("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(text("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        for bad in ["", "m", "1", "-1m", "+1m", "1x", "123456789m"] {
+            assert_eq!(text(bad), None, "{bad}");
         }
     }
 

@@ -1,23 +1,26 @@
 //! The life of the process: settings, runtime, signals, drain, exit code.
 #![expect(clippy::disallowed_macros, reason = "what is said before there is a log, or to whoever asked")]
-use crate::{
-    App, Env, Failure, Limits, Server, alloc, logs,
-    methods::{self, describe},
-    metrics::{Dialect, Metrics},
-    panics, process_stats, runtime,
-};
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    process::ExitCode,
-    time::Duration,
-};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::timeout,
-};
+use crate::methods::{self, describe};
+use crate::{App, Env, Failure, Limits, Server, admin, alloc, logs, metrics::Dialect, panics};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{process::ExitCode, time::Duration};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tracing::info;
+
+/// A feature chooses, so that `cargo run --release -p loadtest -- compare-runtimes` can build each.
+const ONE_THREAD: bool = cfg!(feature = "runtime-current-thread");
+pub(crate) const RUNTIME: &str = if ONE_THREAD { "current-thread" } else { "multi-thread" };
+
+/// Threads that the runtime started, and those of them that are async workers.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+static WORKERS: AtomicUsize = AtomicUsize::new(0);
+/// Beyond CPU work: the flush of telemetry and state, name look-ups.
+const SPARE_THREADS: usize = 4;
 
 const DONE: u8 = 0;
 const UNHEALTHY: u8 = 1;
@@ -43,10 +46,10 @@ pub fn run(app: App) -> ExitCode {
 fn main(app: App) -> ExitCode {
     let env = Env::process();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => Ok(serve(&app, env)),
-        ["limits"] => limits(&app, &env),
-        ["healthcheck"] => healthcheck(&env),
+    let result = match arguments.join(" ").as_str() {
+        "" => Ok(serve(&app, env)),
+        "limits" => limits(&app, &env),
+        "healthcheck" => healthcheck(&env),
         _ => Err(format!("{}: no argument to serve, or one of: healthcheck, limits", app.name).into()),
     };
     ExitCode::from(result.unwrap_or_else(|error| refuse(&error)))
@@ -55,7 +58,7 @@ fn main(app: App) -> ExitCode {
 /// Serves until SIGTERM or SIGINT; gives the exit code.
 pub fn serve(app: &App, env: Env) -> u8 {
     alloc::tune();
-    process_stats::started();
+    admin::started();
     until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
 }
 
@@ -67,7 +70,7 @@ fn refuse(error: &Failure) -> u8 {
 
 fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     let bounds = Limits::derive(&app.defaults, &env)?;
-    let runtime = runtime::build(&env, bounds.cpu_width)?;
+    let runtime = runtime(&env, bounds.cpu_width)?;
     let code = runtime.block_on(async {
         let exporter = logs::init(app.name, &env)?;
         panics::hook();
@@ -89,9 +92,40 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     code
 }
 
+/// On one thread, the main thread is the only worker: nothing is stolen, nothing is shared. Else there is a worker for
+/// each CPU of the cgroup's quota; with no quota tokio would see the whole node.
+fn runtime(env: &Env, cpu_width: usize) -> Result<Runtime, Failure> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = env.get("WORKERS", if ONE_THREAD { 1 } else { cpus })?.max(1);
+    let mut builder = if !ONE_THREAD {
+        Builder::new_multi_thread()
+    } else if workers == 1 {
+        Builder::new_current_thread()
+    } else {
+        return Err(format!("WORKERS={workers}: this was built for one async thread").into());
+    };
+    WORKERS.store(if ONE_THREAD { 0 } else { workers }, Relaxed);
+    Ok(builder
+        .worker_threads(workers)
+        .max_blocking_threads(cpu_width + SPARE_THREADS)
+        .on_thread_start(|| {
+            THREADS.fetch_add(1, Relaxed);
+        })
+        .on_thread_stop(|| {
+            THREADS.fetch_sub(1, Relaxed);
+        })
+        .enable_all()
+        .build()?)
+}
+
+/// Threads of the blocking pool.
+pub(crate) fn blocking_threads() -> usize {
+    THREADS.load(Relaxed).saturating_sub(WORKERS.load(Relaxed))
+}
+
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
     let limits = Limits::derive(&app.defaults, env)?;
-    let dialect = Dialect::server(&Metrics::new()?.registry)?;
+    let dialect = Dialect::server(&prometheus::Registry::new())?;
     let methods = methods::build(app, &limits, &dialect)?;
     println!("{:#}", describe(&limits, &methods));
     Ok(DONE)
@@ -103,21 +137,16 @@ fn healthcheck(env: &Env) -> Result<u8, Failure> {
     if listen.ip().is_unspecified() {
         listen.set_ip(if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
         let channel = Endpoint::from_shared(format!("http://{listen}"))?.connect_lazy();
         let check = async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
         Ok::<_, Failure>(timeout(Duration::from_secs(1), check).await??.into_inner())
     });
-    Ok(match answer {
-        Ok(reply) if reply.status() == ServingStatus::Serving => DONE,
-        Ok(reply) => {
-            eprintln!("{}", reply.status().as_str_name());
-            UNHEALTHY
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            UNHEALTHY
-        }
-    })
+    let said = answer.map_or_else(|error| error.to_string(), |reply| reply.status().as_str_name().to_owned());
+    if said == ServingStatus::Serving.as_str_name() {
+        return Ok(DONE);
+    }
+    eprintln!("{said}");
+    Ok(UNHEALTHY)
 }

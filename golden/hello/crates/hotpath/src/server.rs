@@ -1,24 +1,31 @@
 //! A running server, in a process of its own or in a test.
-use crate::{
-    App, Env, Failure, admin,
-    admission::Admission,
-    connection::Stop,
-    host::Host,
-    listener,
-    methods::{self, describe},
-    metrics::Dialect,
-    shared::Shared,
-};
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
-use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle, time::sleep};
+use crate::methods::{self, Methods, describe};
+use crate::metrics::{Dialect, Metrics};
+use crate::{App, Cpu, Env, Failure, Limits, Routes, admin, admission::Pool, connections, host::Host};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::runtime::{Handle, RuntimeMetrics};
+use tokio::time::sleep;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::info;
+
+/// One server's parts: the admin port reads them, and every call passes through them.
+pub(crate) struct Shared {
+    pub(crate) version: &'static str,
+    pub(crate) limits: Limits,
+    pub(crate) methods: Methods,
+    /// Of all calls together, and of what waits for its readers.
+    pub(crate) memory: Arc<Pool>,
+    pub(crate) unread: Arc<Pool>,
+    pub(crate) routes: Routes,
+    pub(crate) cpu: Cpu,
+    pub(crate) metrics: Metrics,
+    pub(crate) runtime: RuntimeMetrics,
+    /// False from the moment that the process begins to stop.
+    pub(crate) ready: AtomicBool,
+}
 
 /// A server that accepts calls. It serves until [`stop`](Self::stop).
 pub struct Server {
@@ -27,7 +34,7 @@ pub struct Server {
     shared: Arc<Shared>,
     names: Vec<&'static str>,
     health: HealthReporter,
-    stop: Stop,
+    drain: CancellationToken,
     listener: JoinHandle<bool>,
 }
 
@@ -52,7 +59,9 @@ impl Server {
         let port = std::net::TcpListener::bind(admin)?;
         let (listen, admin) = (listener.local_addr()?, port.local_addr()?);
         let shared = Arc::new(Shared {
-            admission: Admission::new(host.limits.call_memory),
+            version: app.version,
+            memory: Pool::new(host.limits.call_memory),
+            unread: Pool::new(host.limits.unread),
             limits: host.limits,
             methods,
             routes: routes.with(probes).with(reflection),
@@ -61,16 +70,16 @@ impl Server {
             runtime: Handle::current().metrics(),
             ready: AtomicBool::new(true),
         });
-        admin::spawn(port, admin::Pages::new(app, Arc::clone(&shared)))?;
+        admin::spawn(port, Arc::clone(&shared))?;
         for name in &names {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
-        let stop = Stop::default();
+        let drain = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "one listener")]
-        let listener = tokio::spawn(listener::serve(listener, Arc::clone(&shared), stop.clone()));
+        let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
         let limits = describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
-        Ok(Self { listen, admin, shared, names, health, stop, listener })
+        Ok(Self { listen, admin, shared, names, health, drain, listener })
     }
 
     /// Where it listens for calls.
@@ -96,7 +105,7 @@ impl Server {
         for name in &self.names {
             self.health.clear_service_status(name).await;
         }
-        self.stop.drain.cancel();
+        self.drain.cancel();
         let whole = self.listener.await.unwrap_or(false);
         Stopped { whole }
     }

@@ -1,13 +1,26 @@
 //! The compiler counts on x86-64-v2 (see `.cargo/config.toml`). Asked before anything else, so that an older CPU is
 //! refused with a line that says what it lacks, rather than by an illegal instruction somewhere. Nothing here may need
-//! what is asked for: `is_x86_feature_detected!` is constant under that very option, so the CPU is asked itself.
+//! what is asked for: `is_x86_feature_detected!` is constant under that very option, so the CPU is asked itself; and
+//! these are masks, because a shift by a variable is an instruction of x86-64-v3.
 use std::arch::x86_64::__cpuid;
 use std::io::{Write as _, stderr};
+
+/// Each feature of the level: the word that tells of it, its bit there, and its name.
+#[rustfmt::skip]
+const LEVEL: [(usize, u64, &str); 7] = [
+    (0, 1, "SSE3"), (0, 1 << 9, "SSSE3"), (0, 1 << 13, "CMPXCHG16B"), (0, 1 << 19, "SSE4.1"), (0, 1 << 20, "SSE4.2"),
+    (0, 1 << 23, "POPCNT"), (1, 1, "LAHF"),
+];
+
+/// What this CPU says of itself.
+fn words() -> [u64; 2] {
+    [__cpuid(1).ecx.into(), __cpuid(0x8000_0001).ecx.into()]
+}
 
 /// False, and a line in the log, if this is not the CPU that the code was compiled for.
 #[inline(never)]
 pub(crate) fn is_enough() -> bool {
-    let Some(missing) = missing() else { return true };
+    let Some(missing) = missing(&words()) else { return true };
     let mut log = stderr().lock();
     for part in [
         "{\"level\":\"ERROR\",\"message\":\"cannot start\",\"error\":\"compiled for x86-64-v2, and this CPU has no ",
@@ -19,21 +32,10 @@ pub(crate) fn is_enough() -> bool {
     false
 }
 
-/// The first feature of the level that the CPU lacks.
-fn missing() -> Option<&'static str> {
-    let (basic, extended) = (__cpuid(1).ecx, __cpuid(0x8000_0001).ecx);
-    #[rustfmt::skip]
-    let levels = [
-        (basic, 0, "SSE3"),
-        (basic, 9, "SSSE3"),
-        (basic, 13, "CMPXCHG16B"),
-        (basic, 19, "SSE4.1"),
-        (basic, 20, "SSE4.2"),
-        (basic, 23, "POPCNT"),
-        (extended, 0, "LAHF"),
-    ];
-    for (register, bit, name) in levels {
-        if register >> bit & 1 == 0 {
+/// The first feature of the level that is lacking.
+fn missing(words: &[u64]) -> Option<&'static str> {
+    for (word, bit, name) in LEVEL {
+        if words.get(word).is_none_or(|word| word & bit == 0) {
             return Some(name);
         }
     }
@@ -42,8 +44,19 @@ fn missing() -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_machine_that_compiled_this_can_run_it() {
-        assert_eq!(super::missing(), None);
+        assert_eq!(missing(&words()), None);
+    }
+
+    #[test]
+    fn a_cpu_without_any_one_of_them_is_refused_by_its_name() {
+        for (word, bit, name) in LEVEL {
+            let mut older = [u64::MAX; 4];
+            older[word] &= !bit;
+            assert_eq!(missing(&older), Some(name));
+        }
     }
 }

@@ -2,9 +2,10 @@
 use crate::methods;
 use crate::metrics::{Dialect, Metrics};
 use crate::outbound::{Called, Outbound};
-use crate::queue::{Queue, Worker};
-use crate::store::{State, Store, Thread};
+use crate::queue::{Finish, Queue};
+use crate::store::{State, Store};
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+use prometheus::Registry;
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
 pub struct App {
@@ -31,8 +32,8 @@ pub struct Host {
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
     pub(crate) called: Called,
-    pub(crate) workers: Vec<Worker>,
-    pub(crate) threads: Vec<Thread>,
+    pub(crate) queues: Vec<Finish>,
+    pub(crate) stores: Vec<Finish>,
 }
 
 impl Host {
@@ -42,11 +43,11 @@ impl Host {
         Ok(Self {
             cpu: Cpu::new(limits.cpu_width, &metrics),
             called: Called {
-                names: methods::names(app.called)?.into_iter().map(|(name, _)| name).collect(),
+                names: methods::names(app.called)?,
                 dialect: Dialect::client(&metrics.registry)?,
             },
-            workers: Vec::new(),
-            threads: Vec::new(),
+            queues: Vec::new(),
+            stores: Vec::new(),
             env,
             limits,
             metrics,
@@ -63,6 +64,11 @@ impl Host {
         &self.limits
     }
 
+    /// Where `/metrics` finds what it shows: for the service's own metrics, of the types in [`prometheus`](crate::prometheus).
+    pub fn registry(&self) -> &Registry {
+        &self.metrics.registry
+    }
+
     /// The door for CPU work.
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
@@ -73,14 +79,16 @@ impl Host {
     ///
     /// # Errors
     /// If the depth is not one that a queue can have.
-    pub fn queue<T, F, W>(&mut self, name: &str, depth: usize, work: F) -> Result<Queue<T>, Failure>
-    where
-        T: Send + 'static,
-        F: FnMut(Vec<T>) -> W + Send + 'static,
-        W: Future<Output = ()> + Send + 'static,
-    {
-        let (queue, worker) = Queue::start(name, depth, &self.metrics, work)?;
-        self.workers.push(worker);
+    pub fn queue<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &str,
+        depth: usize,
+        work: impl FnMut(Vec<T>) -> W + Send + 'static,
+    ) -> Result<Queue<T>, Failure> {
+        let (queue, worker, finish) = Queue::new(name, depth, &self.metrics)?;
+        #[expect(clippy::disallowed_methods, reason = "one worker a queue, made at start")]
+        tokio::spawn(worker.run(work));
+        self.queues.push(finish);
         Ok(queue)
     }
 
@@ -89,8 +97,8 @@ impl Host {
     /// # Errors
     /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead.
     pub fn store<S: State>(&mut self, name: &str) -> Result<Store<S>, Failure> {
-        let (store, thread) = Store::open(name, &self.env, &self.metrics)?;
-        self.threads.push(thread);
+        let (store, finish) = Store::open(name, &self.env, &self.metrics)?;
+        self.stores.push(finish);
         Ok(store)
     }
 
@@ -100,6 +108,6 @@ impl Host {
     /// # Errors
     /// If the address is not a URI.
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
-        Outbound::new(name, default, &self.env, &self.limits, &self.called)
+        Outbound::new(name, default, self)
     }
 }

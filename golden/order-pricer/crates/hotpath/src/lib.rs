@@ -10,20 +10,17 @@
 //! - [`Queue`]: work that the caller need not wait for.
 //! - [`Store`]: state that survives a restart.
 //! - [`Outbound`]: calls to other services.
+mod account;
 mod admin;
 mod admission;
 mod alloc;
 mod body;
 mod call;
-mod connection;
-mod cpu;
-mod decisions;
+mod connections;
 mod edge;
 mod env;
-mod exposition;
 mod host;
 mod limits;
-mod listener;
 mod locked;
 mod logs;
 mod methods;
@@ -33,13 +30,9 @@ mod outbound;
 mod panics;
 mod policy;
 mod process;
-mod process_stats;
 mod queue;
 mod routes;
-mod runtime;
 mod server;
-mod shared;
-mod snapshot;
 mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
@@ -48,8 +41,7 @@ mod trace_otlp;
 use trace_otlp as trace;
 mod wire;
 
-pub use call::Call;
-pub use cpu::Cpu;
+pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host};
 pub use limits::{Defaults, Limits};
@@ -58,6 +50,7 @@ pub use methods::check_policies;
 pub use outbound::Outbound;
 pub use policy::Policy;
 pub use process::{run, serve};
+pub use prometheus;
 pub use queue::Queue;
 pub use routes::Routes;
 pub use server::{Server, Stopped};

@@ -1,47 +1,72 @@
 //! Every method there is, from the descriptors, with its policy, its permits and its metrics: made once, so that a
 //! call costs one look-up, and no peer can mint a label.
-use crate::{
-    App, Failure, Policy,
-    admission::Class,
-    limits::{Limits, MethodLimits},
-    metrics::{Dialect, Name, Series},
-};
+use crate::limits::{Limits, MethodLimits};
+use crate::metrics::{Dialect, Series};
+use crate::{App, Failure, Policy};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+/// A method, as every dialect labels it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// `unary`, `client_stream`, `server_stream` or `bidi_stream`.
+    pub(crate) kind: &'static str,
+    /// With its package.
+    pub(crate) service: String,
+    pub(crate) method: String,
+}
+
+impl Name {
+    /// Whether `line` names it, with or without package and service.
+    fn is(&self, line: &str) -> bool {
+        self.to_string().strip_suffix(line).is_some_and(|before| before.is_empty() || before.ends_with(['.', '/']))
+    }
+
+    /// Whether its replies are a stream.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(self.kind, "server_stream" | "bidi_stream")
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.method)
+    }
+}
 
 /// One method.
 #[derive(Debug)]
 pub(crate) struct Method {
     pub(crate) name: Name,
-    /// Only the deadline ends it: the reply is more than one message.
-    pub(crate) streams: bool,
     pub(crate) limits: MethodLimits,
-    pub(crate) class: Class,
     pub(crate) series: Series,
 }
 
 /// The methods by path.
 pub(crate) type Methods = BTreeMap<String, Arc<Method>>;
 
-/// The names of all methods in a descriptor set, and whether their replies are streams.
-pub(crate) fn names(descriptors: &[u8]) -> Result<Vec<(Name, bool)>, Failure> {
+/// The names of all methods in a descriptor set.
+pub(crate) fn names(descriptors: &[u8]) -> Result<Vec<Name>, Failure> {
     let mut names = Vec::new();
     for file in FileDescriptorSet::decode(descriptors)?.file {
         for service in &file.service {
-            for method in &service.method {
+            let dot = if file.package().is_empty() { "" } else { "." };
+            let path = format!("{}{dot}{}", file.package(), service.name());
+            names.extend(service.method.iter().map(|method| {
                 let kind = match (method.client_streaming(), method.server_streaming()) {
                     (false, false) => "unary",
                     (true, false) => "client_stream",
                     (false, true) => "server_stream",
                     (true, true) => "bidi_stream",
                 };
-                let package = file.package();
-                let dot = if package.is_empty() { "" } else { "." };
-                let service = format!("{package}{dot}{}", service.name());
-                names.push((Name { kind, service, method: method.name().to_owned() }, method.server_streaming()));
-            }
+                Name {
+                    kind,
+                    service: path.clone(),
+                    method: method.name().to_owned(),
+                }
+            }));
         }
     }
     Ok(names)
@@ -58,59 +83,43 @@ pub fn check_policies(descriptors: &[u8], policies: &[(&str, Policy)]) -> Result
     matched(descriptors, policies).map(drop)
 }
 
-/// Every method, whether its replies are a stream, and its policy.
-type Matched = Vec<(Name, bool, Policy)>;
-
-fn matched(descriptors: &[u8], policies: &[(&str, Policy)]) -> Result<Matched, Failure> {
+/// Every method, and its policy.
+fn matched(descriptors: &[u8], policies: &[(&str, Policy)]) -> Result<Vec<(Name, Policy)>, Failure> {
     let names = names(descriptors)?;
     for (line, _) in policies {
-        let count = names.iter().filter(|(name, _)| name.is(line)).count();
+        let count = names.iter().filter(|name| name.is(line)).count();
         if count != 1 {
             return Err(format!("policy: {line} names {count} methods").into());
         }
     }
-    let policy = |name: &Name| {
-        let mut lines = policies.iter().filter(|(line, _)| name.is(line));
-        match (lines.next(), lines.next()) {
-            (Some((_, policy)), None) => Ok(*policy),
-            (None, _) => Err(format!("policy: {name} has no line")),
-            (Some(_), Some(_)) => Err(format!("policy: {name} has two lines")),
+    let with_policy = |name: Name| {
+        let lines: Vec<_> = policies.iter().filter(|(line, _)| name.is(line)).collect();
+        match lines.as_slice() {
+            [(_, policy)] => Ok((name, *policy)),
+            [] => Err(format!("policy: {name} has no line").into()),
+            _ => Err(format!("policy: {name} has two lines").into()),
         }
     };
-    names
-        .into_iter()
-        .map(|(name, streams)| policy(&name).map(|policy| (name, streams, policy)).map_err(Failure::from))
-        .collect()
+    names.into_iter().map(with_policy).collect()
 }
 
 /// The methods of the service, and those of health and reflection.
 pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Methods, Failure> {
+    let mut all = matched(app.descriptors, app.policies)?;
+    for descriptors in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET] {
+        all.extend(names(descriptors)?.into_iter().map(|name| (name.clone(), probe(&name, limits))));
+    }
     let mut methods = Methods::new();
-    let probes = names(tonic_health::pb::FILE_DESCRIPTOR_SET)?
-        .into_iter()
-        .chain(names(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)?)
-        .map(|(name, streams)| {
-            let policy = probe(&name, limits);
-            (name, streams, policy)
-        });
-    for (name, streams, policy) in matched(app.descriptors, app.policies)?.into_iter().chain(probes) {
+    for (name, policy) in all {
         let bounds = limits.method(&policy);
-        let call = bounds.work + bounds.answer;
-        if call > limits.call_memory {
-            let (memory, calls) = (limits.memory, limits.call_memory);
-            return Err(format!(
-                "a memory budget of {memory} bytes leaves {calls} for calls, and one of {name} may take {call}"
-            )
-            .into());
+        let (budget, calls, one) = (limits.memory, limits.call_memory, bounds.work + bounds.answer);
+        if one > calls {
+            let error =
+                format!("a memory budget of {budget} bytes leaves {calls} for calls, and one of {name} may take {one}");
+            return Err(error.into());
         }
-        let method = Method {
-            series: dialect.series(&name),
-            class: Class::new(&bounds),
-            limits: bounds,
-            streams,
-            name,
-        };
-        methods.insert(format!("/{}", method.name), Arc::new(method));
+        let series = dialect.series(&name);
+        methods.insert(format!("/{name}"), Arc::new(Method { name, limits: bounds, series }));
     }
     Ok(methods)
 }

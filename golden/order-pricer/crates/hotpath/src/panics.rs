@@ -1,28 +1,17 @@
 //! A panic is logged with its backtrace before anything else happens, answered INTERNAL where a call waits, and then
 //! the process drains, flushes and ends: after a panic nobody knows what its memory is worth.
-use std::{
-    backtrace::Backtrace,
-    future::Future,
-    panic::{self, AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    task::Poll,
-    thread,
-};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{backtrace::Backtrace, thread};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::error;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Something panicked; the hook has logged it.
-#[derive(Debug)]
-pub(crate) struct Panicked;
-
-impl Panicked {
-    pub(crate) fn status(&self) -> Status {
-        Status::internal("the handler panicked")
-    }
+/// What a caller is told; the hook has logged the rest.
+pub(crate) fn status() -> Status {
+    Status::internal("the handler panicked")
 }
 
 /// Logs every panic, on whatever thread, counts it, and asks for the end of the process.
@@ -34,19 +23,9 @@ pub(crate) fn hook(end: CancellationToken) {
     }));
 }
 
-/// A panic of `future` becomes an error.
-pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
-    std::future::poll_fn(move |cx| match caught_now(|| future.as_mut().poll(cx)) {
-        Ok(poll) => poll.map(Ok),
-        Err(panicked) => Poll::Ready(Err(panicked)),
-    })
-    .await
-}
-
 /// A panic of `f` becomes an error.
-pub(crate) fn caught_now<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|_payload| Panicked)
+pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Status> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|_panic| status())
 }
 
 /// Panics so far.

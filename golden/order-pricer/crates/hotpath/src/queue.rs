@@ -1,21 +1,20 @@
-//! Work that no caller waits for: a bounded queue, and the worker behind it.
+//! Bounded queues, and who works them off: work that no caller waits for, and what is asked of a state.
 use crate::{Failure, admission::Shed, metrics::Metrics};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use prometheus::{IntCounter, IntGauge};
-use std::{future::Future, time::Duration};
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use std::fmt;
+use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
-use tracing::error;
 
-/// The most that the worker takes at once.
+/// The most that is taken at once.
 const BATCH: usize = 256;
-/// How long the worker may take for what is still queued when the process stops.
-const FINISH: Duration = Duration::from_secs(5);
+
+/// Takes nothing more, and works off what is queued. False if that failed.
+pub(crate) type Finish = BoxFuture<'static, bool>;
 
 /// A bounded queue. Full, it refuses; it never grows.
-#[derive(Debug)]
 pub struct Queue<T> {
-    items: mpsc::Sender<T>,
+    items: mpsc::Sender<Option<T>>,
     depth: IntGauge,
     dropped: IntCounter,
     shed: IntCounter,
@@ -23,12 +22,19 @@ pub struct Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
+        let (dropped, shed) = (self.dropped.clone(), self.shed.clone());
         Self {
             items: self.items.clone(),
             depth: self.depth.clone(),
-            dropped: self.dropped.clone(),
-            shed: self.shed.clone(),
+            dropped,
+            shed,
         }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.items.fmt(f)
     }
 }
 
@@ -39,7 +45,7 @@ impl<T: Send + 'static> Queue<T> {
     /// `RESOURCE_EXHAUSTED` if the queue is full, `UNAVAILABLE` if its worker is gone.
     pub fn push(&self, item: T) -> Result<(), Status> {
         self.depth.inc();
-        self.items.try_send(item).map_err(|error| {
+        self.items.try_send(Some(item)).map_err(|error| {
             self.depth.dec();
             self.dropped.inc();
             match error {
@@ -52,61 +58,59 @@ impl<T: Send + 'static> Queue<T> {
         })
     }
 
-    pub(crate) fn start<F, W>(
-        name: &str,
-        depth: usize,
-        metrics: &Metrics,
-        mut work: F,
-    ) -> Result<(Self, Worker), Failure>
-    where
-        F: FnMut(Vec<T>) -> W + Send + 'static,
-        W: Future<Output = ()> + Send + 'static,
-    {
-        metrics.queue_capacity.with_label_values(&[name]).set(i64::try_from(depth)?);
-        let (items, mut queued) = mpsc::channel(depth);
-        let queue = Self {
-            items,
-            depth: metrics.queue_depth.with_label_values(&[name]),
-            dropped: metrics.queue_dropped.with_label_values(&[name]),
-            shed: metrics.shed.with_label_values(&[Shed::Queue.reason()]),
+    /// A queue of at most `length` items, its other end, and how that ends.
+    pub(crate) fn new(name: &str, length: usize, metrics: &Metrics) -> Result<(Self, Worker<T>, Finish), Failure> {
+        metrics.queue_capacity.with_label_values(&[name]).set(i64::try_from(length)?);
+        let (items, queued) = mpsc::channel(length);
+        let (done, all_done) = oneshot::channel();
+        let last = items.clone();
+        let finish = async move {
+            drop(last.send(None).await);
+            all_done.await.unwrap_or(false)
         };
-        let (stop, depth) = (CancellationToken::new(), queue.depth.clone());
-        let stopping = stop.clone();
-        #[expect(clippy::disallowed_methods, reason = "one worker a queue, made at start")]
-        let task = tokio::spawn(async move {
-            let mut batch = Vec::with_capacity(BATCH);
-            loop {
-                let taken = tokio::select! {
-                    taken = queued.recv_many(&mut batch, BATCH) => taken,
-                    () = stopping.cancelled(), if !queued.is_closed() => {
-                        queued.close();
-                        continue;
-                    }
-                };
-                if taken == 0 {
-                    return;
-                }
-                depth.sub(taken as i64);
-                work(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).await;
-            }
-        });
-        Ok((queue, Worker { stop, task }))
+        let depth = metrics.queue_depth.with_label_values(&[name]);
+        let dropped = metrics.queue_dropped.with_label_values(&[name]);
+        let shed = metrics.shed.with_label_values(&[Shed::Queue.reason()]);
+        let worker = Worker { queued, depth: depth.clone(), done };
+        Ok((Self { items, depth, dropped, shed }, worker, finish.boxed()))
     }
 }
 
-/// The task behind a queue.
-pub(crate) struct Worker {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+/// The other end of a queue.
+pub(crate) struct Worker<T> {
+    queued: mpsc::Receiver<Option<T>>,
+    depth: IntGauge,
+    done: oneshot::Sender<bool>,
 }
 
-impl Worker {
-    /// Takes nothing more, and works off what is queued.
-    pub(crate) async fn finish(self) {
-        self.stop.cancel();
-        if !matches!(timeout(FINISH, self.task).await, Ok(Ok(()))) {
-            error!("the queue was not worked off");
+impl<T> Worker<T> {
+    /// The next items, in their order; none when it is told to stop and has taken all.
+    pub(crate) async fn next(&mut self) -> Vec<T> {
+        let mut batch = Vec::new();
+        self.queued.recv_many(&mut batch, BATCH).await;
+        if batch.iter().any(Option::is_none) {
+            self.queued.close();
         }
+        let items: Vec<T> = batch.into_iter().flatten().collect();
+        self.depth.sub(items.len() as i64);
+        items
+    }
+
+    /// Hands all items to `work`, to the end.
+    pub(crate) async fn run<W: Future<Output = ()>>(mut self, mut work: impl FnMut(Vec<T>) -> W) {
+        loop {
+            let batch = self.next().await;
+            if batch.is_empty() {
+                return self.done(true);
+            }
+            work(batch).await;
+        }
+    }
+
+    /// Says, in the end, whether all is well.
+    pub(crate) fn done(self, well: bool) {
+        // Whoever asked may have given up by now.
+        self.done.send(well).ok();
     }
 }
 
@@ -121,17 +125,18 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let done = Arc::new(Locked::new(Vec::new()));
         let worked = Arc::clone(&done);
-        let (queue, worker) = Queue::start("test", 2, &metrics, move |batch: Vec<u32>| {
+        let (queue, worker, finish) = Queue::new("test", 2, &metrics).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a test")]
+        tokio::spawn(worker.run(move |batch: Vec<u32>| {
             worked.with(|worked| worked.extend(batch));
             std::future::ready(())
-        })
-        .unwrap();
+        }));
         // Nothing is awaited in between, so the worker has not run yet.
         queue.push(1).unwrap();
         queue.push(2).unwrap();
         assert_eq!(queue.push(3).unwrap_err().code(), tonic::Code::ResourceExhausted);
-        assert_eq!((queue.depth.get(), queue.dropped.get(), queue.shed.get()), (2, 1, 1));
-        worker.finish().await;
+        assert_eq!((queue.depth.get(), queue.dropped.get()), (2, 1));
+        assert!(finish.await);
         assert_eq!((queue.depth.get(), done.with(|done| done.clone())), (0, vec![1, 2]));
         assert_eq!(queue.push(4).unwrap_err().code(), tonic::Code::Unavailable);
     }

@@ -1,21 +1,12 @@
 //! Streams of replies from an ordinary loop.
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio_stream::Stream;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc::{self, Sender};
 use tonic::Status;
 
-type Producer = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
-
 /// A stream of replies; see [`stream`].
-pub struct Replies<T> {
-    producer: Option<Producer>,
-    items: Receiver<T>,
-    error: Option<Status>,
-}
+pub struct Replies<T>(BoxStream<'static, Result<T, Status>>);
 
 /// Where a producer puts its replies.
 #[derive(Debug)]
@@ -38,7 +29,7 @@ impl<T> Sink<T> {
 /// panics: never with OK and half the replies.
 ///
 /// ```
-/// # async fn demo() -> impl tokio_stream::Stream<Item = Result<u64, tonic::Status>> {
+/// # async fn demo() -> impl futures_util::Stream<Item = Result<u64, tonic::Status>> {
 /// hotpath::stream(async |replies| {
 ///     for seq in 1..=3 {
 ///         replies.send(seq).await?;
@@ -49,30 +40,26 @@ impl<T> Sink<T> {
 /// ```
 pub fn stream<T, P, F>(produce: P) -> Replies<T>
 where
+    T: Send + 'static,
     P: FnOnce(Sink<T>) -> F,
     F: Future<Output = Result<(), Status>> + Send + 'static,
 {
-    let (sender, items) = mpsc::channel(1);
-    Replies {
-        producer: Some(Box::pin(produce(Sink(sender)))),
-        items,
-        error: None,
-    }
+    let (sender, mut items) = mpsc::channel(1);
+    let (mut producer, mut error) = (Some(Box::pin(produce(Sink(sender)))), None);
+    let next = poll_fn(move |cx| {
+        if let Some(Poll::Ready(result)) = producer.as_mut().map(|producer| producer.as_mut().poll(cx)) {
+            producer = None;
+            error = result.err();
+        }
+        items.poll_recv(cx).map(|item| item.map(Ok).or_else(|| error.take().map(Err)))
+    });
+    Replies(next.boxed())
 }
 
 impl<T> Stream for Replies<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(producer) = &mut self.producer
-            && let Poll::Ready(result) = producer.as_mut().poll(cx)
-        {
-            self.producer = None;
-            self.error = result.err();
-        }
-        match self.items.poll_recv(cx) {
-            Poll::Ready(None) => Poll::Ready(self.error.take().map(Err)),
-            polled => polled.map(|item| item.map(Ok)),
-        }
+        self.0.poll_next_unpin(cx)
     }
 }

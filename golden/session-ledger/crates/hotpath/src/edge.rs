@@ -1,25 +1,16 @@
 //! The one layer every call passes, outermost: metrics, trace, admission, deadline, panic boundary. One boxed
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
-use crate::panics::{self, Panicked};
-use crate::{
-    Call,
-    admission::{Memory, Shed},
-    body::{Inbound, Reply, Streamed},
-    connection::Peer,
-    methods::Method,
-    shared::Shared,
-    trace,
-    wire::{Messages, code_of, deadline_exceeded, timeout, too_large},
-};
-use http::{Request, Response, response::Parts};
-use http_body_util::{BodyExt as _, Collected};
+use crate::admission::{Held, Shed};
+use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
+use crate::{Call, account::Account, body, connections::Peer, methods::Method, panics, server::Shared, trace};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
-
-type Respond = Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>> + Send>>;
 
 /// Serves the calls of one connection.
 #[derive(Clone)]
@@ -29,127 +20,93 @@ pub(crate) struct Edge {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Edge {
-    type Response = Response<Reply>;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Respond;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Respond {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let path = request.uri().path();
-        let Some(method) = self.shared.methods.get(path) else {
+        let Some(method) = self.shared.methods.get(path).cloned() else {
             // Not counted, as in Go, where no interceptor runs for what does not exist.
             let status = Status::unimplemented(format!("unknown method {path}"));
-            return Box::pin(std::future::ready(Ok(Reply::status(&status))));
+            return Box::pin(std::future::ready(Ok(status.into_http())));
         };
-        let most = method.limits.deadline;
-        let budget = timeout(request.headers()).map_or(most, |asked| asked.min(most));
+        let (begun, most) = (Instant::now(), method.limits.deadline);
+        let deadline = begun + timeout(request.headers()).map_or(most, |asked| asked.min(most));
         self.peer.expect_stream(most);
-        let mut account = Account::open(Arc::clone(method));
         let span = trace::server_span(&method.name, request.headers());
-        let (permit, answer) = match self.shared.admission.admit(&method.class, &self.peer.share) {
+        let mut account = Account::open(method.series.clone(), span.clone(), begun, deadline);
+        let (permit, answer) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
-            Err(shed) => {
-                let reply = span.in_scope(|| self.shed(account, shed));
-                return Box::pin(std::future::ready(Ok(reply)));
-            }
+            Err(shed) => return Box::pin(std::future::ready(Ok(self.shed(account, shed)))),
         };
-        let call = Call::new(account.begun + budget, permit);
+        let call = Call::new(deadline, permit);
         account.call = Some(call.clone());
-        let handler = self.shared.routes.call(request.map(|body| Body::new(Inbound::new(body, Arc::clone(method)))));
-        Box::pin(async { Ok(serve(account, call, answer, handler).await) }.instrument(span))
+        let request = request.map(|body| body::received(body, Arc::clone(&method)));
+        let serve = self.clone().serve(request, method, account, call, answer);
+        Box::pin(async { Ok(serve.await) }.instrument(span))
     }
 }
 
 impl Edge {
-    fn shed(&self, account: Account, shed: Shed) -> Response<Reply> {
+    fn shed(&self, account: Account, shed: Shed) -> Response<Body> {
         self.shared.metrics.shed(shed);
-        account.refuse(&shed.status())
+        refuse(account, shed.status())
+    }
+
+    async fn serve(
+        self,
+        request: Request<Body>,
+        method: Arc<Method>,
+        mut account: Account,
+        call: Call,
+        mut answer: Held,
+    ) -> Response<Body> {
+        let limits = &method.limits;
+        let answered = async {
+            let (parts, body) = self.shared.routes.call(request).await.into_parts();
+            if method.name.streams() && code_of(&parts.headers).is_none() {
+                return Ok((parts, Either::Left(body)));
+            }
+            // A single reply is encoded here and now, so that from here on the call holds its bytes and no more.
+            let whole = body.collect().await?;
+            Ok((parts, Either::Right((whole.trailers().cloned(), whole.to_bytes()))))
+        };
+        let answered = AssertUnwindSafe(answered).catch_unwind();
+        let answered = async { answered.await.unwrap_or_else(|_panic| Err(panics::status())) };
+        let answered = timeout_at(call.deadline(), call.clone().scope(answered)).await;
+        let (parts, answered) = match answered.unwrap_or_else(|_elapsed| Err(deadline_exceeded())) {
+            Ok(answered) => answered,
+            Err(status) => return refuse(account, status),
+        };
+        let bytes = match &answered {
+            Either::Left(_stream) => limits.unread(),
+            Either::Right((_, data)) => data.len() as u64,
+        };
+        let unread = match self.peer.admission.hand_over(bytes) {
+            Ok(unread) => unread,
+            Err(shed) => return self.shed(account, shed),
+        };
+        let body = match answered {
+            Either::Left(body) => body::streamed(body, method, account, (call, answer, unread)),
+            Either::Right((trailers, data)) => {
+                let mut messages = Messages::default();
+                let sent = messages.push(&data);
+                if let Err(status) = messages.fit("trying to send message", limits.reply) {
+                    return refuse(account, status);
+                }
+                method.series.sent(sent);
+                let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
+                account.finish(code.unwrap_or(Code::Unknown));
+                answer.resize(data.len() as u64);
+                body::whole(data, trailers, (answer, unread))
+            }
+        };
+        Response::from_parts(parts, body)
     }
 }
 
-/// What a handler answered: a stream to be pulled, or a single reply.
-enum Answered {
-    Stream(Body),
-    Whole(Collected<bytes::Bytes>),
-}
-
-async fn serve(
-    account: Account,
-    call: Call,
-    answer: Memory,
-    handler: impl Future<Output = Response<Body>>,
-) -> Response<Reply> {
-    let streams = account.method.streams;
-    let answered = async {
-        let (parts, body) = handler.await.into_parts();
-        // A single reply is encoded here and now, so that from here on the call holds its bytes and no more.
-        let whole = !streams || code_of(&parts.headers).is_some();
-        Ok((parts, if whole { Answered::Whole(body.collect().await?) } else { Answered::Stream(body) }))
-    };
-    match timeout_at(call.deadline(), call.clone().scope(panics::caught(answered))).await {
-        Err(_elapsed) => account.refuse(&deadline_exceeded()),
-        Ok(Err(Panicked)) => account.refuse(&Panicked.status()),
-        Ok(Ok(Err(status))) => account.refuse(&status),
-        Ok(Ok(Ok((parts, Answered::Whole(whole))))) => account.reply(parts, whole, answer),
-        Ok(Ok(Ok((parts, Answered::Stream(body))))) => {
-            Response::from_parts(parts, Reply::Streamed(Box::new(Streamed::new(body, account, call, answer))))
-        }
-    }
-}
-
-/// The books of one call: whatever becomes of it, it is counted once. Dropped without `finish`, the caller went away.
-pub(crate) struct Account {
-    pub(crate) method: Arc<Method>,
-    begun: Instant,
-    call: Option<Call>,
-    done: bool,
-}
-
-impl Account {
-    fn open(method: Arc<Method>) -> Self {
-        method.series.started();
-        Self { method, begun: Instant::now(), call: None, done: false }
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        self.done
-    }
-
-    fn refuse(mut self, status: &Status) -> Response<Reply> {
-        self.finish(status.code());
-        Reply::status(status)
-    }
-
-    fn reply(mut self, parts: Parts, whole: Collected<bytes::Bytes>, mut answer: Memory) -> Response<Reply> {
-        let trailers = whole.trailers().cloned();
-        let data = whole.to_bytes();
-        let mut messages = Messages::default();
-        let sent = messages.push(&data);
-        let most = self.method.limits.reply;
-        if messages.longest > most {
-            return self.refuse(&too_large("trying to send message", messages.longest, most));
-        }
-        self.method.series.sent(sent);
-        self.finish(code_of(&parts.headers).or(trailers.as_ref().and_then(code_of)).unwrap_or(Code::Unknown));
-        answer.shrink(data.len());
-        Response::from_parts(parts, Reply::whole(data, trailers, answer))
-    }
-
-    /// Counts the call, and ends whatever still works for it.
-    pub(crate) fn finish(&mut self, code: Code) {
-        if std::mem::replace(&mut self.done, true) {
-            return;
-        }
-        trace::record_code(code);
-        self.method.series.handled(code, self.begun.elapsed().as_secs_f64());
-        if let Some(call) = self.call.take() {
-            call.end();
-        }
-    }
-}
-
-impl Drop for Account {
-    fn drop(&mut self) {
-        let late = self.call.as_ref().is_some_and(|call| call.remaining().is_zero());
-        self.finish(if late { Code::DeadlineExceeded } else { Code::Cancelled });
-    }
+fn refuse(mut account: Account, status: Status) -> Response<Body> {
+    account.finish(status.code());
+    status.into_http()
 }

@@ -1,8 +1,9 @@
 //! What a service is made of, and what it is given at start.
 use crate::metrics::Metrics;
-use crate::queue::{Queue, Worker};
-use crate::store::{State, Store, Thread};
+use crate::queue::{Finish, Queue};
+use crate::store::{State, Store};
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+use prometheus::Registry;
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
 pub struct App {
@@ -26,8 +27,8 @@ pub struct Host {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
-    pub(crate) workers: Vec<Worker>,
-    pub(crate) threads: Vec<Thread>,
+    pub(crate) queues: Vec<Finish>,
+    pub(crate) stores: Vec<Finish>,
 }
 
 impl Host {
@@ -36,8 +37,8 @@ impl Host {
         let metrics = Metrics::new()?;
         Ok(Self {
             cpu: Cpu::new(limits.cpu_width, &metrics),
-            workers: Vec::new(),
-            threads: Vec::new(),
+            queues: Vec::new(),
+            stores: Vec::new(),
             env,
             limits,
             metrics,
@@ -54,6 +55,11 @@ impl Host {
         &self.limits
     }
 
+    /// Where `/metrics` finds what it shows: for the service's own metrics, of the types in [`prometheus`](crate::prometheus).
+    pub fn registry(&self) -> &Registry {
+        &self.metrics.registry
+    }
+
     /// The door for CPU work.
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
@@ -64,14 +70,16 @@ impl Host {
     ///
     /// # Errors
     /// If the depth is not one that a queue can have.
-    pub fn queue<T, F, W>(&mut self, name: &str, depth: usize, work: F) -> Result<Queue<T>, Failure>
-    where
-        T: Send + 'static,
-        F: FnMut(Vec<T>) -> W + Send + 'static,
-        W: Future<Output = ()> + Send + 'static,
-    {
-        let (queue, worker) = Queue::start(name, depth, &self.metrics, work)?;
-        self.workers.push(worker);
+    pub fn queue<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &str,
+        depth: usize,
+        work: impl FnMut(Vec<T>) -> W + Send + 'static,
+    ) -> Result<Queue<T>, Failure> {
+        let (queue, worker, finish) = Queue::new(name, depth, &self.metrics)?;
+        #[expect(clippy::disallowed_methods, reason = "one worker a queue, made at start")]
+        tokio::spawn(worker.run(work));
+        self.queues.push(finish);
         Ok(queue)
     }
 
@@ -80,8 +88,8 @@ impl Host {
     /// # Errors
     /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead.
     pub fn store<S: State>(&mut self, name: &str) -> Result<Store<S>, Failure> {
-        let (store, thread) = Store::open(name, &self.env, &self.metrics)?;
-        self.threads.push(thread);
+        let (store, finish) = Store::open(name, &self.env, &self.metrics)?;
+        self.stores.push(finish);
         Ok(store)
     }
 }

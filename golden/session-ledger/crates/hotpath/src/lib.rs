@@ -9,21 +9,18 @@
 //! - [`Locked`]: shared values, without a guard that could span an await.
 //! - [`Queue`]: work that the caller need not wait for.
 //! - [`Store`]: state that survives a restart.
+mod account;
 mod admin;
 mod admission;
 mod alloc;
 mod body;
 mod call;
-mod connection;
-mod cpu;
-mod decisions;
+mod connections;
 mod edge;
 mod env;
-mod exposition;
 mod grpc_prometheus;
 mod host;
 mod limits;
-mod listener;
 mod locked;
 mod logs;
 mod methods;
@@ -31,13 +28,9 @@ mod metrics;
 mod panics;
 mod policy;
 mod process;
-mod process_stats;
 mod queue;
 mod routes;
-mod runtime;
 mod server;
-mod shared;
-mod snapshot;
 mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
@@ -46,8 +39,7 @@ mod trace_otlp;
 use trace_otlp as trace;
 mod wire;
 
-pub use call::Call;
-pub use cpu::Cpu;
+pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host};
 pub use limits::{Defaults, Limits};
@@ -55,6 +47,7 @@ pub use locked::Locked;
 pub use methods::check_policies;
 pub use policy::Policy;
 pub use process::{run, serve};
+pub use prometheus;
 pub use queue::Queue;
 pub use routes::Routes;
 pub use server::{Server, Stopped};

@@ -1,26 +1,35 @@
 //! A running server, in a process of its own or in a test.
-use crate::queue::Worker;
-use crate::store::Thread;
-use crate::{
-    App, Env, Failure, admin,
-    admission::Admission,
-    connection::Stop,
-    host::Host,
-    listener,
-    methods::{self, describe},
-    metrics::Dialect,
-    shared::Shared,
-};
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
-use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle, time::sleep};
+use crate::methods::{self, Methods, describe};
+use crate::metrics::{Dialect, Metrics};
+use crate::queue::Finish;
+use crate::{App, Cpu, Env, Failure, Limits, Routes, admin, admission::Pool, connections, host::Host};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::runtime::{Handle, RuntimeMetrics};
+use tokio::time::{sleep, timeout};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::info;
+use tracing::{error, info};
+
+/// How long the workers may take for what is still queued when the process stops.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// One server's parts: the admin port reads them, and every call passes through them.
+pub(crate) struct Shared {
+    pub(crate) version: &'static str,
+    pub(crate) limits: Limits,
+    pub(crate) methods: Methods,
+    /// Of all calls together, and of what waits for its readers.
+    pub(crate) memory: Arc<Pool>,
+    pub(crate) unread: Arc<Pool>,
+    pub(crate) routes: Routes,
+    pub(crate) cpu: Cpu,
+    pub(crate) metrics: Metrics,
+    pub(crate) runtime: RuntimeMetrics,
+    /// False from the moment that the process begins to stop.
+    pub(crate) ready: AtomicBool,
+}
 
 /// A server that accepts calls. It serves until [`stop`](Self::stop).
 pub struct Server {
@@ -29,10 +38,10 @@ pub struct Server {
     shared: Arc<Shared>,
     names: Vec<&'static str>,
     health: HealthReporter,
-    stop: Stop,
+    drain: CancellationToken,
     listener: JoinHandle<bool>,
-    workers: Vec<Worker>,
-    threads: Vec<Thread>,
+    queues: Vec<Finish>,
+    stores: Vec<Finish>,
 }
 
 impl Server {
@@ -56,7 +65,9 @@ impl Server {
         let port = std::net::TcpListener::bind(admin)?;
         let (listen, admin) = (listener.local_addr()?, port.local_addr()?);
         let shared = Arc::new(Shared {
-            admission: Admission::new(host.limits.call_memory),
+            version: app.version,
+            memory: Pool::new(host.limits.call_memory),
+            unread: Pool::new(host.limits.unread),
             limits: host.limits,
             methods,
             routes: routes.with(probes).with(reflection),
@@ -65,13 +76,13 @@ impl Server {
             runtime: Handle::current().metrics(),
             ready: AtomicBool::new(true),
         });
-        admin::spawn(port, admin::Pages::new(app, Arc::clone(&shared)))?;
+        admin::spawn(port, Arc::clone(&shared))?;
         for name in &names {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
-        let stop = Stop::default();
+        let drain = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "one listener")]
-        let listener = tokio::spawn(listener::serve(listener, Arc::clone(&shared), stop.clone()));
+        let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
         let limits = describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
         Ok(Self {
@@ -80,10 +91,10 @@ impl Server {
             shared,
             names,
             health,
-            stop,
+            drain,
             listener,
-            workers: host.workers,
-            threads: host.threads,
+            queues: host.queues,
+            stores: host.stores,
         })
     }
 
@@ -110,14 +121,17 @@ impl Server {
         for name in &self.names {
             self.health.clear_service_status(name).await;
         }
-        self.stop.drain.cancel();
+        self.drain.cancel();
         let whole = self.listener.await.unwrap_or(false);
-        for worker in self.workers {
-            worker.finish().await;
+        // Before the stores, which they may write to.
+        for queue in self.queues {
+            if !matches!(timeout(FINISH, queue).await, Ok(true)) {
+                error!("a queue was not worked off");
+            }
         }
         let mut flushed = true;
-        for thread in self.threads {
-            flushed &= thread.finish().await;
+        for store in self.stores {
+            flushed &= store.await;
         }
         Stopped { whole, flushed }
     }

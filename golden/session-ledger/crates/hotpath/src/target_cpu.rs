@@ -1,14 +1,37 @@
 //! The compiler counts on x86-64-v4 (see `.cargo/config.toml`). Asked before anything else, so that an older CPU is
 //! refused with a line that says what it lacks, rather than by an illegal instruction somewhere. Nothing here may need
-//! what is asked for: `is_x86_feature_detected!` is constant under that very option, so the CPU is asked itself.
+//! what is asked for: `is_x86_feature_detected!` is constant under that very option, so the CPU is asked itself; and
+//! these are masks, because a shift by a variable is an instruction of x86-64-v3.
 #![expect(unsafe_code, reason = "asks which registers the operating system keeps")]
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::io::{Write as _, stderr};
 
+/// Each feature of the level: the word that tells of it, its bit there, and its name.
+#[rustfmt::skip]
+const LEVEL: [(usize, u64, &str); 26] = [
+    (0, 1, "SSE3"), (0, 1 << 9, "SSSE3"), (0, 1 << 13, "CMPXCHG16B"), (0, 1 << 19, "SSE4.1"), (0, 1 << 20, "SSE4.2"),
+    (0, 1 << 23, "POPCNT"), (1, 1, "LAHF"),
+    (0, 1 << 12, "FMA"), (0, 1 << 22, "MOVBE"), (0, 1 << 27, "OSXSAVE"), (0, 1 << 28, "AVX"), (0, 1 << 29, "F16C"),
+    (2, 1 << 3, "BMI1"), (2, 1 << 5, "AVX2"), (2, 1 << 8, "BMI2"), (1, 1 << 5, "LZCNT"),
+    (2, 1 << 16, "AVX512F"), (2, 1 << 17, "AVX512DQ"), (2, 1 << 28, "AVX512CD"), (2, 1 << 30, "AVX512BW"),
+    (2, 1 << 31, "AVX512VL"), (3, 1 << 5, UNSAVED), (3, 1 << 6, UNSAVED), (3, 1 << 7, UNSAVED),
+    (3, 1 << 1, UNSAVED), (3, 1 << 2, UNSAVED),
+];
+const UNSAVED: &str = "operating system that keeps its vector registers";
+
+/// What this CPU says of itself, and what the operating system keeps of it.
+fn words() -> [u64; 4] {
+    let (basic, extended) = (__cpuid(1).ecx, __cpuid(0x8000_0001).ecx);
+    let more = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).ebx } else { 0 };
+    // SAFETY: OSXSAVE, asked for here, says that `xgetbv` exists.
+    let saved = if basic & 1 << 27 != 0 { unsafe { _xgetbv(0) } } else { 0 };
+    [basic.into(), extended.into(), more.into(), saved]
+}
+
 /// False, and a line in the log, if this is not the CPU that the code was compiled for.
 #[inline(never)]
 pub(crate) fn is_enough() -> bool {
-    let Some(missing) = missing() else { return true };
+    let Some(missing) = missing(&words()) else { return true };
     let mut log = stderr().lock();
     for part in [
         "{\"level\":\"ERROR\",\"message\":\"cannot start\",\"error\":\"compiled for x86-64-v4, and this CPU has no ",
@@ -20,41 +43,31 @@ pub(crate) fn is_enough() -> bool {
     false
 }
 
-/// The first feature of the level that the CPU lacks.
-fn missing() -> Option<&'static str> {
-    let (basic, extended) = (__cpuid(1).ecx, __cpuid(0x8000_0001).ecx);
-    let more = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).ebx } else { 0 };
-    #[rustfmt::skip]
-    let levels = [
-        (basic, 0, "SSE3"),
-        (basic, 9, "SSSE3"),
-        (basic, 13, "CMPXCHG16B"),
-        (basic, 19, "SSE4.1"),
-        (basic, 20, "SSE4.2"),
-        (basic, 23, "POPCNT"),
-        (extended, 0, "LAHF"),
-        (basic, 12, "FMA"), (basic, 22, "MOVBE"), (basic, 27, "OSXSAVE"), (basic, 28, "AVX"), (basic, 29, "F16C"),
-        (more, 3, "BMI1"), (more, 5, "AVX2"), (more, 8, "BMI2"), (extended, 5, "LZCNT"),
-        (more, 16, "AVX512F"), (more, 17, "AVX512DQ"), (more, 28, "AVX512CD"), (more, 30, "AVX512BW"), (more, 31, "AVX512VL"),
-    ];
-    for (register, bit, name) in levels {
-        if register >> bit & 1 == 0 {
+/// The first feature of the level that is lacking.
+fn missing(words: &[u64]) -> Option<&'static str> {
+    for (word, bit, name) in LEVEL {
+        if words.get(word).is_none_or(|word| word & bit == 0) {
             return Some(name);
         }
-    }
-    // SAFETY: OSXSAVE, asked for above, says that `xgetbv` exists.
-    let saved = unsafe { _xgetbv(0) };
-    const NEEDED: u64 = 0b1110_0110;
-    if saved & NEEDED != NEEDED {
-        return Some("operating system that keeps its vector registers");
     }
     None
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_machine_that_compiled_this_can_run_it() {
-        assert_eq!(super::missing(), None);
+        assert_eq!(missing(&words()), None);
+    }
+
+    #[test]
+    fn a_cpu_without_any_one_of_them_is_refused_by_its_name() {
+        for (word, bit, name) in LEVEL {
+            let mut older = [u64::MAX; 4];
+            older[word] &= !bit;
+            assert_eq!(missing(&older), Some(name));
+        }
     }
 }

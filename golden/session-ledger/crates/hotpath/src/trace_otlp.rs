@@ -1,18 +1,13 @@
 //! Traces: W3C context in and out, spans to an OTLP collector where `OTEL_EXPORTER_OTLP_ENDPOINT` names one, sampled
 //! as the caller decided, or else at `TRACE_RATIO`. The exporter's queue is bounded, and never waited for.
-use crate::{Env, Failure, metrics::Name};
+use crate::{Env, Failure, methods::Name, wire::SERVER_ERRORS};
 use http::HeaderMap;
-use opentelemetry::{
-    propagation::TextMapPropagator as _,
-    trace::{Status, TraceContextExt as _, TracerProvider as _},
-};
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
-use opentelemetry_sdk::{
-    Resource,
-    propagation::TraceContextPropagator,
-    trace::{Sampler, SdkTracerProvider},
-};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator};
 use std::time::Duration;
 use tonic::Code;
 use tracing::{Span, Subscriber, field::Empty, info_span};
@@ -33,10 +28,10 @@ impl Exporter {
 }
 
 /// Needs a Tokio context where there is a collector: the exporter's channel lives on the runtime.
-pub(crate) fn layer<S>(name: &'static str, env: &Env) -> Result<(impl Layer<S>, Exporter), Failure>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
+pub(crate) fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(
+    name: &'static str,
+    env: &Env,
+) -> Result<(impl Layer<S>, Exporter), Failure> {
     let ratio = env.get("TRACE_RATIO", 0.01)?;
     let mut builder = SdkTracerProvider::builder()
         .with_resource(Resource::builder().with_service_name(name).build())
@@ -67,13 +62,10 @@ pub(crate) fn server_span(name: &Name, headers: &HeaderMap) -> Span {
     span
 }
 
-/// Closes the books of the current span.
-pub(crate) fn record_code(code: Code) {
-    let span = Span::current();
+/// Closes the books of a call.
+pub(crate) fn record_code(span: &Span, code: Code) {
     span.record("rpc.grpc.status_code", code as i32);
-    let ours =
-        [Code::Unknown, Code::DeadlineExceeded, Code::Unimplemented, Code::Internal, Code::Unavailable, Code::DataLoss];
-    if ours.contains(&code) {
+    if SERVER_ERRORS.contains(&code) {
         span.set_status(Status::error(format!("{code:?}")));
     }
 }

@@ -1,18 +1,9 @@
 //! The allocator: one feature swaps it, and everything that tunes it stands here.
 //!
 //! Never musl's own: a static binary takes jemalloc or mimalloc, or links glibc statically.
-#![cfg_attr(
-    any(feature = "alloc-jemalloc", not(feature = "alloc-mimalloc")),
-    expect(unsafe_code, reason = "the allocator's C interface")
-)]
+#![allow(unsafe_code, reason = "the C interface of those that have one")]
 
 pub(crate) use heap::{NAME, stats, tune};
-
-/// What the allocator says of itself.
-pub(crate) struct Stats {
-    pub(crate) allocated: u64,
-    pub(crate) resident: u64,
-}
 
 #[cfg(all(target_env = "musl", not(any(feature = "alloc-jemalloc", feature = "alloc-mimalloc"))))]
 compile_error!(
@@ -21,7 +12,6 @@ compile_error!(
 
 #[cfg(feature = "alloc-jemalloc")]
 mod heap {
-    use super::Stats;
     use tikv_jemalloc_ctl::{epoch, stats};
 
     #[global_allocator]
@@ -36,56 +26,43 @@ mod heap {
 
     pub(crate) fn tune() {}
 
-    pub(crate) fn stats() -> Option<Stats> {
+    pub(crate) fn stats() -> Option<[usize; 2]> {
         epoch::advance().ok()?;
-        Some(Stats {
-            allocated: stats::allocated::read().ok()? as u64,
-            resident: stats::resident::read().ok()? as u64,
-        })
+        Some([stats::allocated::read().ok()?, stats::resident::read().ok()?])
     }
 }
 
-#[cfg(all(feature = "alloc-mimalloc", not(feature = "alloc-jemalloc")))]
+#[cfg(all(target_env = "gnu", not(any(feature = "alloc-jemalloc", feature = "alloc-mimalloc"))))]
 mod heap {
-    use super::Stats;
-
-    #[global_allocator]
-    static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-    pub(crate) const NAME: &str = "mimalloc";
-
-    pub(crate) fn tune() {}
-
-    pub(crate) fn stats() -> Option<Stats> {
-        None
-    }
-}
-
-#[cfg(not(any(feature = "alloc-jemalloc", feature = "alloc-mimalloc")))]
-mod heap {
-    use super::Stats;
-
     pub(crate) const NAME: &str = "system";
 
     /// Two arenas rather than eight a CPU: each keeps what it once had, and under a burst they grow to GiB.
     pub(crate) fn tune() {
         // SAFETY: called before any other thread exists.
-        #[cfg(target_env = "gnu")]
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, 2);
         }
     }
 
-    pub(crate) fn stats() -> Option<Stats> {
+    pub(crate) fn stats() -> Option<[usize; 2]> {
         // SAFETY: takes no argument, returns a plain struct.
-        #[cfg(target_env = "gnu")]
         let info = unsafe { libc::mallinfo2() };
-        #[cfg(target_env = "gnu")]
-        return Some(Stats {
-            allocated: (info.uordblks + info.hblkhd) as u64,
-            resident: (info.arena + info.hblkhd) as u64,
-        });
-        #[cfg(not(target_env = "gnu"))]
+        Some([info.uordblks + info.hblkhd, info.arena + info.hblkhd])
+    }
+}
+
+/// Nothing to tune, and nothing that it says of itself.
+#[cfg(all(not(feature = "alloc-jemalloc"), any(feature = "alloc-mimalloc", not(target_env = "gnu"))))]
+mod heap {
+    #[cfg(feature = "alloc-mimalloc")]
+    #[global_allocator]
+    static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+    pub(crate) const NAME: &str = if cfg!(feature = "alloc-mimalloc") { "mimalloc" } else { "system" };
+
+    pub(crate) fn tune() {}
+
+    pub(crate) fn stats() -> Option<[usize; 2]> {
         None
     }
 }

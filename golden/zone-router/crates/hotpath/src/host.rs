@@ -3,6 +3,7 @@ use crate::methods;
 use crate::metrics::{Dialect, Metrics};
 use crate::outbound::{Called, Outbound};
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy, Routes};
+use prometheus::Registry;
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
 pub struct App {
@@ -38,7 +39,7 @@ impl Host {
         Ok(Self {
             cpu: Cpu::new(limits.cpu_width, &metrics),
             called: Called {
-                names: methods::names(app.called)?.into_iter().map(|(name, _)| name).collect(),
+                names: methods::names(app.called)?,
                 dialect: Dialect::client(&metrics.registry)?,
             },
             env,
@@ -57,6 +58,11 @@ impl Host {
         &self.limits
     }
 
+    /// Where `/metrics` finds what it shows: for the service's own metrics, of the types in [`prometheus`](crate::prometheus).
+    pub fn registry(&self) -> &Registry {
+        &self.metrics.registry
+    }
+
     /// The door for CPU work.
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
@@ -68,6 +74,6 @@ impl Host {
     /// # Errors
     /// If the address is not a URI.
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
-        Outbound::new(name, default, &self.env, &self.limits, &self.called)
+        Outbound::new(name, default, self)
     }
 }

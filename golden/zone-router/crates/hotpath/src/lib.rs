@@ -8,20 +8,17 @@
 //! - [`stream`](fn@stream): replies from an ordinary loop.
 //! - [`Locked`]: shared values, without a guard that could span an await.
 //! - [`Outbound`]: calls to other services.
+mod account;
 mod admin;
 mod admission;
 mod alloc;
 mod body;
 mod call;
-mod connection;
-mod cpu;
-mod decisions;
+mod connections;
 mod edge;
 mod env;
-mod exposition;
 mod host;
 mod limits;
-mod listener;
 mod locked;
 mod logs;
 mod methods;
@@ -31,11 +28,8 @@ mod outbound;
 mod panics;
 mod policy;
 mod process;
-mod process_stats;
 mod routes;
-mod runtime;
 mod server;
-mod shared;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
@@ -43,8 +37,7 @@ mod trace_w3c;
 use trace_w3c as trace;
 mod wire;
 
-pub use call::Call;
-pub use cpu::Cpu;
+pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host};
 pub use limits::{Defaults, Limits};
@@ -53,6 +46,7 @@ pub use methods::check_policies;
 pub use outbound::Outbound;
 pub use policy::Policy;
 pub use process::{run, serve};
+pub use prometheus;
 pub use routes::Routes;
 pub use server::{Server, Stopped};
 pub use stream::{Replies, Sink, stream};

@@ -1,10 +1,9 @@
 //! Every bound, from one number: the memory budget.
-use crate::{
-    Env, Failure,
-    policy::{Policy, Work},
-};
+use crate::policy::{Policy, Work};
+use crate::{Env, Failure};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -17,6 +16,8 @@ const CALL: u64 = 32 * KIB;
 const CONNECTION: u64 = 64 * KIB;
 /// What a peer may send on one connection, or on one stream, before it is read.
 const WINDOW: u64 = 256 * KIB;
+/// What the transport buffers for a reader, a stream.
+const SEND_BUFFER: u64 = 64 * KIB;
 
 /// The three decisions that the bounds follow from, and what the service keeps beside its calls.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,8 @@ pub struct Limits {
     pub memory: u64,
     /// The part of the budget that admitted calls share.
     pub call_memory: u64,
+    /// The part of the call memory that replies may take while they wait for readers who are slow, or deaf.
+    pub unread: u64,
     /// The largest message, in and out.
     pub max_message: u64,
     /// Connections at once.
@@ -80,16 +83,18 @@ impl Limits {
         let memory = env.size("MEMORY_BUDGET", budget(defaults.memory))?;
         let spendable = memory.saturating_sub(BASELINE + defaults.reserve);
         let for_connections = spendable / 4;
+        let call_memory = spendable - for_connections;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             memory,
-            call_memory: spendable - for_connections,
+            call_memory,
+            unread: call_memory / 16,
             max_message: defaults.max_message,
             connections: env.get("CONNECTIONS", (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096) as usize)?,
             streams: 128,
             window: WINDOW as u32,
             header_list: 8 * KIB as u32,
-            send_buffer: 64 * KIB as usize,
+            send_buffer: SEND_BUFFER as usize,
             cpu_width: env.get("CPU_WIDTH", cores)?.max(1),
             deadline: env.millis("MAX_DEADLINE_MS", defaults.deadline)?,
             handshake: env.millis("HANDSHAKE_MS", Duration::from_secs(5))?,
@@ -108,7 +113,7 @@ impl Limits {
         // A message is held twice: as received, and decoded; as built, and encoded.
         let (work, answer) = (CALL + policy.heap + 2 * request, 2 * reply);
         let fits = (self.call_memory / (work + answer)).max(1) as usize;
-        let (in_flight, probe) = match policy.work {
+        let (most, probe) = match policy.work {
             Work::Cpu { wall, cpu } => {
                 // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts.
                 let waiting = wall.as_secs_f64() / cpu.as_secs_f64().max(1e-6);
@@ -117,12 +122,14 @@ impl Limits {
             Work::Light => (fits, false),
             Work::Probe { in_flight } => (in_flight, true),
         };
+        let in_flight = policy.in_flight.unwrap_or(most).max(1);
         MethodLimits {
             request: request as usize,
             reply: reply as usize,
             work: if probe { 0 } else { work },
             answer: if probe { 0 } else { answer },
-            in_flight: policy.in_flight.unwrap_or(in_flight).max(1),
+            in_flight,
+            slots: Arc::new(Semaphore::new(in_flight)),
             deadline: policy.deadline.unwrap_or(self.deadline),
         }
     }
@@ -133,6 +140,7 @@ impl Limits {
             "memory_bytes": self.memory,
             "baseline_bytes": BASELINE,
             "call_memory_bytes": self.call_memory,
+            "unread_bytes": self.unread,
             "max_message_bytes": self.max_message,
             "connections": self.connections,
             "streams_per_connection": self.streams,
@@ -152,7 +160,7 @@ impl Limits {
 }
 
 /// The bounds of one method, worked out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct MethodLimits {
     /// The largest request message.
     pub(crate) request: usize,
@@ -163,10 +171,21 @@ pub(crate) struct MethodLimits {
     /// Worst case in memory of the reply.
     pub(crate) answer: u64,
     pub(crate) in_flight: usize,
+    pub(crate) slots: Arc<Semaphore>,
     pub(crate) deadline: Duration,
 }
 
 impl MethodLimits {
+    /// What a stream may take while it waits for its reader: itself, and what the transport has buffered.
+    pub(crate) fn unread(&self) -> u64 {
+        CALL + self.answer.min(SEND_BUFFER)
+    }
+
+    /// Calls in flight now.
+    pub(crate) fn taken(&self) -> usize {
+        self.in_flight - self.slots.available_permits()
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "in_flight": self.in_flight,

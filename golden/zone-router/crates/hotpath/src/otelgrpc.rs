@@ -1,16 +1,10 @@
 //! The golden signals as otelgrpc exports them through OpenTelemetry's Prometheus exporter: `rpc.server.call.duration`
 //! of the semantic conventions, in seconds, with their buckets and attributes.
-use crate::{
-    Failure,
-    metrics::{Name, register},
-};
+use crate::{Failure, methods::Name, wire::SERVER_ERRORS};
 use http::Uri;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, Registry,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
-use std::sync::{Arc, OnceLock};
+use prometheus::core::{Collector, Desc};
+use prometheus::{HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
+use std::sync::Arc;
 use tonic::Code;
 
 /// gRPC's codes by number, in the protocol's spelling.
@@ -20,21 +14,12 @@ const CODES: [&str; 17] = [
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
     "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 ];
-/// Those that are the server's fault.
-const SERVER_ERRORS: [Code; 6] =
-    [Code::Unknown, Code::DeadlineExceeded, Code::Unimplemented, Code::Internal, Code::Unavailable, Code::DataLoss];
 /// Of the semantic conventions.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+#[rustfmt::skip]
 const LABELS: [&str; 9] = [
-    "rpc_system_name",
-    "rpc_method",
-    "rpc_response_status_code",
-    "error_type",
-    "server_address",
-    "server_port",
-    "otel_scope_name",
-    "otel_scope_version",
-    "otel_scope_schema_url",
+    "rpc_system_name", "rpc_method", "rpc_response_status_code", "error_type", "server_address", "server_port",
+    "otel_scope_name", "otel_scope_version", "otel_scope_schema_url",
 ];
 
 /// The metric family of one side.
@@ -54,67 +39,49 @@ impl Dialect {
 
     fn new(registry: &Registry, name: &str, help: &str) -> Result<Self, Failure> {
         let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()), &LABELS)?;
-        register(registry, Sparse(family.clone()))?;
+        registry.register(Box::new(Sparse(family.clone())))?;
         Ok(Self(family))
     }
 
     /// The series of a method that is served.
     pub(crate) fn series(&self, name: &Name) -> Series {
-        let labels = Labels {
-            method: name.to_string(),
-            address: String::new(),
-            port: String::new(),
-        };
-        Series::new(&self.0, labels, |code| SERVER_ERRORS.contains(&code))
+        let labels = [name.to_string(), String::new(), String::new()];
+        Series {
+            family: self.0.clone(),
+            labels: Arc::new(labels),
+            is_error: |code| SERVER_ERRORS.contains(&code),
+        }
     }
 
     /// The series of a method that is called at `peer`. To a client, every code but OK is an error.
     pub(crate) fn client_series(&self, name: &Name, peer: &Uri) -> Series {
-        let labels = Labels {
-            method: name.to_string(),
-            address: peer.host().unwrap_or_default().to_owned(),
-            port: peer.port().map(|port| port.to_string()).unwrap_or_default(),
-        };
-        Series::new(&self.0, labels, |code| code != Code::Ok)
+        let port = peer.port().map(|port| port.to_string()).unwrap_or_default();
+        let labels = [name.to_string(), peer.host().unwrap_or_default().to_owned(), port];
+        Series {
+            family: self.0.clone(),
+            labels: Arc::new(labels),
+            is_error: |code| code != Code::Ok,
+        }
     }
 }
 
 /// One method's series, made when they are first needed, as OpenTelemetry does.
 #[derive(Clone, Debug)]
-pub(crate) struct Series(Arc<Lazy>);
-
-#[derive(Debug)]
-struct Lazy {
+pub(crate) struct Series {
     family: HistogramVec,
-    labels: Labels,
+    /// Method, address and port.
+    labels: Arc<[String; 3]>,
     is_error: fn(Code) -> bool,
-    by_code: [OnceLock<Histogram>; 17],
-}
-
-#[derive(Debug)]
-struct Labels {
-    method: String,
-    address: String,
-    port: String,
 }
 
 impl Series {
-    fn new(family: &HistogramVec, labels: Labels, is_error: fn(Code) -> bool) -> Self {
-        Self(Arc::new(Lazy {
-            family: family.clone(),
-            labels,
-            is_error,
-            by_code: Default::default(),
-        }))
-    }
-
     pub(crate) fn handled(&self, code: Code, seconds: f64) {
-        let Some((series, name)) = self.0.by_code.get(code as usize).zip(CODES.get(code as usize)) else { return };
-        let Labels { method, address, port } = &self.0.labels;
-        let error = if (self.0.is_error)(code) { name } else { "" };
-        let scope = ("hotpath", env!("CARGO_PKG_VERSION"), "https://opentelemetry.io/schemas/1.43.0");
-        let labels = ["grpc", method, name, error, address, port, scope.0, scope.1, scope.2];
-        series.get_or_init(|| self.0.family.with_label_values(&labels)).observe(seconds);
+        let [method, address, port] = &*self.labels;
+        let name = CODES.get(code as usize).copied().unwrap_or_default();
+        let error = if (self.is_error)(code) { name } else { "" };
+        let scope = ["hotpath", env!("CARGO_PKG_VERSION"), "https://opentelemetry.io/schemas/1.43.0"];
+        let labels = ["grpc", method, name, error, address, port, scope[0], scope[1], scope[2]];
+        self.family.with_label_values(&labels).observe(seconds);
     }
 
     // What the other dialect counts beside the calls that ended.

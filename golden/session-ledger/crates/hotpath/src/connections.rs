@@ -1,0 +1,177 @@
+//! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. Each speaks HTTP/2 soon, its
+//! streams end, and it goes when it is old, idle, deaf, or told to.
+use crate::{admission::Admission, edge::Edge, server::Shared};
+use hyper::server::conn::http2::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::{io, pin::pin, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// What every HTTP/2 client says first.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a stream may outlive its deadline: a peer that neither reads nor resets holds memory.
+const LATE: Duration = Duration::from_secs(1);
+/// How long a connection that was told to go may stay without a call: calls already under way to it may still arrive.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves until `drain`, then tells every connection and waits for its calls, at most `limits.drain`. False if calls were
+/// cut.
+pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: CancellationToken) -> bool {
+    let slots = Arc::new(Semaphore::new(shared.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let socket = tokio::select! {
+            biased;
+            () = drain.cancelled() => break,
+            Some(_ended) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => socket,
+                Err(error) => {
+                    if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+                        // Out of descriptors, say: without a pause this loop would spin.
+                        warn!(%error, "accept");
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                    continue;
+                }
+            },
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            shared.metrics.refused.inc();
+            continue;
+        };
+        let (shared, drain) = (Arc::clone(&shared), drain.clone());
+        connections.spawn(async move {
+            shared.metrics.connections.inc();
+            serve(socket, &shared, drain).await;
+            shared.metrics.connections.dec();
+            drop(slot);
+        });
+    }
+    drop(listener);
+    info!(connections = connections.len(), memory_in_use = shared.memory.used(), "draining");
+    let gone = async { while connections.join_next().await.is_some() {} };
+    let whole = timeout(shared.limits.drain, gone).await.is_ok() || shared.memory.used() == 0;
+    connections.shutdown().await;
+    whole
+}
+
+/// What the streams of one connection have in common.
+pub(crate) struct Peer {
+    pub(crate) admission: Admission,
+    streams: AtomicUsize,
+    next_deadline_ms: AtomicU64,
+    deaf: Notify,
+}
+
+impl Peer {
+    /// The stream of the call being started ends this long from now, or soon after.
+    pub(crate) fn expect_stream(&self, deadline: Duration) {
+        self.next_deadline_ms.store(deadline.as_millis() as u64, Relaxed);
+    }
+
+    /// Comes when no stream was open for that long.
+    async fn quiet(&self, limit: Duration) {
+        let mut since = Instant::now();
+        while since.elapsed() < limit {
+            sleep(limit / 4).await;
+            if self.streams.load(Relaxed) > 0 {
+                since = Instant::now();
+            }
+        }
+    }
+}
+
+/// Runs a connection's streams, and ends those that outlive their deadline. hyper calls the service and spawns the
+/// stream in one go, so what [`Peer::expect_stream`] was told last is this stream's.
+#[derive(Clone)]
+struct Streams(Arc<Peer>);
+
+impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let peer = Arc::clone(&self.0);
+        let longest = LATE + Duration::from_millis(peer.next_deadline_ms.swap(0, Relaxed));
+        peer.streams.fetch_add(1, Relaxed);
+        #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
+        tokio::spawn(async move {
+            if timeout(longest, stream).await.is_err() {
+                peer.deaf.notify_one();
+            }
+            peer.streams.fetch_sub(1, Relaxed);
+        });
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken) {
+    let limits = &shared.limits;
+    if !matches!(timeout(limits.handshake, speaks_http2(&socket)).await, Ok(Ok(true))) {
+        return;
+    }
+    drop(socket.set_nodelay(true));
+    let peer = Arc::new(Peer {
+        admission: Admission::new(&shared.memory, &shared.unread),
+        streams: AtomicUsize::new(0),
+        next_deadline_ms: AtomicU64::new(0),
+        deaf: Notify::new(),
+    });
+    let edge = Edge { shared: Arc::clone(shared), peer: Arc::clone(&peer) };
+    // tonic passes `None` over hyper's safe values for most of these.
+    let mut http2 = Builder::new(Streams(Arc::clone(&peer)));
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(limits.window)
+        .initial_connection_window_size(limits.window)
+        .max_header_list_size(limits.header_list)
+        .max_send_buf_size(limits.send_buffer)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(1_024)
+        .keep_alive_interval(limits.keepalive)
+        .keep_alive_timeout(limits.keepalive / 3);
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(socket), edge));
+    let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter());
+    tokio::select! {
+        _ended = connection.as_mut() => return,
+        // What it left unread would be followed by more.
+        () = peer.deaf.notified() => return,
+        () = drain.cancelled() => {}
+        () = sleep(age) => {}
+        () = peer.quiet(limits.idle) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ended = connection => {}
+        () = peer.deaf.notified() => {}
+        () = peer.quiet(LINGER) => {}
+    }
+}
+
+/// Waits for the preface, and leaves it unread. False if the peer says something else, or goes.
+async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
+    let mut seen = [0; PREFACE.len()];
+    let mut length = 0;
+    while length < PREFACE.len() {
+        // A peek does not wait for more than there is.
+        if length > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        length = socket.peek(&mut seen).await?;
+        if length == 0 || !seen.get(..length).is_some_and(|so_far| PREFACE.starts_with(so_far)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// 0.0 to 1.0; the random keys of std's hasher are all that spreading reconnections needs.
+fn jitter() -> f64 {
+    (RandomState::new().hash_one(0u8) % 1_000) as f64 / 1_000.0
+}

@@ -1,0 +1,74 @@
+//! Traces reach their collector, and a collector that does not answer holds nothing up.
+use crate::process::Process;
+use crate::support::{PATIENCE, call, client, head, order, raw};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+
+const TRACE: [u8; 16] = *b"\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36";
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Takes what is exported, and says OK.
+async fn collector() -> (String, mpsc::Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (exports, exported) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let exports = exports.clone();
+            tokio::spawn(async move {
+                let mut body = request.into_body();
+                let mut export = Vec::new();
+                while let Some(data) = body.data().await {
+                    let data = data.unwrap();
+                    body.flow_control().release_capacity(data.len()).unwrap();
+                    export.extend_from_slice(&data);
+                }
+                let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+                let mut reply = respond.send_response(head, false).unwrap();
+                reply.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
+                let ok = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+                reply.send_trailers(HeaderMap::from_iter([ok])).unwrap();
+                exports.send(export).await.unwrap();
+            });
+        }
+    });
+    (address, exported)
+}
+
+fn holds(export: &[u8], part: &[u8]) -> bool {
+    export.windows(part.len()).any(|window| window == part)
+}
+
+/// The caller decided: nothing of our own is sampled here, and this call is.
+#[tokio::test]
+async fn a_sampled_call_is_exported_in_its_callers_trace_before_the_process_ends() {
+    let (address, mut exported) = collector().await;
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()), ("TRACE_RATIO", "0")];
+    let mut process = Process::start("traces", "", &settings);
+    let mut requests = raw(process.address("listen").await, 1 << 20).await;
+    call(&mut requests, head("Call", &[("traceparent", PARENT)]), &order("echo", 1)).await;
+    call(&mut requests, head("Stream", &[]), &order("count", 1)).await;
+    process.signal("-TERM");
+    let export = timeout(PATIENCE, exported.recv()).await.unwrap().unwrap();
+    assert!(holds(&export, b"fixture.v1.Fixture/Call") && holds(&export, &TRACE));
+    assert!(!holds(&export, b"fixture.v1.Fixture/Stream"));
+    assert_eq!(process.ended().await, (Some(0), None));
+}
+
+/// More calls than the exporter's queue holds, for a collector that takes a connection and says nothing.
+#[tokio::test]
+async fn a_silent_collector_holds_up_neither_calls_nor_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()), ("TRACE_RATIO", "1")];
+    let mut process = Process::start("untraced", "", &settings);
+    let mut client = client(process.address("listen").await).await;
+    for _ in 0..2_500 {
+        client.call(order("echo", 1)).await.unwrap();
+    }
+    process.signal("-TERM");
+    assert_eq!(process.ended().await, (Some(0), None));
+}

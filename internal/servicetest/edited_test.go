@@ -19,13 +19,14 @@ import (
 
 // edited is a service of the first release as a team has it months later. What the team did is testdata/edits/NAME.patch.
 type edited struct {
-	// answers are its decisions, sub is the folder of the repository that it lies in.
+	// answers are its decisions, sub is the folder of the repository that it lies in; bare is one in no repository.
 	answers []string
 	sub     string
+	bare    bool
 	// verdicts are what the upgrade must say of some paths.
 	verdicts map[string]string
-	// resolved are the conflicts that it must leave, each with what the team makes of it.
-	resolved map[string]string
+	// resolved are the conflicts that it must leave, each with what the team makes of the two sides; with nil the file goes.
+	resolved map[string]func(yours, template string) string
 	// tests are the team's own.
 	tests []string
 }
@@ -51,8 +52,28 @@ var teams = map[string]edited{
 		sub:      "services/cart-ledger",
 		verdicts: map[string]string{"README.md": "merged", "src/handlers.rs": "kept", "deploy/base/pdb.yaml": "kept-deleted"},
 		// Both added a stage.
-		resolved: map[string]string{".gitlab-ci.yml": "stages: [check, ship, publish, announce]\n"},
-		tests:    []string{"ledger::tests::a_snapshot_of_version_1_is_read", "before_the_first_score_there_is_no_last"},
+		resolved: map[string]func(yours, template string) string{
+			".gitlab-ci.yml": func(_, template string) string { return strings.Replace(template, "]", ", announce]", 1) },
+		},
+		tests: []string{"ledger::tests::a_snapshot_of_version_1_is_read", "before_the_first_score_there_is_no_last"},
+	},
+	// In no repository, and edited in the template's own room: in a file that moved since, in one that is gone since, and
+	// in one that stayed.
+	"edge-cache": {
+		answers: []string{
+			"--allocator", "mimalloc", "--runtime", "current-thread", "--panic", "unwind", "--base", "scratch", "--ci", "none",
+			"--deploy", "none", "--go-client=false", "--memory", "128MiB",
+		},
+		bare:     true,
+		verdicts: map[string]string{"crates/hotpath/src/logs.rs": "kept", "src/score.rs": "kept", "crates/hotpath/src/cpu.rs": "deleted"},
+		resolved: map[string]func(yours, template string) string{
+			"crates/hotpath/src/connections.rs": func(yours, template string) string {
+				mine, _, _ := strings.Cut(yours, "    http2\n")
+				return strings.Replace(template, "        .keep_alive_timeout(limits.keepalive / 3);\n", mine, 1)
+			},
+			"crates/hotpath/src/decisions.rs": nil,
+		},
+		tests: []string{"score::tests::a_round_is_small"},
 	},
 }
 
@@ -87,12 +108,14 @@ func TestEditedServices(t *testing.T) {
 			}
 			repo := filepath.Join(t.TempDir(), "repo")
 			dir := filepath.Join(repo, team.sub)
-			run(t, ".", 0, "git", "init", "--quiet", "--initial-branch=main", repo)
 			args := []string{"new", name, "--yes", "--vcs", "none", "--template", set, "--dir", dir}
 			run(t, ".", 0, rustgen, append(args, team.answers...)...)
-			commit(t, repo, "bootstrap")
-			run(t, repo, 0, "git", "apply", "--index", "--whitespace=nowarn", "--directory="+team.sub, patch)
-			commit(t, repo, "months of work")
+			if !team.bare {
+				run(t, ".", 0, "git", "init", "--quiet", "--initial-branch=main", repo)
+			}
+			team.commit(t, repo, "bootstrap")
+			run(t, repo, 0, "git", "apply", "--whitespace=nowarn", "--directory="+team.sub, patch)
+			team.commit(t, repo, "months of work")
 			before := snapshot(t, dir)
 
 			verdicts := team.upgrade(t, rustgen, dir)
@@ -106,7 +129,7 @@ func TestEditedServices(t *testing.T) {
 			if after.Equal(before) {
 				t.Fatal("the upgrade changed nothing")
 			}
-			commit(t, repo, "upgrade")
+			team.commit(t, repo, "upgrade")
 			if len(team.resolved) > 0 {
 				checkBuild(t, dir, team.tests)
 				return
@@ -167,19 +190,8 @@ func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) map[
 		}
 	}
 	run(t, dir, check, rustgen, "status", "--check=conflicts,damaged")
-	for p, text := range e.resolved {
-		at := filepath.Join(dir, filepath.FromSlash(p))
-		data, err := os.ReadFile(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := len(markers.FindAll(data, -1)); n != 1 {
-			t.Fatalf("%s has %d conflicts:\n%s", p, n, data)
-		}
-		if err := os.WriteFile(at, markers.ReplaceAllLiteral(data, []byte(text)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		run(t, dir, 0, "git", "add", p)
+	for p, both := range e.resolved {
+		e.resolve(t, dir, p, both)
 	}
 	if len(e.resolved) > 0 {
 		run(t, dir, 0, rustgen, "upgrade", "--continue")
@@ -188,7 +200,35 @@ func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) map[
 	return verdicts
 }
 
-var markers = regexp.MustCompile(`(?s)<<<<<<< yours\n.*?\n>>>>>>> template [0-9.]+\n`)
+var markers = regexp.MustCompile(`(?s)<<<<<<< yours\n(.*?)\|\|\|\|\|\|\| base [0-9.]+\n.*?=======\n(.*?)>>>>>>> template [0-9.]+\n`)
+
+// resolve makes one file of a conflict's two sides.
+func (e edited) resolve(t *testing.T, dir, p string, both func(yours, template string) string) {
+	t.Helper()
+	at := filepath.Join(dir, filepath.FromSlash(p))
+	if both == nil {
+		if err := os.Remove(at); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		data, err := os.ReadFile(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := markers.FindAllSubmatchIndex(data, -1)
+		if len(found) != 1 {
+			t.Fatalf("%s has %d conflicts:\n%s", p, len(found), data)
+		}
+		m := found[0]
+		text := string(data[:m[0]]) + both(string(data[m[2]:m[3]]), string(data[m[4]:m[5]])) + string(data[m[1]:])
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !e.bare {
+		run(t, dir, 0, "git", "add", p)
+	}
+}
 
 var fileHeader = regexp.MustCompile(`^(\+\+\+|---|rename from|rename to) (?:[ab]/)?(.*)$`)
 
@@ -291,8 +331,11 @@ func touch(t *testing.T, dir string) {
 	}
 }
 
-func commit(t *testing.T, repo, message string) {
+func (e edited) commit(t *testing.T, repo, message string) {
 	t.Helper()
+	if e.bare {
+		return
+	}
 	run(t, repo, 0, "git", "add", "--all")
 	run(t, repo, 0, "git", "-c", "user.name=team", "-c", "user.email=team@example.com", "commit", "--quiet", "--message", message)
 }

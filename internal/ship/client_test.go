@@ -3,6 +3,7 @@ package ship
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,14 +19,18 @@ func targetDir(t testing.TB) string {
 }
 
 // binary builds the service of a tree and keeps its binary from the next build.
-func (r rendered) binary(t *testing.T, dir string) string {
+func (r rendered) binary(t *testing.T, dir string, options ...string) string {
 	t.Helper()
 	need(t, "cargo", "https://rustup.rs")
 	name := r.data["name"].(string)
 	target := targetDir(t)
 	t.Setenv("CARGO_TARGET_DIR", target)
-	mustRun(t, dir, "cargo", "build", "--quiet", "--locked", "--bin", name)
-	built, err := os.ReadFile(filepath.Join(target, "debug", name))
+	mustRun(t, dir, append([]string{"cargo", "build", "--quiet", "--locked", "--bin", name}, options...)...)
+	profile := "debug"
+	if slices.Contains(options, "--release") {
+		profile = "release"
+	}
+	built, err := os.ReadFile(filepath.Join(target, profile, name))
 	if err != nil {
 		t.Fatal(err)
 	}

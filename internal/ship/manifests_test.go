@@ -25,6 +25,7 @@ import (
 	admission "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
@@ -49,8 +50,8 @@ type deployment struct {
 	containerEnv map[string]string
 }
 
-// build runs kustomize over an overlay and decodes every object strictly: an unknown field is an error.
-func (r rendered) build(overlay string) (*deployment, error) {
+// kustomize gives the objects of an overlay.
+func (r rendered) kustomize(overlay string) ([]*resource.Resource, error) {
 	disk := filesys.MakeFsInMemory()
 	for name, file := range r.Tree {
 		if err := disk.WriteFile("/"+name, file.Data); err != nil {
@@ -58,6 +59,15 @@ func (r rendered) build(overlay string) (*deployment, error) {
 		}
 	}
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(disk, "/"+path.Join("deploy/overlays", overlay))
+	if err != nil {
+		return nil, err
+	}
+	return built.Resources(), nil
+}
+
+// build decodes every object of an overlay strictly: an unknown field is an error.
+func (r rendered) build(overlay string) (*deployment, error) {
+	built, err := r.kustomize(overlay)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +80,7 @@ func (r rendered) build(overlay string) (*deployment, error) {
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	d := &deployment{rendered: r, namespaces: map[string]bool{}, containerEnv: map[string]string{}}
-	for _, resource := range built.Resources() {
+	for _, resource := range built {
 		text, err := resource.AsYAML()
 		if err != nil {
 			return nil, err

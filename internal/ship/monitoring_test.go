@@ -44,7 +44,7 @@ scrape_configs:
   - job_name: %s
     static_configs:
       - targets: [%q]
-        labels: {namespace: prod, pod: a-0}
+        labels: {namespace: prod, pod: a-0, instance: a-0}
 `, r.data["name"], admin)
 	for name, text := range map[string]string{"rules.yaml": rules, "prometheus.yaml": config} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -85,14 +85,31 @@ func freeAddress(t *testing.T) string {
 
 // query returns the numbers that an expression gives.
 func (p *prometheus) query(expression string) ([]float64, error) {
-	response, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expression))
-	if err != nil {
+	var answer []struct{ Value [2]any }
+	if err := p.ask("query", url.Values{"query": {expression}}, &answer); err != nil {
 		return nil, err
+	}
+	var numbers []float64
+	for _, one := range answer {
+		number, err := strconv.ParseFloat(one.Value[1].(string), 64)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers, nil
+}
+
+// ask gives the series of an answer. One that is a plain number has none.
+func (p *prometheus) ask(what string, query url.Values, into any) error {
+	response, err := http.Get(p.url + "/api/v1/" + what + "?" + query.Encode())
+	if err != nil {
+		return err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var answer struct {
 		Status, Error string
@@ -102,27 +119,15 @@ func (p *prometheus) query(expression string) ([]float64, error) {
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, body)
+		return fmt.Errorf("%w: %s", err, body)
 	}
 	if answer.Status != "success" {
-		return nil, fmt.Errorf("%s: %s", expression, answer.Error)
+		return fmt.Errorf("%s: %s", query.Get("query"), answer.Error)
 	}
-	if answer.Data.ResultType != "vector" {
-		return nil, nil
+	if answer.Data.ResultType == "scalar" {
+		return nil
 	}
-	var series []struct{ Value [2]any }
-	if err := json.Unmarshal(answer.Data.Result, &series); err != nil {
-		return nil, err
-	}
-	var numbers []float64
-	for _, one := range series {
-		number, err := strconv.ParseFloat(one.Value[1].(string), 64)
-		if err != nil {
-			return nil, err
-		}
-		numbers = append(numbers, number)
-	}
-	return numbers, nil
+	return json.Unmarshal(answer.Data.Result, into)
 }
 
 // dataless are the dashboard's queries, and the metrics of alerts, that this Prometheus has no data for.

@@ -42,7 +42,7 @@ async fn slow_readers_hold_little_and_leave_room_for_others() {
             honest.call(order("reply", 60_000)).await.unwrap();
         }
         let grown = rss().await - before;
-        assert!(grown < 32.0, "{method}: {before:.0} MiB, and {grown:.0} MiB more");
+        assert!(grown < 40.0, "{method}: {before:.0} MiB, and {grown:.0} MiB more");
         drop(slow);
     }
 }

@@ -1,7 +1,7 @@
 //! The bodies of calls: what comes is measured as it comes, and what is sent back holds what pays for it until the
 //! transport has let go of its last byte.
 use crate::wire::{Messages, code_of, deadline_exceeded, trailers};
-use crate::{Call, account::Account, admission::Held, methods::Method, panics};
+use crate::{Call, account::Account, admission::Held, edge::Edge, methods::Method, panics};
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt as _, poll_fn};
 use http::HeaderMap;
@@ -41,21 +41,17 @@ pub(crate) fn whole(data: Bytes, trailers: Option<HeaderMap>, paid: (Held, Held)
     }
 }
 
-/// A stream of replies, pulled by the transport: ends at its deadline, and counts the call when its last frame is taken.
-pub(crate) fn streamed(
-    body: Body,
-    method: Arc<Method>,
-    mut account: Account,
-    (call, answer, mut unread): (Call, Held, Held),
-) -> Body {
-    let waiting = unread.bytes();
-    let mut frames = until(call.deadline(), body);
+/// A stream of replies, pulled by the transport: ends at its deadline, or where too much waits for the same peer, and
+/// counts the call when its last frame is taken.
+pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, edge: Edge, paid: (Call, Held)) -> Body {
+    let mut frames = until(paid.0.deadline(), body);
     let mut messages = Messages::default();
-    let paid = Arc::new((call, answer));
+    let paid = Arc::new(paid);
+    let mut unread = None;
     Body::new(StreamBody::new(poll_fn(move |cx| {
-        // Asked for more: the peer has room, and took what was given before.
-        unread.resize(0);
-        if account.is_done() {
+        // Asked for more, so what was given before is on its way.
+        drop(unread.take());
+        if account.done {
             return Poll::Ready(None);
         }
         let span = account.span.clone();
@@ -69,6 +65,7 @@ pub(crate) fn streamed(
             Ok(data) => {
                 let sent = messages.push(&data);
                 messages.fit("trying to send message", method.limits.reply)?;
+                unread = Some(edge.hand_over(method.limits.unread())?);
                 method.series.sent(sent);
                 Ok(Frame::data(held(data, Arc::clone(&paid))))
             }
@@ -82,7 +79,6 @@ pub(crate) fn streamed(
             account.finish(status.code());
             Frame::trailers(trailers(&status))
         });
-        unread.resize(if frame.is_data() { waiting } else { 0 });
         Poll::Ready(Some(Ok::<_, Infallible>(frame)))
     })))
 }

@@ -98,10 +98,13 @@ impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let peer = Arc::clone(&self.0);
         let longest = LATE + Duration::from_millis(peer.next_deadline_ms.swap(0, Relaxed));
+        let progress = peer.admission.progress();
         peer.streams.fetch_add(1, Relaxed);
         #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
         tokio::spawn(async move {
-            if timeout(longest, stream).await.is_err() {
+            let mut stream = pin!(stream);
+            // Late, and nothing else of this connection was read meanwhile either.
+            if timeout(longest, stream.as_mut()).await.is_err() && progress == peer.admission.progress() {
                 peer.deaf.notify_one();
             }
             peer.streams.fetch_sub(1, Relaxed);

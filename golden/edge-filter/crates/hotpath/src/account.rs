@@ -12,17 +12,13 @@ pub(crate) struct Account {
     pub(crate) deadline: Instant,
     series: Series,
     begun: Instant,
-    done: bool,
+    pub(crate) done: bool,
 }
 
 impl Account {
     pub(crate) fn open(series: Series, span: Span, begun: Instant, deadline: Instant) -> Self {
         series.started();
         Self { span, call: None, deadline, series, begun, done: false }
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        self.done
     }
 
     pub(crate) fn finish(&mut self, code: Code) {

@@ -1,6 +1,6 @@
 //! Settings from the environment: typed, with the name and the value in the error.
 use crate::Failure;
-use std::{collections::HashMap, fmt::Display, str::FromStr, time::Duration};
+use std::{collections::HashMap, ffi::OsString, fmt::Display, str::FromStr, time::Duration};
 
 /// Where settings come from: the process's environment, or pairs in a test.
 #[derive(Clone, Debug, Default)]
@@ -9,11 +9,8 @@ pub struct Env(HashMap<String, String>);
 impl Env {
     /// The environment of this process. What is not UTF-8 is not seen.
     pub fn process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-        )
+        let utf8 = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self(std::env::vars_os().filter_map(utf8).collect())
     }
 
     /// Only these.

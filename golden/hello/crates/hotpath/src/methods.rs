@@ -61,11 +61,8 @@ pub(crate) fn names(descriptors: &[u8]) -> Result<Vec<Name>, Failure> {
                     (false, true) => "server_stream",
                     (true, true) => "bidi_stream",
                 };
-                Name {
-                    kind,
-                    service: path.clone(),
-                    method: method.name().to_owned(),
-                }
+                let (service, method) = (path.clone(), method.name().to_owned());
+                Name { kind, service, method }
             }));
         }
     }
@@ -126,8 +123,17 @@ pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Met
 
 /// The bounds of the process and of each of its own methods, as one JSON object.
 pub(crate) fn describe(limits: &Limits, methods: &Methods) -> Value {
+    let bounds = |MethodLimits { in_flight, work, answer, request, reply, deadline, .. }: &MethodLimits| {
+        json!({
+            "in_flight": in_flight,
+            "memory_bytes": work + answer,
+            "request_bytes": request,
+            "reply_bytes": reply,
+            "deadline_ms": deadline.as_millis() as u64,
+        })
+    };
     let own = methods.values().filter(|method| method.limits.work > 0);
-    let own: Map<_, _> = own.map(|method| (method.name.to_string(), method.limits.to_json())).collect();
+    let own: Map<_, _> = own.map(|method| (method.name.to_string(), bounds(&method.limits))).collect();
     json!({"process": limits.to_json(), "methods": own})
 }
 

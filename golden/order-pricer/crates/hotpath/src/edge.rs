@@ -1,6 +1,6 @@
 //! The one layer every call passes, outermost: metrics, trace, admission, deadline, panic boundary. One boxed
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
-use crate::admission::{Held, Shed};
+use crate::admission::Held;
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
 use crate::{Call, account::Account, body, connections::Peer, methods::Method, panics, server::Shared, trace};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -38,7 +38,7 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
         let mut account = Account::open(method.series.clone(), span.clone(), begun, deadline);
         let (permit, answer) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
-            Err(shed) => return Box::pin(std::future::ready(Ok(self.shed(account, shed)))),
+            Err(shed) => return Box::pin(std::future::ready(Ok(refuse(account, self.shared.metrics.shed(shed))))),
         };
         let call = Call::new(deadline, permit);
         account.call = Some(call.clone());
@@ -49,9 +49,9 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
 }
 
 impl Edge {
-    fn shed(&self, account: Account, shed: Shed) -> Response<Body> {
-        self.shared.metrics.shed(shed);
-        refuse(account, shed.status())
+    /// Lets the transport have a reply, or sheds the call.
+    pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Status> {
+        self.peer.admission.hand_over(bytes).map_err(|shed| self.shared.metrics.shed(shed))
     }
 
     async fn serve(
@@ -62,7 +62,6 @@ impl Edge {
         call: Call,
         mut answer: Held,
     ) -> Response<Body> {
-        let limits = &method.limits;
         let answered = async {
             let (parts, body) = self.shared.routes.call(request).await.into_parts();
             if method.name.streams() && code_of(&parts.headers).is_none() {
@@ -79,30 +78,25 @@ impl Edge {
             Ok(answered) => answered,
             Err(status) => return refuse(account, status),
         };
-        let bytes = match &answered {
-            Either::Left(_stream) => limits.unread(),
-            Either::Right((_, data)) => data.len() as u64,
-        };
-        let unread = match self.peer.admission.hand_over(bytes) {
-            Ok(unread) => unread,
-            Err(shed) => return self.shed(account, shed),
-        };
-        let body = match answered {
-            Either::Left(body) => body::streamed(body, method, account, (call, answer, unread)),
-            Either::Right((trailers, data)) => {
-                let mut messages = Messages::default();
-                let sent = messages.push(&data);
-                if let Err(status) = messages.fit("trying to send message", limits.reply) {
-                    return refuse(account, status);
-                }
-                method.series.sent(sent);
-                let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
-                account.finish(code.unwrap_or(Code::Unknown));
-                answer.resize(data.len() as u64);
-                body::whole(data, trailers, (answer, unread))
+        let (trailers, data) = match answered {
+            Either::Left(stream) => {
+                let body = body::streamed(stream, method, account, self, (call, answer));
+                return Response::from_parts(parts, body);
             }
+            Either::Right(whole) => whole,
         };
-        Response::from_parts(parts, body)
+        let mut messages = Messages::default();
+        let sent = messages.push(&data);
+        let fits = messages.fit("trying to send message", method.limits.reply);
+        let unread = match fits.and_then(|()| self.hand_over(data.len() as u64)) {
+            Ok(unread) => unread,
+            Err(status) => return refuse(account, status),
+        };
+        method.series.sent(sent);
+        let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
+        account.finish(code.unwrap_or(Code::Unknown));
+        answer.resize(data.len() as u64);
+        Response::from_parts(parts, body::whole(data, trailers, (answer, unread)))
     }
 }
 

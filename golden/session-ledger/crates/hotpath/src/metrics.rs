@@ -6,6 +6,7 @@ use prometheus::register_int_gauge_vec_with_registry as gauges;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use prometheus::{register_histogram_with_registry as histogram, register_int_counter_vec_with_registry as counters};
 use prometheus::{register_int_counter_with_registry as counter, register_int_gauge_with_registry as gauge};
+use tonic::Status;
 
 /// What is counted as it happens; what can be read at any time is read by the scrape.
 #[derive(Debug)]
@@ -46,7 +47,9 @@ impl Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn shed(&self, shed: Shed) {
+    /// Counts it, and says what the caller is told.
+    pub(crate) fn shed(&self, shed: Shed) -> Status {
         self.shed.with_label_values(&[shed.reason()]).inc();
+        shed.status()
     }
 }

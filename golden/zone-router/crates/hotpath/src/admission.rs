@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, metadata::MetadataValue};
 
 /// Bytes that all connections share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pool {
     pub(crate) most: u64,
     used: AtomicU64,
@@ -14,7 +14,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(most: u64) -> Arc<Self> {
-        Arc::new(Self { most, used: AtomicU64::new(0) })
+        Arc::new(Self { most, ..Self::default() })
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -23,15 +23,17 @@ impl Pool {
 }
 
 /// What one connection has of a pool.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Share {
     pool: Arc<Pool>,
     held: AtomicU64,
+    /// How often something was given back.
+    returns: AtomicU64,
 }
 
 impl Share {
     fn of(pool: &Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { pool: Arc::clone(pool), held: AtomicU64::new(0) })
+        Arc::new(Self { pool: Arc::clone(pool), ..Self::default() })
     }
 
     /// A connection holds at most half of what it leaves free, or else one thing: a single busy one may take a third of
@@ -55,10 +57,6 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Takes more, or gives back some.
     pub(crate) fn resize(&mut self, bytes: u64) {
         let before = std::mem::replace(&mut self.bytes, bytes);
@@ -66,6 +64,7 @@ impl Held {
             count.fetch_add(bytes, Relaxed);
             count.fetch_sub(before, Relaxed);
         }
+        self.share.returns.fetch_add(u64::from(bytes < before), Relaxed);
     }
 }
 
@@ -113,6 +112,11 @@ impl Admission {
     /// are bounded apart from the memory of calls, and much lower.
     pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Shed> {
         self.unread.take(bytes)
+    }
+
+    /// How many replies were read, or let go: a peer that is slow moves this, and one that is deaf does not.
+    pub(crate) fn progress(&self) -> u64 {
+        self.unread.returns.load(Relaxed)
     }
 }
 
@@ -223,6 +227,7 @@ mod tests {
         for _ in 0..100 {
             drop(honest.hand_over(KIB).unwrap());
         }
+        assert_eq!((honest.progress(), deaf[0].progress()), (100, 0));
         unread.clear();
         assert!(deaf[0].admit(&call).is_ok(), "what was read is forgotten");
     }

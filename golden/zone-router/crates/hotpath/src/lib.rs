@@ -28,7 +28,6 @@ mod outbound;
 mod panics;
 mod policy;
 mod process;
-mod routes;
 mod server;
 mod stream;
 #[cfg(target_arch = "x86_64")]
@@ -39,7 +38,7 @@ mod wire;
 
 pub use call::{Call, Cpu};
 pub use env::Env;
-pub use host::{App, Host};
+pub use host::{App, Host, Routes};
 pub use limits::{Defaults, Limits};
 pub use locked::Locked;
 pub use methods::check_policies;
@@ -47,7 +46,6 @@ pub use outbound::Outbound;
 pub use policy::Policy;
 pub use process::{run, serve};
 pub use prometheus;
-pub use routes::Routes;
 pub use server::{Server, Stopped};
 pub use stream::{Replies, Sink, stream};
 

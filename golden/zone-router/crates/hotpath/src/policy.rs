@@ -24,22 +24,17 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     /// Wall time and CPU time of one call, unloaded.
-    Cpu {
-        wall: Duration,
-        cpu: Duration,
-    },
+    Cpu(Duration, Duration),
     Light,
     /// Health and reflection: a reserve of their own, so that an overloaded process still answers its probes.
-    Probe {
-        in_flight: usize,
-    },
+    Probe(usize),
 }
 
 impl Policy {
     /// A method that computes: `wall` and `cpu` are the times of one call on an idle machine. The number in flight
     /// follows from them (Little's law: more than the CPUs can finish would only wait).
     pub const fn cpu(wall: Duration, cpu: Duration) -> Self {
-        Self::new(Work::Cpu { wall, cpu })
+        Self::new(Work::Cpu(wall, cpu))
     }
 
     /// A method that costs next to no CPU, or a stream that mostly waits: only memory bounds it.
@@ -48,7 +43,7 @@ impl Policy {
     }
 
     pub(crate) const fn probe(in_flight: usize) -> Self {
-        Self::new(Work::Probe { in_flight })
+        Self::new(Work::Probe(in_flight))
     }
 
     const fn new(work: Work) -> Self {

@@ -88,7 +88,7 @@ impl Limits {
         Ok(Self {
             memory,
             call_memory,
-            unread: call_memory / 16,
+            unread: (call_memory / 24).max(8 * MIB),
             max_message: defaults.max_message,
             connections: env.get("CONNECTIONS", (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096) as usize)?,
             streams: 128,
@@ -114,13 +114,13 @@ impl Limits {
         let (work, answer) = (CALL + policy.heap + 2 * request, 2 * reply);
         let fits = (self.call_memory / (work + answer)).max(1) as usize;
         let (most, probe) = match policy.work {
-            Work::Cpu { wall, cpu } => {
+            Work::Cpu(wall, cpu) => {
                 // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts.
                 let waiting = wall.as_secs_f64() / cpu.as_secs_f64().max(1e-6);
                 (((self.cpu_width as f64 * waiting * 2.0).ceil() as usize).max(2 * self.cpu_width), false)
             }
             Work::Light => (fits, false),
-            Work::Probe { in_flight } => (in_flight, true),
+            Work::Probe(in_flight) => (in_flight, true),
         };
         let in_flight = policy.in_flight.unwrap_or(most).max(1);
         MethodLimits {
@@ -176,24 +176,15 @@ pub(crate) struct MethodLimits {
 }
 
 impl MethodLimits {
-    /// What a stream may take while it waits for its reader: itself, and what the transport has buffered.
+    /// What a stream may take while it waits for its reader: itself, as fragmented as many of them are, and what the
+    /// transport has of its replies.
     pub(crate) fn unread(&self) -> u64 {
-        CALL + self.answer.min(SEND_BUFFER)
+        2 * CALL + self.answer.min(SEND_BUFFER)
     }
 
     /// Calls in flight now.
     pub(crate) fn taken(&self) -> usize {
         self.in_flight - self.slots.available_permits()
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "in_flight": self.in_flight,
-            "memory_bytes": self.work + self.answer,
-            "request_bytes": self.request,
-            "reply_bytes": self.reply,
-            "deadline_ms": self.deadline.as_millis() as u64,
-        })
     }
 }
 

@@ -136,7 +136,9 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         .max_header_list_size(limits.header_list)
         .max_send_buf_size(limits.send_buffer)
         .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(1_024)
+        // h2 counts a reset for every shed call whose body still comes, as long as the connection lives. What such a
+        // stream may cost is bounded by admission.
+        .max_local_error_reset_streams(None)
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
     let mut connection = pin!(http2.serve_connection(TokioIo::new(socket), edge));

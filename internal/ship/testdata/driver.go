@@ -154,8 +154,8 @@ func traffic(ctx context.Context, client hellov1.HelloServiceClient) error {
 	return nil
 }
 
-// day is a day in two minutes, whoever answers in time or not: a quiet night, a morning that grows, a rush of five times
-// what fits, and an evening.
+// day is a day in two minutes, answered or not: a quiet night, a morning that grows, a rush of far more than fits, and
+// an evening.
 func day(ctx context.Context, client hellov1.HelloServiceClient) error {
 	began := time.Now()
 	var group sync.WaitGroup

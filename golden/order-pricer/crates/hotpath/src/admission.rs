@@ -40,7 +40,7 @@ impl Share {
     /// the pool, each greedy one after it a third of what is left, and one more still finds room.
     fn take(self: &Arc<Self>, bytes: u64) -> Result<Held, Shed> {
         let held = self.held.load(Relaxed);
-        if held > 0 && held + bytes > self.pool.most.saturating_sub(self.pool.used()) / 2 {
+        if bytes > 0 && held > 0 && held + bytes > self.pool.most.saturating_sub(self.pool.used()) / 2 {
             return Err(Shed::Connection);
         }
         let mut taken = Held { share: Arc::clone(self), bytes: 0 };
@@ -96,8 +96,8 @@ impl Admission {
     /// Room for the call, and apart from it room for its reply, which may outlive the call on its way to a slow reader.
     pub(crate) fn admit(&self, method: &MethodLimits) -> Result<(Permit, Held), Shed> {
         let slot = Arc::clone(&method.slots).try_acquire_owned().map_err(|_| Shed::InFlight)?;
-        // Nor is anything done for a peer that does not read what was done before.
-        drop(self.unread.take(0)?);
+        // Nothing more is done for a peer that does not read what was done before; a probe, which takes nothing, is answered.
+        drop(self.unread.take(method.work.min(1))?);
         let mut memory = self.memory.take(method.work + method.answer)?;
         if self.memory.pool.used() > self.memory.pool.most {
             return Err(Shed::Memory);
@@ -225,6 +225,7 @@ mod tests {
         }
         assert!(unread.len() < 24, "{} wait", unread.len());
         assert_eq!(deaf[0].admit(&call).unwrap_err(), Shed::Connection);
+        assert!(deaf[0].admit(&method(0, 0, 1)).is_ok(), "a probe");
         let honest = connect();
         for _ in 0..100 {
             drop(honest.hand_over(KIB).unwrap());

@@ -42,6 +42,13 @@ async fn every_series_is_there_before_the_first_call_and_messages_are_counted() 
 }
 
 #[tokio::test]
+async fn a_metric_of_the_handlers_stands_beside_the_others() {
+    let server = start(&[]).await;
+    assert_eq!(metric(server.admin(), "fixture_handlers_total", &[]).await, 1.0);
+    server.stop(true).await;
+}
+
+#[tokio::test]
 async fn the_admin_port_says_whether_it_lives_and_whether_it_serves() {
     let server = start(&[]).await;
     assert!(page(server.admin(), "/healthz").await.starts_with("HTTP/1.1 200"));

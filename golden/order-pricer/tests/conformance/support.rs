@@ -1,5 +1,6 @@
 //! A fixture service behind the real server layer, and clients that behave, or do not.
 use bytes::Bytes;
+use hotpath::prometheus::IntCounter;
 use hotpath::{App, Cpu, Defaults, Env, Failure, Host, Policy, Replies, Routes, Server};
 use http::{HeaderMap, Request};
 use pb::fixture_client::FixtureClient;
@@ -18,7 +19,6 @@ use tokio::{
 };
 use tonic::{Response, Status, transport::Channel};
 
-#[allow(clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the proto")]
 #[allow(clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the proto")]
 pub mod pb {
     tonic::include_proto!("fixture.v1");
@@ -162,6 +162,9 @@ pub struct Handlers {
 
 impl Handlers {
     fn new(host: &mut Host) -> Result<Self, Failure> {
+        let made = IntCounter::new("fixture_handlers_total", "How often the handlers were made.")?;
+        made.inc();
+        host.registry().register(Box::new(made))?;
         Ok(Self {
             // Work that computes.
             cpu: host.cpu(),

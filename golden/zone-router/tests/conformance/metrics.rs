@@ -24,6 +24,13 @@ async fn answered_late_and_shed_calls_are_counted_once() {
 }
 
 #[tokio::test]
+async fn a_metric_of_the_handlers_stands_beside_the_others() {
+    let server = start(&[]).await;
+    assert_eq!(metric(server.admin(), "fixture_handlers_total", &[]).await, 1.0);
+    server.stop(true).await;
+}
+
+#[tokio::test]
 async fn the_admin_port_says_whether_it_lives_and_whether_it_serves() {
     let server = start(&[]).await;
     assert!(page(server.admin(), "/healthz").await.starts_with("HTTP/1.1 200"));

@@ -12,7 +12,7 @@ func TestGates(t *testing.T) {
 	}
 	for name, answers := range cases {
 		t.Run(name, func(t *testing.T) {
-			quiet(t)
+			quiet(t, "RUSTGEN_LOAD")
 			s := render(t, answers...)
 			var unkept verdicts
 			for range attempts {

@@ -1,6 +1,6 @@
 // Package servicetest takes generated services where their teams take them. Edited for months, they are upgraded, and
-// compile and pass their tests. Under load, where RUSTGEN_LOAD says that the machine is quiet, those as they are rendered
-// must keep every gate of their load test, and mutants of them must break the right gate and be told the right cause.
+// compile and pass their tests. Under load, those as they are rendered must keep every gate of their load test
+// (RUSTGEN_LOAD=1), and mutants of them must break the right gate and be told the right cause (RUSTGEN_MUTANTS=1).
 package servicetest
 
 import (
@@ -38,11 +38,11 @@ func (all verdicts) unkept() verdicts {
 // the service would have kept.
 const attempts = 3
 
-// quiet skips, aloud, a test that needs a machine of its own, unless this is one.
-func quiet(t *testing.T) {
+// quiet skips, aloud, a test that needs a machine of its own for minutes, unless the variable says that this is one.
+func quiet(t *testing.T, variable string) {
 	t.Helper()
-	if os.Getenv("RUSTGEN_LOAD") == "" {
-		t.Skip("SKIPPED: set RUSTGEN_LOAD=1 on a quiet machine to put generated services under load")
+	if os.Getenv(variable) == "" {
+		t.Skipf("SKIPPED: set %s=1 on a quiet machine to put generated services under load", variable)
 	}
 	if _, err := exec.LookPath("cargo"); err != nil {
 		if os.Getenv("RUSTGEN_REQUIRE_TOOLS") != "" {

@@ -85,7 +85,7 @@ var mutants = map[string]mutant{
 func TestMutants(t *testing.T) {
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
-			quiet(t)
+			quiet(t, "RUSTGEN_MUTANTS")
 			s := render(t, m.answers...)
 			for _, e := range m.edits {
 				s.edit(t, e.file, e.old, e.new)

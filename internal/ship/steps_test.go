@@ -35,7 +35,7 @@ var (
 	stepsHere      = []string{"fmt", "lint", "unit", "deps", "manifests"}
 	stepsElsewhere = map[string]string{
 		"proto": "TestProtoStep", "client": "TestClientAgainstService", "alerts": "TestAlerts", "image": "TestImages",
-		"load":       "internal/servicetest, with RUSTGEN_LOAD: it wants a quiet machine",
+		"load":       "internal/servicetest, with RUSTGEN_LOAD",
 		"advisories": "nowhere: it asks the RustSec database over the network, and fails on what became known since",
 	}
 )

@@ -71,10 +71,11 @@ impl<S: State> Store<S> {
             None => S::default(),
         };
         let interval = env.millis("SNAPSHOT_INTERVAL_MS", Duration::from_secs(10))?.max(Duration::from_millis(1));
-        let owner = Owner { state, path, snapshots: metrics.snapshots.clone() };
+        let disk = Disk { path, snapshots: metrics.snapshots.clone() };
+        let owner = Owner { state, disk };
         // What cannot be written at the end is better known at the start.
         if !owner.flush() {
-            return Err(format!("{}: cannot be written", owner.path.display()).into());
+            return Err(format!("{}: cannot be written", owner.disk.path.display()).into());
         }
         let (queue, worker, finish) = Queue::new(name, QUEUE, metrics)?;
         let (thread, runtime) = (thread::Builder::new().name(format!("state-{name}")), Handle::current());
@@ -86,8 +87,7 @@ impl<S: State> Store<S> {
 /// The state, on its thread.
 struct Owner<S> {
     state: S,
-    path: PathBuf,
-    snapshots: IntCounterVec,
+    disk: Disk,
 }
 
 impl<S: State> Owner<S> {
@@ -95,24 +95,52 @@ impl<S: State> Owner<S> {
     /// again. Then writes it down.
     async fn run(mut self, interval: Duration, mut worker: Worker<Work<S>>) {
         let (mut due, mut changed) = (Instant::now() + interval, false);
+        let mut writing: Option<thread::JoinHandle<bool>> = None;
         loop {
             let batch = timeout_at(due, worker.next()).await;
             let stop = batch.as_ref().is_ok_and(Vec::is_empty);
             changed |= batch.as_ref().is_ok_and(|batch| !batch.is_empty());
             let mut works = batch.into_iter().flatten();
             if stop || !works.all(|work| panics::caught(|| work(&mut self.state)).is_ok()) {
+                // What is written last is the last state.
+                drop(writing.map(thread::JoinHandle::join));
                 return worker.done(self.flush());
             }
-            if Instant::now() >= due {
-                changed = changed && !self.flush();
-                due = Instant::now() + interval;
+            if Instant::now() < due {
+                continue;
+            }
+            due = Instant::now() + interval;
+            if writing.as_ref().is_none_or(thread::JoinHandle::is_finished) {
+                changed |= writing.take().is_some_and(|last| !last.join().unwrap_or(false));
+                if changed {
+                    writing = self.flush_aside();
+                    changed = writing.is_none();
+                }
             }
         }
     }
 
     fn flush(&self) -> bool {
-        let payload = self.state.encode();
-        let result = save(&self.path, S::VERSION, &payload);
+        self.disk.write(S::VERSION, &self.state.encode())
+    }
+
+    /// Writes on a thread of its own: callers wait for the state, and not for the disk.
+    fn flush_aside(&self) -> Option<thread::JoinHandle<bool>> {
+        let (disk, payload) = (self.disk.clone(), self.state.encode());
+        thread::Builder::new().name("state-write".into()).spawn(move || disk.write(S::VERSION, &payload)).ok()
+    }
+}
+
+/// Where the state is written down.
+#[derive(Clone)]
+struct Disk {
+    path: PathBuf,
+    snapshots: IntCounterVec,
+}
+
+impl Disk {
+    fn write(&self, version: u32, payload: &[u8]) -> bool {
+        let result = save(&self.path, version, payload);
         self.snapshots.with_label_values(&[if result.is_ok() { "written" } else { "failed" }]).inc();
         match &result {
             Ok(()) => info!(path = %self.path.display(), bytes = payload.len(), "state written"),

@@ -76,3 +76,25 @@ async fn snapshots_are_counted() {
     .await;
     assert!(server.stop(true).await.flushed);
 }
+
+/// A sync that takes its time on a busy disk was the p99 of every call that touched the state.
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_call() {
+    let process = Process::start("hanging", "", &[("SNAPSHOT_INTERVAL_MS", "10")]);
+    // What writes to a pipe that nobody reads hangs.
+    let beside = process.folder.join("state/fixture.tmp");
+    process.address("listen").await;
+    eventually("no snapshot is being written", async || {
+        std::process::Command::new("mkfifo")
+            .arg(&beside)
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    })
+    .await;
+    for sum in 1..=40u32 {
+        assert_eq!(remember(&process, 1).await, sum.to_string());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

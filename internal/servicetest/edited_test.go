@@ -65,11 +65,14 @@ var teams = map[string]edited{
 			"--deploy", "none", "--go-client=false", "--memory", "128MiB",
 		},
 		bare:     true,
-		verdicts: map[string]string{"crates/hotpath/src/logs.rs": "kept", "src/score.rs": "kept", "crates/hotpath/src/cpu.rs": "deleted"},
+		verdicts: map[string]string{"src/score.rs": "kept", "crates/hotpath/src/cpu.rs": "deleted"},
 		resolved: map[string]func(yours, template string) string{
 			"crates/hotpath/src/connections.rs": func(yours, template string) string {
 				mine, _, _ := strings.Cut(yours, "    http2\n")
 				return strings.Replace(template, "        .keep_alive_timeout(limits.keepalive / 3);\n", mine, 1)
+			},
+			"crates/hotpath-telemetry/src/logs.rs": func(_, template string) string {
+				return strings.Replace(template, ",opentelemetry=warn", ",opentelemetry=warn,tower=warn", 1)
 			},
 			"crates/hotpath/src/decisions.rs": nil,
 		},

@@ -143,6 +143,21 @@ async fn out_of_descriptors_it_waits_and_says_so() {
     assert!(page(admin, "/healthz").await.contains("200"));
 }
 
+#[tokio::test]
+async fn the_heap_has_a_profile_where_the_allocator_keeps_one() {
+    let sampling = ("_RJEM_MALLOC_CONF", "prof_active:true,lg_prof_sample:0");
+    for settings in [&[sampling][..], &[]] {
+        let process = Process::start("heap", "", settings);
+        let page = page(process.address("admin").await, "/debug/heap").await;
+        let expected = match (cfg!(feature = "alloc-jemalloc"), settings) {
+            (true, [_]) => ["HTTP/1.1 200", "heap_v2/", "\n@ 0x", "MAPPED_LIBRARIES"],
+            (true, _) => ["HTTP/1.1 404", "not sampled", "start with", "prof_active:true"],
+            (false, _) => ["HTTP/1.1 404", "no profile", "jemalloc", "\n"],
+        };
+        assert!(expected.iter().all(|part| page.contains(part)), "{page}");
+    }
+}
+
 /// tonic turns a handler's panic into CANCELLED and serves on, with whatever the panic left behind.
 #[tokio::test]
 async fn a_panic_is_internal_and_ends_it_with_70() {

@@ -143,6 +143,21 @@ async fn out_of_descriptors_it_waits_and_says_so() {
     assert!(page(admin, "/healthz").await.contains("200"));
 }
 
+#[tokio::test]
+async fn the_heap_has_a_profile_where_the_allocator_keeps_one() {
+    let sampling = ("_RJEM_MALLOC_CONF", "prof_active:true,lg_prof_sample:0");
+    for settings in [&[sampling][..], &[]] {
+        let process = Process::start("heap", "", settings);
+        let page = page(process.address("admin").await, "/debug/heap").await;
+        let expected = match (cfg!(feature = "alloc-jemalloc"), settings) {
+            (true, [_]) => ["HTTP/1.1 200", "heap_v2/", "\n@ 0x", "MAPPED_LIBRARIES"],
+            (true, _) => ["HTTP/1.1 404", "not sampled", "start with", "prof_active:true"],
+            (false, _) => ["HTTP/1.1 404", "no profile", "jemalloc", "\n"],
+        };
+        assert!(expected.iter().all(|part| page.contains(part)), "{page}");
+    }
+}
+
 /// tokio catches a task's panic, and the process lives on with whatever it left behind.
 #[tokio::test]
 async fn a_panic_is_logged_with_its_backtrace_and_aborts() {

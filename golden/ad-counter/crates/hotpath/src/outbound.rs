@@ -1,12 +1,12 @@
 //! Calls to other services: within what is left of the caller's deadline, to the last byte of the answer; bounded in
 //! number; sent on with `grpc-timeout` and the trace context; counted like calls that come in.
-use crate::metrics::{Dialect, Series};
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout_header};
-use crate::{Call, Failure, Host, account::Account, body::until, methods::Name, trace};
+use crate::{Call, Failure, Host, body::until, limits::HEADER_LIST};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use hotpath_telemetry::{Account, Dialect, Name, Series, trace};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
-use std::{collections::BTreeMap, fmt::Display, sync::Arc, task::Context, task::Poll, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, task::Context, task::Poll, time::Duration};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body, transport::Channel, transport::Endpoint};
@@ -37,11 +37,9 @@ impl Outbound {
     pub(crate) fn new(service: &str, default: &str, host: &Host) -> Result<Self, Failure> {
         let variable = format!("DOWNSTREAM_{}", service.replace('-', "_").to_uppercase());
         let address = host.env.text(&variable).unwrap_or(default).to_owned();
-        let wrong = |why: &dyn Display| format!("{variable}={address}: {why}");
-        let endpoint = Endpoint::from_shared(address.clone()).map_err(|error| wrong(&error))?;
-        if endpoint.uri().scheme().is_none() {
-            return Err(wrong(&format!("not a URI such as http://{service}:50051")).into());
-        }
+        let endpoint = Endpoint::from_shared(address.clone()).ok().filter(|endpoint| endpoint.uri().scheme().is_some());
+        let wrong = || format!("{variable}={address}: not a URI such as http://{service}:50051");
+        let endpoint = endpoint.ok_or_else(wrong)?;
         let series = |name: &Name| (name.clone(), host.called.dialect.client_series(name, endpoint.uri()));
         let methods = host.called.names.iter().map(|name| (format!("/{name}"), series(name))).collect();
         #[expect(clippy::disallowed_methods, reason = "only while calls are under way, and those end soon")]
@@ -54,7 +52,7 @@ impl Outbound {
             .keep_alive_while_idle(false)
             .initial_stream_window_size(256 << 10)
             .initial_connection_window_size(1 << 20)
-            .http2_max_header_list_size(host.limits.header_list)
+            .http2_max_header_list_size(HEADER_LIST)
             .connect_lazy();
         let (cap, slots) = (host.limits.deadline, Arc::new(Semaphore::new(IN_FLIGHT)));
         Ok(Self { channel, cap, slots, methods: Arc::new(methods) })
@@ -86,13 +84,16 @@ impl Service<Request<Body>> for Outbound {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let begun = Instant::now();
         let cap = begun + self.cap;
-        let deadline = Call::current().map_or(cap, |call| call.deadline().min(cap));
+        let caller = Call::current();
+        let deadline = caller.as_ref().map_or(cap, |call| call.deadline().min(cap));
         let Some((name, series)) = self.methods.get(request.uri().path()).cloned() else {
             let status = Status::unimplemented(format!("{} is in no proto", request.uri()));
             return std::future::ready(Err(status)).boxed();
         };
         let span = trace::client_span(&name);
-        span.in_scope(|| trace::inject(request.headers_mut()));
+        if let Some(parent) = caller.as_ref().and_then(Call::traceparent) {
+            trace::inject(request.headers_mut(), parent.clone());
+        }
         let left = deadline.saturating_duration_since(begun);
         request.headers_mut().insert("grpc-timeout", timeout_header(left));
         let mut account = Account::open(series.clone(), span.clone(), begun, deadline);

@@ -73,12 +73,8 @@ impl Routes {
     #[must_use]
     pub fn with<S>(mut self, service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: NamedService + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
     {
         self.0.insert(S::NAME, BoxCloneSyncService::new(service));
         self

@@ -1,40 +1,10 @@
 //! Every method there is, from the descriptors, with its policy, its permits and its metrics: made once, so that a
 //! call costs one look-up, and no peer can mint a label.
 use crate::limits::{Limits, MethodLimits};
-use crate::metrics::{Dialect, Series};
 use crate::{App, Failure, Policy};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use hotpath_telemetry::{Dialect, Name, Series, names};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
-
-/// A method, as every dialect labels it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name {
-    /// `unary`, `client_stream`, `server_stream` or `bidi_stream`.
-    pub(crate) kind: &'static str,
-    /// With its package.
-    pub(crate) service: String,
-    pub(crate) method: String,
-}
-
-impl Name {
-    /// Whether `line` names it, with or without package and service.
-    fn is(&self, line: &str) -> bool {
-        self.to_string().strip_suffix(line).is_some_and(|before| before.is_empty() || before.ends_with(['.', '/']))
-    }
-
-    /// Whether its replies are a stream.
-    pub(crate) fn streams(&self) -> bool {
-        matches!(self.kind, "server_stream" | "bidi_stream")
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.service, self.method)
-    }
-}
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// One method.
 #[derive(Debug)]
@@ -46,28 +16,6 @@ pub(crate) struct Method {
 
 /// The methods by path.
 pub(crate) type Methods = BTreeMap<String, Arc<Method>>;
-
-/// The names of all methods in a descriptor set.
-pub(crate) fn names(descriptors: &[u8]) -> Result<Vec<Name>, Failure> {
-    let mut names = Vec::new();
-    for file in FileDescriptorSet::decode(descriptors)?.file {
-        for service in &file.service {
-            let dot = if file.package().is_empty() { "" } else { "." };
-            let path = format!("{}{dot}{}", file.package(), service.name());
-            names.extend(service.method.iter().map(|method| {
-                let kind = match (method.client_streaming(), method.server_streaming()) {
-                    (false, false) => "unary",
-                    (true, false) => "client_stream",
-                    (false, true) => "server_stream",
-                    (true, true) => "bidi_stream",
-                };
-                let (service, method) = (path.clone(), method.name().to_owned());
-                Name { kind, service, method }
-            }));
-        }
-    }
-    Ok(names)
-}
 
 /// Checks that `policies` has one line for every method of `descriptors`, and none for others. A service's tests call
 /// this, so that a forgotten line is found before the process refuses to start.
@@ -111,9 +59,8 @@ pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Met
         let bounds = limits.method(&policy);
         let (budget, calls, one) = (limits.memory, limits.call_memory, bounds.work + bounds.answer);
         if one > calls {
-            let error =
-                format!("a memory budget of {budget} bytes leaves {calls} for calls, and one of {name} may take {one}");
-            return Err(error.into());
+            let why = format!("a memory budget of {budget} bytes has {calls} for calls; one of {name} may take {one}");
+            return Err(why.into());
         }
         let series = dialect.series(&name);
         methods.insert(format!("/{name}"), Arc::new(Method { name, limits: bounds, series }));

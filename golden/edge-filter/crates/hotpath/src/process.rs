@@ -1,7 +1,8 @@
 //! The life of the process: settings, runtime, signals, drain, exit code.
 #![expect(clippy::disallowed_macros, reason = "what is said before there is a log, or to whoever asked")]
 use crate::methods::{self, describe};
-use crate::{App, Env, Failure, Limits, Server, admin, alloc, logs, metrics::Dialect, panics};
+use crate::{App, Env, Failure, Limits, Server, alloc, panics};
+use hotpath_telemetry::{Dialect, logs};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{process::ExitCode, time::Duration};
@@ -16,9 +17,8 @@ use tracing::info;
 const ONE_THREAD: bool = cfg!(feature = "runtime-current-thread");
 pub(crate) const RUNTIME: &str = if ONE_THREAD { "current-thread" } else { "multi-thread" };
 
-/// Threads that the runtime started, and those of them that are async workers.
+/// Threads that the runtime started.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
-static WORKERS: AtomicUsize = AtomicUsize::new(0);
 /// Beyond CPU work: the flush of telemetry and state, name look-ups.
 const SPARE_THREADS: usize = 4;
 
@@ -48,7 +48,6 @@ pub fn run(app: App) -> ExitCode {
 /// Serves until SIGTERM or SIGINT; gives the exit code.
 pub fn serve(app: &App, env: Env) -> u8 {
     alloc::tune();
-    admin::started();
     until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
 }
 
@@ -62,7 +61,7 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     let bounds = Limits::derive(&app.defaults, &env)?;
     let runtime = runtime(&env, bounds.cpu_width)?;
     let code = runtime.block_on(async {
-        logs::init(&env)?;
+        logs::init(env.text("LOG"))?;
         panics::hook();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let server = Server::start(app, env).await?;
@@ -92,7 +91,6 @@ fn runtime(env: &Env, cpu_width: usize) -> Result<Runtime, Failure> {
     } else {
         return Err(format!("WORKERS={workers}: this was built for one async thread").into());
     };
-    WORKERS.store(if ONE_THREAD { 0 } else { workers }, Relaxed);
     Ok(builder
         .worker_threads(workers)
         .max_blocking_threads(cpu_width + SPARE_THREADS)
@@ -106,9 +104,9 @@ fn runtime(env: &Env, cpu_width: usize) -> Result<Runtime, Failure> {
         .build()?)
 }
 
-/// Threads of the blocking pool.
-pub(crate) fn blocking_threads() -> usize {
-    THREADS.load(Relaxed).saturating_sub(WORKERS.load(Relaxed))
+/// Threads of the blocking pool, beside so many workers; the only worker there is was not started by the runtime.
+pub(crate) fn blocking_threads(workers: usize) -> usize {
+    THREADS.load(Relaxed).saturating_sub(if ONE_THREAD { 0 } else { workers })
 }
 
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {

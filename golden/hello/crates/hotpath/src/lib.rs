@@ -7,7 +7,6 @@
 //! - [`Cpu`]: the one door for work that computes.
 //! - [`stream`](fn@stream): replies from an ordinary loop.
 //! - [`Locked`]: shared values, without a guard that could span an await.
-mod account;
 mod admin;
 mod admission;
 mod alloc;
@@ -16,11 +15,9 @@ mod call;
 mod connections;
 mod edge;
 mod env;
-mod grpc_prometheus;
 mod host;
 mod limits;
 mod locked;
-mod logs;
 mod methods;
 mod metrics;
 mod panics;
@@ -30,13 +27,12 @@ mod server;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
-mod trace_otlp;
-use trace_otlp as trace;
 mod wire;
 
 pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host, Routes};
+pub use hotpath_telemetry::Failure;
 pub use limits::{Defaults, Limits};
 pub use locked::Locked;
 pub use methods::check_policies;
@@ -45,6 +41,3 @@ pub use process::{run, serve};
 pub use prometheus;
 pub use server::{Server, Stopped};
 pub use stream::{Replies, Sink, stream};
-
-/// Why something could not be done at start.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;

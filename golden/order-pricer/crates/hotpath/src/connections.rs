@@ -1,5 +1,6 @@
 //! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. Each speaks HTTP/2 soon, its
 //! streams end, and it goes when it is old, idle, deaf, or told to.
+use crate::limits::{HEADER_LIST, SEND_BUFFER, STREAMS, WINDOW};
 use crate::{admission::Admission, edge::Edge, server::Shared};
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -130,11 +131,11 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
     let mut http2 = Builder::new(Streams(Arc::clone(&peer)));
     http2
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .initial_stream_window_size(limits.window)
-        .initial_connection_window_size(limits.window)
-        .max_header_list_size(limits.header_list)
-        .max_send_buf_size(limits.send_buffer)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW as u32)
+        .initial_connection_window_size(WINDOW as u32)
+        .max_header_list_size(HEADER_LIST)
+        .max_send_buf_size(SEND_BUFFER as usize)
         .max_pending_accept_reset_streams(20)
         // h2 counts a reset for every shed call whose body still comes, as long as the connection lives. What such a
         // stream may cost is bounded by admission.
@@ -142,7 +143,9 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
     let mut connection = pin!(http2.serve_connection(TokioIo::new(socket), edge));
-    let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter());
+    // The random keys of std's hasher are all that spreading reconnections needs.
+    let jitter = (RandomState::new().hash_one(0u8) % 1_000) as f64 / 1_000.0;
+    let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter);
     tokio::select! {
         _ended = connection.as_mut() => return,
         // What it left unread would be followed by more.
@@ -174,9 +177,4 @@ async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
         }
     }
     Ok(true)
-}
-
-/// 0.0 to 1.0; the random keys of std's hasher are all that spreading reconnections needs.
-fn jitter() -> f64 {
-    (RandomState::new().hash_one(0u8) % 1_000) as f64 / 1_000.0
 }

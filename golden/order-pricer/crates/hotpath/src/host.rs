@@ -1,10 +1,10 @@
 //! What a service is made of, and what it is given at start.
-use crate::methods;
-use crate::metrics::{Dialect, Metrics};
+use crate::metrics::Metrics;
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy};
+use hotpath_telemetry::{Dialect, names};
 use http::{Request, Response};
 use prometheus::Registry;
 use std::{collections::BTreeMap, convert::Infallible};
@@ -47,7 +47,7 @@ impl Host {
         Ok(Self {
             cpu: Cpu::new(limits.cpu_width, &metrics),
             called: Called {
-                names: methods::names(app.called)?,
+                names: names(app.called)?,
                 dialect: Dialect::client(&metrics.registry)?,
             },
             queues: Vec::new(),
@@ -78,8 +78,8 @@ impl Host {
         self.cpu.clone()
     }
 
-    /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued when the process
-    /// stops is still worked off.
+    /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued
+    /// when the process stops is still worked off.
     ///
     /// # Errors
     /// If the depth is not one that a queue can have.
@@ -125,12 +125,8 @@ impl Routes {
     #[must_use]
     pub fn with<S>(mut self, service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: NamedService + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
     {
         self.0.insert(S::NAME, BoxCloneSyncService::new(service));
         self

@@ -1,6 +1,5 @@
-//! The saturation of this process, and the registry that `/metrics` reads. The golden signals of calls are in the
-//! dialect of the fleet: see the module beside this one.
-pub(crate) use crate::otelgrpc::{Dialect, Series};
+//! The saturation of this process, and the registry that `/metrics` reads. Calls are counted in the dialect
+//! of the fleet, by `hotpath-telemetry`.
 use crate::{Failure, admission::Shed};
 use prometheus::register_int_gauge_vec_with_registry as gauges;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};

@@ -3,10 +3,6 @@ use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-/// The codes that are the server's fault, to whoever counts or traces its calls.
-pub(crate) const SERVER_ERRORS: [Code; 6] =
-    [Code::Unknown, Code::DeadlineExceeded, Code::Unimplemented, Code::Internal, Code::Unavailable, Code::DataLoss];
-
 /// The code that grpc-go gives for a passed deadline (tonic's own timeouts say CANCELLED).
 pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("context deadline exceeded")

@@ -2,8 +2,9 @@
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
 use crate::admission::Held;
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
-use crate::{Call, account::Account, body, connections::Peer, methods::Method, panics, server::Shared, trace};
+use crate::{Call, body, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
 use futures_util::{FutureExt as _, future::BoxFuture};
+use hotpath_telemetry::{Account, trace};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
@@ -35,13 +36,12 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
         let deadline = begun + timeout(request.headers()).map_or(most, |asked| asked.min(most));
         self.peer.expect_stream(most);
         let span = trace::server_span(&method.name, request.headers());
-        let mut account = Account::open(method.series.clone(), span.clone(), begun, deadline);
+        let account = Account::open(method.series.clone(), span.clone(), begun, deadline);
         let (permit, answer) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
             Err(shed) => return Box::pin(std::future::ready(Ok(refuse(account, self.shared.metrics.shed(shed))))),
         };
-        let call = Call::new(deadline, permit);
-        account.call = Some(call.clone());
+        let call = Call::new(&account, permit);
         let request = request.map(|body| body::received(body, Arc::clone(&method)));
         let serve = self.clone().serve(request, method, account, call, answer);
         Box::pin(async { Ok(serve.await) }.instrument(span))
@@ -73,7 +73,7 @@ impl Edge {
         };
         let answered = AssertUnwindSafe(answered).catch_unwind();
         let answered = async { answered.await.unwrap_or_else(|_panic| Err(panics::status())) };
-        let answered = timeout_at(call.deadline(), call.clone().scope(answered)).await;
+        let answered = timeout_at(call.deadline(), CURRENT.scope(call.clone(), answered)).await;
         let (parts, answered) = match answered.unwrap_or_else(|_elapsed| Err(deadline_exceeded())) {
             Ok(answered) => answered,
             Err(status) => return refuse(account, status),

@@ -69,8 +69,8 @@ impl Host {
         self.cpu.clone()
     }
 
-    /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued when the process
-    /// stops is still worked off.
+    /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued
+    /// when the process stops is still worked off.
     ///
     /// # Errors
     /// If the depth is not one that a queue can have.
@@ -107,12 +107,8 @@ impl Routes {
     #[must_use]
     pub fn with<S>(mut self, service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: NamedService + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
     {
         self.0.insert(S::NAME, BoxCloneSyncService::new(service));
         self

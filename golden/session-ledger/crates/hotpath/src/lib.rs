@@ -9,7 +9,6 @@
 //! - [`Locked`]: shared values, without a guard that could span an await.
 //! - [`Queue`]: work that the caller need not wait for.
 //! - [`Store`]: state that survives a restart.
-mod account;
 mod admin;
 mod admission;
 mod alloc;
@@ -18,11 +17,9 @@ mod call;
 mod connections;
 mod edge;
 mod env;
-mod grpc_prometheus;
 mod host;
 mod limits;
 mod locked;
-mod logs;
 mod methods;
 mod metrics;
 mod panics;
@@ -34,13 +31,12 @@ mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
-mod trace_otlp;
-use trace_otlp as trace;
 mod wire;
 
 pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host, Routes};
+pub use hotpath_telemetry::Failure;
 pub use limits::{Defaults, Limits};
 pub use locked::Locked;
 pub use methods::check_policies;
@@ -51,6 +47,3 @@ pub use queue::Queue;
 pub use server::{Server, Stopped};
 pub use store::{State, Store};
 pub use stream::{Replies, Sink, stream};
-
-/// Why something could not be done at start.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;

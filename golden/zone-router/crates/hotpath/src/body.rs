@@ -1,9 +1,10 @@
 //! The bodies of calls: what comes is measured as it comes, and what is sent back holds what pays for it until the
 //! transport has let go of its last byte.
 use crate::wire::{Messages, code_of, deadline_exceeded, trailers};
-use crate::{Call, account::Account, admission::Held, edge::Edge, methods::Method, panics};
+use crate::{Call, admission::Held, call::CURRENT, edge::Edge, methods::Method, panics};
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt as _, poll_fn};
+use hotpath_telemetry::Account;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
@@ -51,12 +52,12 @@ pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, ed
     Body::new(StreamBody::new(poll_fn(move |cx| {
         // Asked for more, so what was given before is on its way.
         drop(unread.take());
-        if account.done {
+        if account.ended.is_cancelled() {
             return Poll::Ready(None);
         }
         let span = account.span.clone();
         let _span = span.enter();
-        let polled = paid.0.sync_scope(|| panics::caught(|| frames.poll_next_unpin(cx)));
+        let polled = CURRENT.sync_scope(paid.0.clone(), || panics::caught(|| frames.poll_next_unpin(cx)));
         let frame = match polled.unwrap_or_else(|status| Poll::Ready(Some(Err(status)))) {
             Poll::Ready(frame) => frame.unwrap_or_else(|| Ok(Frame::trailers(HeaderMap::new()))),
             Poll::Pending => return Poll::Pending,

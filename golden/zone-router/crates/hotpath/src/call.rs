@@ -1,6 +1,7 @@
 //! What a call carries: its deadline, whether anyone still waits, and the permit that pays for it. And the one door to
 //! the blocking pool, through which it computes.
 use crate::{admission::Permit, metrics::Metrics, wire::deadline_exceeded};
+use hotpath_telemetry::Account;
 use http::HeaderValue;
 use prometheus::Histogram;
 use std::{sync::Arc, time::Duration};
@@ -9,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-tokio::task_local! { static CURRENT: Call; }
+tokio::task_local! { pub(crate) static CURRENT: Call; }
 
 /// The call that a handler serves. Cheap to clone; the permit is given back when the last clone goes, so work that
 /// outlives its caller still counts.
@@ -25,8 +26,8 @@ struct Inner {
 }
 
 impl Call {
-    pub(crate) fn new(deadline: Instant, permit: Permit, traceparent: Option<HeaderValue>) -> Self {
-        let cancelled = CancellationToken::new();
+    pub(crate) fn new(account: &Account, permit: Permit, traceparent: Option<HeaderValue>) -> Self {
+        let (deadline, cancelled) = (account.deadline, account.ended.clone());
         Self(Arc::new(Inner { deadline, cancelled, _permit: permit, traceparent }))
     }
 
@@ -62,19 +63,6 @@ impl Call {
         }
         Ok(())
     }
-
-    /// Nobody waits any more.
-    pub(crate) fn end(&self) {
-        self.0.cancelled.cancel();
-    }
-
-    pub(crate) async fn scope<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
-    }
-
-    pub(crate) fn sync_scope<T>(&self, f: impl FnOnce() -> T) -> T {
-        CURRENT.sync_scope(self.clone(), f)
-    }
 }
 
 /// Runs CPU work for handlers: off the async workers, no wider than the CPUs, never longer than the caller waits. Its
@@ -82,21 +70,18 @@ impl Call {
 #[derive(Clone, Debug)]
 pub struct Cpu {
     slots: Arc<Semaphore>,
-    width: usize,
     wait: Histogram,
 }
 
 impl Cpu {
     pub(crate) fn new(width: usize, metrics: &Metrics) -> Self {
-        Self {
-            slots: Arc::new(Semaphore::new(width)),
-            width,
-            wait: metrics.cpu_wait.clone(),
-        }
+        let (slots, wait) = (Arc::new(Semaphore::new(width)), metrics.cpu_wait.clone());
+        Self { slots, wait }
     }
 
-    pub(crate) fn busy(&self) -> usize {
-        self.width - self.slots.available_permits()
+    /// Calls that would not have to wait.
+    pub(crate) fn free(&self) -> usize {
+        self.slots.available_permits()
     }
 
     /// Runs `work` on a thread of the blocking pool, and waits for it no longer than the caller does. Loops in `work`

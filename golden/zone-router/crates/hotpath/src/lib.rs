@@ -8,7 +8,6 @@
 //! - [`stream`](fn@stream): replies from an ordinary loop.
 //! - [`Locked`]: shared values, without a guard that could span an await.
 //! - [`Outbound`]: calls to other services.
-mod account;
 mod admin;
 mod admission;
 mod alloc;
@@ -20,10 +19,8 @@ mod env;
 mod host;
 mod limits;
 mod locked;
-mod logs;
 mod methods;
 mod metrics;
-mod otelgrpc;
 mod outbound;
 mod panics;
 mod policy;
@@ -32,13 +29,12 @@ mod server;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
-mod trace_w3c;
-use trace_w3c as trace;
 mod wire;
 
 pub use call::{Call, Cpu};
 pub use env::Env;
 pub use host::{App, Host, Routes};
+pub use hotpath_telemetry::Failure;
 pub use limits::{Defaults, Limits};
 pub use locked::Locked;
 pub use methods::check_policies;
@@ -48,6 +44,3 @@ pub use process::{run, serve};
 pub use prometheus;
 pub use server::{Server, Stopped};
 pub use stream::{Replies, Sink, stream};
-
-/// Why something could not be done at start.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -15,9 +15,13 @@ const CALL: u64 = 32 * KIB;
 /// A connection beside its window: task, header tables, frames being written, a health watcher.
 const CONNECTION: u64 = 64 * KIB;
 /// What a peer may send on one connection, or on one stream, before it is read.
-const WINDOW: u64 = 256 * KIB;
+pub(crate) const WINDOW: u64 = 256 * KIB;
 /// What the transport buffers for a reader, a stream.
-const SEND_BUFFER: u64 = 64 * KIB;
+pub(crate) const SEND_BUFFER: u64 = 64 * KIB;
+/// HTTP/2 streams at once on one connection.
+pub(crate) const STREAMS: u32 = 128;
+/// Bytes of headers, of a request or of another service's answer.
+pub(crate) const HEADER_LIST: u32 = 8 << 10;
 
 /// The three decisions that the bounds follow from, and what the service keeps beside its calls.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +52,6 @@ pub struct Limits {
     pub max_message: u64,
     /// Connections at once.
     pub connections: usize,
-    /// HTTP/2 streams at once on one connection.
-    pub streams: u32,
-    /// HTTP/2 window of a stream, and of a connection.
-    pub window: u32,
-    /// Bytes of request headers.
-    pub header_list: u32,
-    /// Reply bytes that the transport buffers for one stream.
-    pub send_buffer: usize,
     /// CPU work at once.
     pub cpu_width: usize,
     /// See [`Defaults::deadline`].
@@ -91,10 +87,6 @@ impl Limits {
             unread: (call_memory / 24).max(8 * MIB),
             max_message: defaults.max_message,
             connections: env.get("CONNECTIONS", (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096) as usize)?,
-            streams: 128,
-            window: WINDOW as u32,
-            header_list: 8 * KIB as u32,
-            send_buffer: SEND_BUFFER as usize,
             cpu_width: env.get("CPU_WIDTH", cores)?.max(1),
             deadline: env.millis("MAX_DEADLINE_MS", defaults.deadline)?,
             handshake: env.millis("HANDSHAKE_MS", Duration::from_secs(5))?,
@@ -143,10 +135,10 @@ impl Limits {
             "unread_bytes": self.unread,
             "max_message_bytes": self.max_message,
             "connections": self.connections,
-            "streams_per_connection": self.streams,
-            "window_bytes": self.window,
-            "header_list_bytes": self.header_list,
-            "send_buffer_bytes": self.send_buffer,
+            "streams_per_connection": STREAMS,
+            "window_bytes": WINDOW,
+            "header_list_bytes": HEADER_LIST,
+            "send_buffer_bytes": SEND_BUFFER,
             "cpu_width": self.cpu_width,
             "deadline_ms": self.deadline.as_millis() as u64,
             "handshake_ms": self.handshake.as_millis() as u64,

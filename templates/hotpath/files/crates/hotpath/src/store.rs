@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "files, on the state's own thread")]
 use crate::queue::{Finish, Queue, Worker};
 use crate::{Env, Failure, metrics::Metrics, panics};
+use bytes::Buf as _;
 use prometheus::IntCounterVec;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -179,14 +180,12 @@ fn load(path: &Path, newest: u32) -> Result<Option<(u32, Vec<u8>)>, Failure> {
 
 fn parse(bytes: &[u8]) -> Result<(u32, &[u8]), &'static str> {
     let (header, payload) = bytes.split_at_checked(HEADER).ok_or("shorter than a header")?;
-    let rest = header.strip_prefix(MAGIC).ok_or("not a snapshot")?;
-    let (version, rest) = rest.split_first_chunk::<4>().ok_or("shorter than a header")?;
-    let (length, sum) = rest.split_first_chunk::<8>().ok_or("shorter than a header")?;
-    let version = u32::from_le_bytes(*version);
-    if u64::from_le_bytes(*length) != payload.len() as u64 {
+    let mut header = header.strip_prefix(MAGIC).ok_or("not a snapshot")?;
+    let (version, length, sum) = (header.get_u32_le(), header.get_u64_le(), header.get_u64_le());
+    if length != payload.len() as u64 {
         return Err("its length is not what it says");
     }
-    if sum != checksum(version, payload).to_le_bytes() {
+    if sum != checksum(version, payload) {
         return Err("its checksum is wrong");
     }
     Ok((version, payload))

@@ -1,0 +1,59 @@
+//! The methods that there are, from the descriptors of their protos: no peer can mint a label.
+use crate::Failure;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use std::fmt;
+
+/// A method, as every dialect labels it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// `unary`, `client_stream`, `server_stream` or `bidi_stream`.
+    pub kind: &'static str,
+    /// With its package.
+    pub service: String,
+    /// Without its service.
+    pub method: String,
+}
+
+impl Name {
+    /// Whether `line` names it, with or without package and service.
+    pub fn is(&self, line: &str) -> bool {
+        self.to_string().strip_suffix(line).is_some_and(|before| before.is_empty() || before.ends_with(['.', '/']))
+    }
+
+    /// Whether its replies are a stream.
+    pub fn streams(&self) -> bool {
+        matches!(self.kind, "server_stream" | "bidi_stream")
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.method)
+    }
+}
+
+/// The names of all methods in a descriptor set.
+///
+/// # Errors
+/// If the bytes are no descriptor set.
+pub fn names(descriptors: &[u8]) -> Result<Vec<Name>, Failure> {
+    let mut names = Vec::new();
+    for file in FileDescriptorSet::decode(descriptors)?.file {
+        for service in &file.service {
+            let dot = if file.package().is_empty() { "" } else { "." };
+            let path = format!("{}{dot}{}", file.package(), service.name());
+            names.extend(service.method.iter().map(|method| {
+                let kind = match (method.client_streaming(), method.server_streaming()) {
+                    (false, false) => "unary",
+                    (true, false) => "client_stream",
+                    (false, true) => "server_stream",
+                    (true, true) => "bidi_stream",
+                };
+                let (service, method) = (path.clone(), method.name().to_owned());
+                Name { kind, service, method }
+            }));
+        }
+    }
+    Ok(names)
+}

@@ -40,3 +40,16 @@ func TestCopiesAreCurrent(t *testing.T) {
 		}
 	}
 }
+
+// The edits must find their place in what is generated.
+func TestEditsFit(t *testing.T) {
+	tree, err := source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range edits {
+		if !bytes.Contains(tree.Files[e.file].Data, []byte(e.new)) {
+			t.Errorf("%s is not edited", e.file)
+		}
+	}
+}

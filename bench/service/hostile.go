@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/protobuf/proto"
 
 	"rustgen/bench/service/hellov1"
 )
@@ -25,7 +26,8 @@ type attack struct {
 }
 
 var attacks = []attack{
-	{"60 connections that never read replies of 60 kB", 60, nil, deafPeers},
+	{"60 connections that never read replies of 60 kB", 60, nil, deafToReplies},
+	{"60 connections that never read replies of 60 kB as a stream of 15 events", 60, nil, deafToStreams},
 	{"40 connections that send half a body", 40, nil, halfBodies},
 	{"header floods, 40 connections", 40, nil, headerFloods},
 	{"reset flood", 4, nil, resetFlood},
@@ -121,16 +123,27 @@ func hangUp(peers []*peer) {
 	}
 }
 
-// deafPeers each ask 1,000 times for a reply of 60 kB, in a stream of 15 events, and take none of it.
-func deafPeers(_ context.Context, address string, peers int, until time.Time) (string, error) {
-	request := message(&hellov1.WatchRequest{Key: strings.Repeat("k", 4_000), Events: 15, IntervalMs: 1})
+// deafToReplies ask for one reply of 60 kB a call.
+func deafToReplies(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	return deafPeers(address, peers, until, hellov1.HelloService_Lookup_FullMethodName, &hellov1.LookupRequest{Key: "60kB"})
+}
+
+// deafToStreams ask for a stream of 15 events of 4 kB a call.
+func deafToStreams(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	return deafPeers(address, peers, until, hellov1.HelloService_Watch_FullMethodName,
+		&hellov1.WatchRequest{Key: strings.Repeat("k", 4_000), Events: 15, IntervalMs: 1})
+}
+
+// deafPeers each call 1,000 times, and take nothing of the replies.
+func deafPeers(address string, peers int, until time.Time, path string, asked proto.Message) (string, error) {
+	request := message(asked)
 	var sent atomic.Int64
 	_, met := each(address, peers, true, until, func(p *peer) {
 		for range 1_000 {
 			if p.closed.Load() || time.Now().After(until) {
 				return
 			}
-			id, err := p.call(hellov1.HelloService_Watch_FullMethodName, false)
+			id, err := p.call(path, false)
 			if err != nil || p.data(id, request, true, until) != nil {
 				continue
 			}

@@ -48,6 +48,34 @@ func generated() (all []variant) {
 	return slices.Insert(all, 1, small)
 }
 
+// edits make the generated service answer one key of Lookup with 60 kB, as naive and gosvc do: what a team would write,
+// and the line of the policy that goes with it.
+var edits = []struct{ file, old, new string }{
+	{"src/handlers.rs", `
+        let key = request.into_inner().key;
+`, `
+        let mut key = request.into_inner().key;
+        // What peers that never read ask for.
+        if key == "60kB" {
+            key = "k".repeat(60_000);
+        }
+`},
+	{"src/policy.rs", `("Lookup", Policy::light().request(4 << 10).reply(4 << 10)),`,
+		`("Lookup", Policy::light().request(4 << 10).reply(64 << 10)),`},
+}
+
+// source is the generated service with the edits.
+func source() (*live.Tree, error) {
+	tree, err := live.Render("hello", map[string]string{"downstream": "prices"})
+	for _, e := range edits {
+		if err != nil {
+			return nil, err
+		}
+		tree, err = tree.With(e.file, e.old, e.new)
+	}
+	return tree, err
+}
+
 // servers are those that are wanted, the controls first, with their binaries in dir: compiled in release, or reused.
 func servers(ctx context.Context, dir string, wanted func(string) bool, reuse bool) ([]variant, error) {
 	var all []variant
@@ -68,12 +96,12 @@ func servers(ctx context.Context, dir string, wanted func(string) bool, reuse bo
 }
 
 func build(ctx context.Context, dir string, all []variant) error {
-	tree, err := live.Render("hello", map[string]string{"downstream": "prices"})
+	tree, err := source()
 	if err != nil {
 		return err
 	}
-	source := filepath.Join(dir, "hello")
-	if err := tree.Write(source); err != nil {
+	hello := filepath.Join(dir, "hello")
+	if err := tree.Write(hello); err != nil {
 		return err
 	}
 	// As the generated service is compiled, so that no profile is compared.
@@ -90,7 +118,7 @@ func build(ctx context.Context, dir string, all []variant) error {
 		to := filepath.Join(dir, v.binary)
 		switch {
 		case v.ours:
-			err = live.Build(source, "hello", to, nil, "--release", "--no-default-features", "--features", v.binary)
+			err = live.Build(hello, "hello", to, nil, "--release", "--no-default-features", "--features", v.binary)
 		case v.binary == "naive":
 			err = live.Build("naive", "naive", to, profile, "--release")
 		default:

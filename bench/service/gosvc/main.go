@@ -59,7 +59,12 @@ func (s *server) Score(ctx context.Context, r *hellov1.ScoreRequest) (*hellov1.S
 }
 
 func (s *server) Lookup(_ context.Context, r *hellov1.LookupRequest) (*hellov1.LookupReply, error) {
-	return &hellov1.LookupReply{Key: r.GetKey()}, nil
+	key := r.GetKey()
+	// What peers that never read ask for.
+	if key == "60kB" {
+		key = strings.Repeat("k", 60_000)
+	}
+	return &hellov1.LookupReply{Key: key}, nil
 }
 
 func (s *server) Watch(r *hellov1.WatchRequest, stream grpc.ServerStreamingServer[hellov1.WatchEvent]) error {

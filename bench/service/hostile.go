@@ -28,7 +28,8 @@ type attack struct {
 var attacks = []attack{
 	{"60 connections that never read replies of 60 kB", 60, nil, deafToReplies},
 	{"60 connections that never read replies of 60 kB as a stream of 15 events", 60, nil, deafToStreams},
-	{"40 connections that send half a body", 40, nil, halfBodies},
+	{"40 connections that send half a body", 40, nil, halfOfLargest},
+	{"40 connections that send half a body of 2 MiB", 40, nil, halfOfTooLarge},
 	{"header floods, 40 connections", 40, nil, headerFloods},
 	{"reset flood", 4, nil, resetFlood},
 	{"400 idle connections", 400, []string{"CONNECTION_IDLE_MS=2000"}, idlers},
@@ -154,13 +155,22 @@ func deafPeers(address string, peers int, until time.Time, path string, asked pr
 	return fmt.Sprintf("%d calls", sent.Load()), nil
 }
 
-// halfBodies each begin 32 messages of 1 MiB, and send half of each.
-func halfBodies(_ context.Context, address string, peers int, until time.Time) (string, error) {
-	const size = 1<<20 - 64
+// halfOfLargest is of messages as large as the generated service takes by default: it must hold what has come.
+func halfOfLargest(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	return halfBodies(address, peers, until, 1<<20-64, 32)
+}
+
+// halfOfTooLarge is of messages twice as large, whose first five bytes say so; a server without bounds takes up to 4 MiB.
+func halfOfTooLarge(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	return halfBodies(address, peers, until, 2<<20, 16)
+}
+
+// halfBodies each begin as many messages of that size, and send half of each.
+func halfBodies(address string, peers int, until time.Time, size, messages int) (string, error) {
 	half := append(prefix(size), make([]byte, size/2)...)
 	var sent atomic.Int64
 	_, met := each(address, peers, false, until, func(p *peer) {
-		for range 32 {
+		for range messages {
 			if p.closed.Load() || time.Now().After(until) {
 				return
 			}

@@ -66,7 +66,7 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
     gauge("hotpath_memory_in_use_bytes", "What the admitted calls may take.", memory.used() as f64);
     gauge("hotpath_memory_budget_bytes", "The memory budget that every bound follows from.", limits.memory as f64);
     gauge("hotpath_cpu_width", "CPU work at once.", limits.cpu_width as f64);
-    gauge("hotpath_cpu_busy", "CPU work under way.", (limits.cpu_width - shared.cpu.free()) as f64);
+    gauge("hotpath_cpu_busy", "CPU work under way.", (limits.cpu_width - shared.cpu.slots.available_permits()) as f64);
     gauge("hotpath_connections_limit", "Connections at once.", limits.connections as f64);
     gauge("hotpath_workers", "Async workers.", runtime.num_workers() as f64);
     gauge("hotpath_worker_busy_ratio", "Part of the time since the last scrape that the async workers were busy.", busy);

@@ -63,7 +63,7 @@ impl Call {
 /// queue needs no bound of its own: whoever waits here holds an admission permit.
 #[derive(Clone, Debug)]
 pub struct Cpu {
-    slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Semaphore>,
     wait: Histogram,
 }
 
@@ -71,11 +71,6 @@ impl Cpu {
     pub(crate) fn new(width: usize, metrics: &Metrics) -> Self {
         let (slots, wait) = (Arc::new(Semaphore::new(width)), metrics.cpu_wait.clone());
         Self { slots, wait }
-    }
-
-    /// Calls that would not have to wait.
-    pub(crate) fn free(&self) -> usize {
-        self.slots.available_permits()
     }
 
     /// Runs `work` on a thread of the blocking pool, and waits for it no longer than the caller does. Loops in `work`

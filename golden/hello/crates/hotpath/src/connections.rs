@@ -65,6 +65,7 @@ pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: Ca
 }
 
 /// What the streams of one connection have in common.
+#[derive(Default)]
 pub(crate) struct Peer {
     pub(crate) admission: Admission,
     streams: AtomicUsize,
@@ -120,12 +121,8 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         return;
     }
     drop(socket.set_nodelay(true));
-    let peer = Arc::new(Peer {
-        admission: Admission::new(&shared.memory, &shared.unread),
-        streams: AtomicUsize::new(0),
-        next_deadline_ms: AtomicU64::new(0),
-        deaf: Notify::new(),
-    });
+    let admission = Admission::new(&shared.memory, &shared.unread);
+    let peer = Arc::new(Peer { admission, ..Peer::default() });
     let edge = Edge { shared: Arc::clone(shared), peer: Arc::clone(&peer) };
     // tonic passes `None` over hyper's safe values for most of these.
     let mut http2 = Builder::new(Streams(Arc::clone(&peer)));
@@ -137,9 +134,8 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         .max_header_list_size(HEADER_LIST)
         .max_send_buf_size(SEND_BUFFER as usize)
         .max_pending_accept_reset_streams(20)
-        // h2 counts a reset for every shed call whose body still comes, as long as the connection lives. What such a
-        // stream may cost is bounded by admission.
-        .max_local_error_reset_streams(None)
+        // Counted as long as the connection lives; a caller that stops when it is answered, or told to, causes none.
+        .max_local_error_reset_streams(STREAMS as usize)
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
     let mut connection = pin!(http2.serve_connection(TokioIo::new(socket), edge));

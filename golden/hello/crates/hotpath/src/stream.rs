@@ -1,12 +1,11 @@
 //! Streams of replies from an ordinary loop.
-use futures_util::stream::{BoxStream, Stream, StreamExt as _, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use futures_util::stream::{BoxStream, StreamExt as _, poll_fn};
+use std::task::Poll;
 use tokio::sync::mpsc::{self, Sender};
 use tonic::Status;
 
 /// A stream of replies; see [`stream`].
-pub struct Replies<T>(BoxStream<'static, Result<T, Status>>);
+pub type Replies<T> = BoxStream<'static, Result<T, Status>>;
 
 /// Where a producer puts its replies.
 #[derive(Debug)]
@@ -53,13 +52,5 @@ where
         }
         items.poll_recv(cx).map(|item| item.map(Ok).or_else(|| error.take().map(Err)))
     });
-    Replies(next.boxed())
-}
-
-impl<T> Stream for Replies<T> {
-    type Item = Result<T, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
-    }
+    next.boxed()
 }

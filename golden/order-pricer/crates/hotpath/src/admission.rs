@@ -38,14 +38,15 @@ impl Share {
 
     /// A connection holds at most half of what it leaves free, or else one thing: a single busy one may take a third of
     /// the pool, each greedy one after it a third of what is left, and one more still finds room.
-    fn take(self: &Arc<Self>, bytes: u64) -> Result<Held, Shed> {
-        let held = self.held.load(Relaxed);
-        if bytes > 0 && held > 0 && held + bytes > self.pool.most.saturating_sub(self.pool.used()) / 2 {
-            return Err(Shed::Connection);
-        }
+    fn fits(&self, bytes: u64) -> Result<(), Shed> {
+        let (held, free) = (self.held.load(Relaxed), self.pool.most.saturating_sub(self.pool.used()));
+        if bytes > 0 && held > 0 && held + bytes > free / 2 { Err(Shed::Connection) } else { Ok(()) }
+    }
+
+    fn take(self: &Arc<Self>, bytes: u64) -> Held {
         let mut taken = Held { share: Arc::clone(self), bytes: 0 };
         taken.resize(bytes);
-        Ok(taken)
+        taken
     }
 }
 
@@ -75,7 +76,7 @@ impl Drop for Held {
 }
 
 /// The door of one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Admission {
     memory: Arc<Share>,
     unread: Arc<Share>,
@@ -97,21 +98,20 @@ impl Admission {
     pub(crate) fn admit(&self, method: &MethodLimits) -> Result<(Permit, Held), Shed> {
         let slot = Arc::clone(&method.slots).try_acquire_owned().map_err(|_| Shed::InFlight)?;
         // Nothing more is done for a peer that does not read what was done before; a probe, which takes nothing, is answered.
-        drop(self.unread.take(method.work.min(1))?);
-        let mut memory = self.memory.take(method.work + method.answer)?;
+        self.unread.fits(method.work.min(1))?;
+        self.memory.fits(method.work + method.answer)?;
+        let (memory, answer) = (self.memory.take(method.work), self.memory.take(method.answer));
         if self.memory.pool.used() > self.memory.pool.most {
             return Err(Shed::Memory);
         }
-        memory.resize(method.work);
-        let mut answer = Held { share: Arc::clone(&self.memory), bytes: 0 };
-        answer.resize(method.answer);
         Ok((Permit { _slot: slot, _memory: memory }, answer))
     }
 
     /// Lets the transport have a reply that takes `bytes` while it waits there for its reader. Those that nobody reads
     /// are bounded apart from the memory of calls, and much lower.
     pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Shed> {
-        self.unread.take(bytes)
+        self.unread.fits(bytes)?;
+        Ok(self.unread.take(bytes))
     }
 
     /// How many replies were read, or let go: a peer that is slow moves this, and one that is deaf does not.
@@ -231,6 +231,8 @@ mod tests {
             drop(honest.hand_over(KIB).unwrap());
         }
         assert_eq!((honest.progress(), deaf[0].progress()), (100, 0));
+        drop(honest.admit(&call).unwrap());
+        assert_eq!(honest.progress(), 100, "a call that ends is not a reply that is read");
         unread.clear();
         assert!(deaf[0].admit(&call).is_ok(), "what was read is forgotten");
     }

@@ -2,7 +2,7 @@
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
 use crate::admission::Held;
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
-use crate::{Call, body, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
+use crate::{Call, body, body::Upload, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{Account, trace};
 use http::{Request, Response};
@@ -26,6 +26,7 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let request = request.map(|body| Upload(Some(body)));
         let path = request.uri().path();
         let Some(method) = self.shared.methods.get(path).cloned() else {
             // Not counted, as in Go, where no interceptor runs for what does not exist.

@@ -2,6 +2,7 @@ package servicetest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -121,14 +122,14 @@ func TestEditedServices(t *testing.T) {
 			team.commit(t, repo, "months of work")
 			before := snapshot(t, dir)
 
-			verdicts := team.upgrade(t, rustgen, dir)
+			verdicts, moved := team.upgrade(t, rustgen, dir)
 			for p, want := range team.verdicts {
 				if verdicts[p] != want {
 					t.Errorf("%s is %q, want %q", p, verdicts[p], want)
 				}
 			}
 			after := snapshot(t, dir)
-			team.checkEdits(t, patch, before, after)
+			team.checkEdits(t, patch, moved, before, after)
 			if after.Equal(before) {
 				t.Fatal("the upgrade changed nothing")
 			}
@@ -171,8 +172,8 @@ func checkBuild(t *testing.T, dir string, tests []string) {
 	}
 }
 
-// upgrade merges the newest set in, ends it as the team does, and returns the verdicts.
-func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) map[string]string {
+// upgrade merges the newest set in, ends it as the team does, and returns the verdicts, and where files went that moved.
+func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) (verdicts, moved map[string]string) {
 	t.Helper()
 	code, check := 0, 0
 	if len(e.resolved) > 0 {
@@ -180,14 +181,14 @@ func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) map[
 	}
 	out := run(t, dir, code, rustgen, append([]string{"upgrade", "--yes", "--json"}, flags...)...)
 	var report struct {
-		Files []struct{ Path, Verdict string }
+		Files []struct{ Path, Verdict, From string }
 	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	verdicts := map[string]string{}
+	verdicts, moved = map[string]string{}, map[string]string{}
 	for _, f := range report.Files {
-		verdicts[f.Path] = f.Verdict
+		verdicts[f.Path], moved[f.From] = f.Verdict, f.Path
 		if _, ok := e.resolved[f.Path]; ok != strings.HasPrefix(f.Verdict, "conflict") {
 			t.Errorf("%s is %q", f.Path, f.Verdict)
 		}
@@ -200,7 +201,7 @@ func (e edited) upgrade(t *testing.T, rustgen, dir string, flags ...string) map[
 		run(t, dir, 0, rustgen, "upgrade", "--continue")
 		run(t, dir, 0, rustgen, "status", "--check=conflicts,damaged")
 	}
-	return verdicts
+	return verdicts, moved
 }
 
 var markers = regexp.MustCompile(`(?s)<<<<<<< yours\n(.*?)\|\|\|\|\|\|\| base [0-9.]+\n.*?=======\n(.*?)>>>>>>> template [0-9.]+\n`)
@@ -237,7 +238,7 @@ var fileHeader = regexp.MustCompile(`^(\+\+\+|---|rename from|rename to) (?:[ab]
 
 // checkEdits looks for everything that a patch did in the upgraded service: lines that it added, but for those that the
 // team resolved, files that it moved away, programs.
-func (e edited) checkEdits(t *testing.T, patch string, before, after tree.Tree) {
+func (e edited) checkEdits(t *testing.T, patch string, moved map[string]string, before, after tree.Tree) {
 	t.Helper()
 	data, err := os.ReadFile(patch)
 	if err != nil {
@@ -257,7 +258,7 @@ func (e edited) checkEdits(t *testing.T, patch string, before, after tree.Tree) 
 			file = m[2]
 			continue
 		}
-		if _, ok := e.resolved[file]; ok {
+		if _, ok := e.resolved[cmp.Or(moved[file], file)]; ok {
 			continue
 		}
 		// With another line ending it is still the template's line.

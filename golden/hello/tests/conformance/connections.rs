@@ -4,6 +4,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tonic::Code;
 
 /// A tutorial's server keeps every connection that anybody opens.
 #[tokio::test]
@@ -67,20 +68,35 @@ async fn an_old_connection_goes_when_its_calls_are_done() {
 /// Streams that are opened and reset at once cost the server more than the peer.
 #[tokio::test]
 async fn a_flood_of_resets_is_told_to_calm_down() {
+    // RST_STREAM with CANCEL.
+    told_to_calm_down(b"\0\0\x04\x03\0", b"\0\0\0\x08").await;
+}
+
+/// To what still comes for a call that was refused the server has to say so again, and again: 92 MB for 60 peers that
+/// read none of it.
+#[tokio::test]
+async fn a_peer_that_is_refused_and_goes_on_is_told_to_calm_down() {
+    // DATA: one byte.
+    told_to_calm_down(b"\0\0\x01\0\0", b"x").await;
+}
+
+/// Opens thousands of streams, and says one thing more on each.
+async fn told_to_calm_down(head: &[u8], body: &[u8]) {
     const ENHANCE_YOUR_CALM: u8 = 11;
     let server = start(&[]).await;
     let mut socket = TcpStream::connect(server.listen()).await.unwrap();
     let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     for stream in (1..4_000u32).step_by(2) {
-        // HEADERS: POST, http, /x; then RST_STREAM with CANCEL.
+        // HEADERS: POST, http, /x.
         flood.extend(b"\0\0\x06\x01\x04");
         flood.extend(stream.to_be_bytes());
         flood.extend(b"\x83\x86\x04\x02/x");
-        flood.extend(b"\0\0\x04\x03\0");
+        flood.extend(head);
         flood.extend(stream.to_be_bytes());
-        flood.extend(b"\0\0\0\x08");
+        flood.extend(body);
     }
     drop(socket.write_all(&flood).await);
+    drop(socket.shutdown().await);
     let mut said = Vec::new();
     drop(socket.read_to_end(&mut said).await);
     let mut frames = said.as_slice();
@@ -93,5 +109,27 @@ async fn a_flood_of_resets_is_told_to_calm_down() {
     }
     assert!(calm, "no GOAWAY");
     client(server.listen()).await.call(order("echo", 1)).await.unwrap();
+    server.stop(true).await;
+}
+
+/// A caller who stops sending when it is answered goes on with the same connection, however often it was shed.
+#[tokio::test]
+async fn large_calls_that_are_shed_do_not_cost_the_connection() {
+    let server = start(&[]).await;
+    let (admin, client) = (server.admin(), client(server.listen()).await);
+    let spin = || {
+        let mut client = client.clone();
+        tokio::spawn(async move { client.compute(order("spin", 60_000)).await })
+    };
+    let busy = [spin(), spin()];
+    eventually("two in flight", async || metric(admin, "hotpath_in_flight", &["grpc_method=\"Compute\""]).await == 2.0)
+        .await;
+    let mut large = order("echo", 1);
+    large.payload = vec![1; 200 << 10].into();
+    for shed in 0..300 {
+        let status = client.clone().compute(large.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{shed}: {status}");
+    }
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
     server.stop(true).await;
 }

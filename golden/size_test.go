@@ -12,12 +12,12 @@ import (
 	"rustgen/internal/tree"
 )
 
-// What a reader can hold in the head. A line of code is one with neither nothing nor only a comment on it, in front of
-// the file's unit tests.
+// What a reader can hold in the head. A line of code is one that is neither empty nor only a comment, above the file's
+// unit tests.
 const (
 	mostOfHotpath = 2000
 	mostOfSrc     = 250
-	mostOfAFile   = 350 // with everything on it
+	mostOfAFile   = 350 // of all its lines
 )
 
 // TestSize holds the Rust that a service is given to its limits, for every combination of the decisions that add to it.

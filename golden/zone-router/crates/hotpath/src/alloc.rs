@@ -41,7 +41,7 @@ mod heap {
         use std::os::fd::{AsRawFd as _, FromRawFd as _};
         use std::{ffi::CString, fs::File, io, io::Read as _};
         // SAFETY: the name ends with a zero byte, and its type is a bool.
-        if !unsafe { raw::read(b"prof.active\0") }? {
+        if !unsafe { raw::read(b"prof.active\0") }.unwrap_or(false) {
             return Err("the heap is not sampled: start with _RJEM_MALLOC_CONF=prof_active:true".into());
         }
         // In memory, because the files of an image are read-only.
@@ -52,7 +52,7 @@ mod heap {
         };
         let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         // SAFETY: the name ends with a zero byte, and its type is a C string, which lives until the end of the call.
-        unsafe { raw::write(b"prof.dump\0", path.as_ptr()) }?;
+        unsafe { raw::write(b"prof.dump\0", path.as_ptr()) }.map_err(|error| error.to_string())?;
         let mut profile = Vec::new();
         file.read_to_end(&mut profile)?;
         Ok(profile)

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -112,6 +113,9 @@ func run(ctx context.Context, s settings) error {
 	if s.quick {
 		length = 4 * time.Second
 	}
+	if !s.reuse {
+		settle(ctx)
+	}
 	found := result{Machine: thisMachine(), Seconds: length.Seconds()}
 	if err := found.measure(ctx, s, variants, prices, length); err != nil {
 		return err
@@ -124,6 +128,16 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	return publish(found, s.page)
+}
+
+// settle waits until the builds are out of the load average, at most three minutes.
+func settle(ctx context.Context) {
+	for range 36 {
+		if load, err := strconv.ParseFloat(loadAverage(), 64); err != nil || load < busy || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(5 * time.Second)
+	}
 }
 
 // again writes the page of a run that was.

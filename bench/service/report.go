@@ -48,6 +48,9 @@ func output(command string, args ...string) string {
 	return strings.TrimSpace(string(text))
 }
 
+// busy is the load average from which a machine of two cores is not quiet.
+const busy = 1
+
 // loadAverage is that of the last minute.
 func loadAverage() string {
 	text, _ := os.ReadFile("/proc/loadavg")
@@ -78,7 +81,7 @@ func report(r result) string {
 	line("%s, %d cores, %s of memory, %s, %s, %s; %s, load average before the run %s.", m.CPU, m.Cores, m.Memory, m.Kernel,
 		m.Rust, strings.TrimPrefix(m.Go, "go version "), m.When, m.LoadBefore)
 	line("The load generator runs on the same cores, and takes its part of them.")
-	if load, err := strconv.ParseFloat(m.LoadBefore, 64); err != nil || load > 1 {
+	if load, err := strconv.ParseFloat(m.LoadBefore, 64); err != nil || load > busy {
 		line("")
 		line("**The machine was not quiet**: other work took part of it during this run, as the load average at each server's turn shows.")
 		line("Times and rates are worse than on a machine of their own, servers with different averages compare only roughly, and what")

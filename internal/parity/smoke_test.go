@@ -272,9 +272,9 @@ func lint(t *testing.T, page string) {
 	}
 }
 
-// sheds floods the heavy method with three times what may be in flight: what is too much is refused at once with
-// pushback, nothing else than refusals and passed deadlines comes back, health answers all the while, and everything is
-// free again afterwards.
+// sheds floods the heavy method with three times what may be in flight, and more than a connection has streams, of large
+// calls: what is too much is refused with pushback, nothing else than refusals and passed deadlines comes back, health
+// answers all the while, and everything is free again afterwards.
 func sheds(t *testing.T, process *live.Process, caller live.Caller) {
 	families := scrape(t, process)
 	limit := int(families.Value("hotpath_in_flight_limit", "grpc_method", "Score"))
@@ -282,6 +282,7 @@ func sheds(t *testing.T, process *live.Process, caller live.Caller) {
 		t.Fatalf("%d calls of Score may be in flight", limit)
 	}
 	before := families.Value("hotpath_shed_total")
+	calls, payload := max(3*limit, 400), make([]byte, 200<<10)
 	ctx := within(t, 30*time.Second)
 	flooding, done := context.WithCancel(ctx)
 	healthy := make(chan error, 1)
@@ -291,10 +292,10 @@ func sheds(t *testing.T, process *live.Process, caller live.Caller) {
 	seen := map[codes.Code]int{}
 	var pushback []string
 	var flood sync.WaitGroup
-	for range 3 * limit {
+	for range calls {
 		flood.Go(func() {
 			var trailer metadata.MD
-			_, err := caller.Call(ctx, "Score", live.Fields{"key": "flood", "rounds": uint32(1_000_000)}, &trailer)
+			_, err := caller.Call(ctx, "Score", live.Fields{"key": "flood", "payload": payload, "rounds": uint32(1_000_000)}, &trailer)
 			mu.Lock()
 			defer mu.Unlock()
 			seen[status.Code(err)]++
@@ -309,8 +310,8 @@ func sheds(t *testing.T, process *live.Process, caller live.Caller) {
 		t.Errorf("health during the flood: %v", err)
 	}
 	shed := seen[codes.ResourceExhausted]
-	if shed < limit || shed+seen[codes.DeadlineExceeded] != 3*limit {
-		t.Errorf("%d calls at once, %d may be in flight: %v", 3*limit, limit, seen)
+	if shed < limit || shed+seen[codes.DeadlineExceeded] != calls {
+		t.Errorf("%d calls at once, %d may be in flight: %v", calls, limit, seen)
 	}
 	if len(pushback) != shed {
 		t.Errorf("%d calls were shed, and %d were told when to come back", shed, len(pushback))

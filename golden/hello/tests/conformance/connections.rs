@@ -112,7 +112,7 @@ async fn told_to_calm_down(head: &[u8], body: &[u8]) {
     server.stop(true).await;
 }
 
-/// A caller who stops sending when it is answered goes on with the same connection, however often it was shed.
+/// However many large calls were shed on it, a connection stays.
 #[tokio::test]
 async fn large_calls_that_are_shed_do_not_cost_the_connection() {
     let server = start(&[]).await;

@@ -2,16 +2,20 @@
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
 use crate::admission::Held;
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
-use crate::{Call, body, body::Upload, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
+use crate::{Call, body, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{Account, trace};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
+
+/// How long the body of a call that is shed is read, and thrown away, before the answer. A Go client that is answered
+/// early takes its stream for ended and does not say so; and what still comes after a reset, h2 has to answer.
+const REST: Duration = Duration::from_secs(1);
 
 /// Serves the calls of one connection.
 #[derive(Clone)]
@@ -26,7 +30,6 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let request = request.map(|body| Upload(Some(body)));
         let path = request.uri().path();
         let Some(method) = self.shared.methods.get(path).cloned() else {
             // Not counted, as in Go, where no interceptor runs for what does not exist.
@@ -40,7 +43,15 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
         let account = Account::open(method.series.clone(), span.clone(), begun, deadline);
         let (permit, answer) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
-            Err(shed) => return Box::pin(std::future::ready(Ok(refuse(account, self.shared.metrics.shed(shed))))),
+            Err(shed) => {
+                let refused = refuse(account, self.shared.metrics.shed(shed));
+                let mut body = request.into_body();
+                let rest = timeout_at(begun + REST, async move { while let Some(Ok(_)) = body.frame().await {} });
+                return Box::pin(async {
+                    drop(rest.await);
+                    Ok(refused)
+                });
+            }
         };
         let call = Call::new(&account, permit, trace::context(request.headers()));
         let request = request.map(|body| body::received(body, Arc::clone(&method)));

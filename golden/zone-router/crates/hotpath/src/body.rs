@@ -7,34 +7,16 @@ use futures_util::stream::{Stream, StreamExt as _, poll_fn};
 use hotpath_telemetry::Account;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
 use hyper::body::Incoming;
-use std::{convert::Infallible, pin::Pin, sync::Arc, task::Poll, time::Duration};
-use tokio::time::{Instant, sleep_until, timeout};
+use std::{convert::Infallible, pin::Pin, sync::Arc, task::Poll};
+use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Status, body::Body};
 
-/// How long what is left of a request is read on.
-const REST: Duration = Duration::from_secs(1);
-
-/// The body of a request. The rest of one that nobody reads is read and thrown away: a caller who is answered early stops
-/// by itself, and to what comes after a reset h2 has to answer, and closes the connection before that grows.
-pub(crate) struct Upload(pub(crate) Option<Incoming>);
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) {
-            let rest = async move { while let Some(Ok(_)) = body.frame().await {} };
-            #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
-            tokio::spawn(timeout(REST, rest));
-        }
-    }
-}
-
 /// A request: its messages are counted, and one that is too long is refused by its prefix, before its bytes have come.
-pub(crate) fn received(mut body: Upload, method: Arc<Method>) -> Body {
+pub(crate) fn received(body: Incoming, method: Arc<Method>) -> Body {
     let mut messages = Messages::default();
-    let frames = poll_fn(move |cx| body.0.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx)));
-    Body::new(StreamBody::new(frames.map(move |frame| {
+    Body::new(StreamBody::new(BodyStream::new(body).map(move |frame| {
         let frame = frame.map_err(|error| Status::from_error(error.into()))?;
         method.series.received(frame.data_ref().map_or(0, |data| messages.push(data)));
         // tonic's own check would say OUT_OF_RANGE.

@@ -29,6 +29,7 @@ var attacks = []attack{
 	{"60 connections that never read replies of 60 kB", 60, nil, deafToReplies},
 	{"60 connections that never read replies of 60 kB as a stream of 15 events", 60, nil, deafToStreams},
 	{"40 connections that send half a body", 40, nil, halfOfLargest},
+	{"40 connections that send half a body of 256 KiB", 40, nil, halfOfSmaller},
 	{"40 connections that send half a body of 2 MiB", 40, nil, halfOfTooLarge},
 	{"header floods, 40 connections", 40, nil, headerFloods},
 	{"reset flood", 4, nil, resetFlood},
@@ -158,6 +159,11 @@ func deafPeers(address string, peers int, until time.Time, path string, asked pr
 // halfOfLargest is of messages as large as the generated service takes by default: it must hold what has come.
 func halfOfLargest(_ context.Context, address string, peers int, until time.Time) (string, error) {
 	return halfBodies(address, peers, until, 1<<20-64, 32)
+}
+
+// halfOfSmaller is of messages as large as a service takes that was told to take no more than 256 KiB.
+func halfOfSmaller(_ context.Context, address string, peers int, until time.Time) (string, error) {
+	return halfBodies(address, peers, until, 256<<10-64, 128)
 }
 
 // halfOfTooLarge is of messages twice as large, whose first five bytes say so; a server without bounds takes up to 4 MiB.

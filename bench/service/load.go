@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
 	"rustgen/bench/service/hellov1"
@@ -129,16 +127,10 @@ func overloaded(ctx context.Context, v variant, downstream string, rate float64,
 	if _, err := capacity(ctx, process.Listen, time.Second); err != nil {
 		return result, err
 	}
-	prober, err := dial(process.Listen)
+	health, err := startProber(ctx, process.Listen)
 	if err != nil {
 		return result, err
 	}
-	defer prober.Close()
-	probing, stopProbing := context.WithCancel(ctx)
-	defer stopProbing()
-	var probes sync.WaitGroup
-	checks, failed := probe(probing, prober, &probes)
-
 	var heavyTook samples
 	var mu sync.Mutex
 	var held atomic.Int64
@@ -165,9 +157,11 @@ func overloaded(ctx context.Context, v variant, downstream string, rate float64,
 			mu.Unlock()
 		})
 	})
-	stopProbing()
+	checked, err := health.stop()
+	if err != nil {
+		return result, err
+	}
 	calls.Wait()
-	probes.Wait()
 	usage, err := process.Usage()
 	if err != nil {
 		return result, err
@@ -175,33 +169,6 @@ func overloaded(ctx context.Context, v variant, downstream string, rate float64,
 	result.PeakRSS = usage.Peak
 	result.Goodput = float64(heavyTook.count()) / length.Seconds()
 	result.HeavyP50, result.HeavyP99 = heavyTook.quantile(0.5), heavyTook.quantile(0.99)
-	result.HealthP99, result.HealthChecks, result.HealthFailed = checks.quantile(0.99), checks.count(), int(failed.Load())
+	result.HealthP99, result.HealthChecks, result.HealthFailed = (&samples{took: checked.Took}).quantile(0.99), len(checked.Took), checked.Failed
 	return result, nil
-}
-
-// probe asks for the health of a server every 20 ms, whether or not it has answered, as several probers would.
-func probe(ctx context.Context, conn *grpc.ClientConn, probes *sync.WaitGroup) (*samples, *atomic.Int64) {
-	took, failed := new(samples), new(atomic.Int64)
-	client := healthpb.NewHealthClient(conn)
-	probes.Go(func() {
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			probes.Go(func() {
-				begun := time.Now()
-				check, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-				defer cancel()
-				if _, err := client.Check(check, &healthpb.HealthCheckRequest{}); err != nil {
-					failed.Add(1)
-				}
-				took.add(time.Since(begun))
-			})
-		}
-	})
-	return took, failed
 }

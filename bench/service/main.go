@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -57,17 +58,22 @@ func main() {
 	parts := flag.String("parts", "load,hostile,also", "what to measure")
 	dir := flag.String("dir", filepath.Join(live.Target(), "bench"), "where binaries and the result go")
 	page := flag.String("page", "", "the page to write, beside result.json")
+	attack := flag.String("attack", "", "hostile peers whose name matches this expression")
+	prober := flag.String("probe", "", "measure nothing: ask this address for its health until there is no more input")
 	from := flag.String("from", "", "measure nothing: write the page of this result.json again")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	names, err := regexp.Compile(*only)
-	switch {
+	kinds, kindsErr := regexp.Compile(*attack)
+	switch err = cmp.Or(err, kindsErr); {
 	case err != nil:
+	case *prober != "":
+		err = probe(*prober, os.Stdin, os.Stdout)
 	case *from != "":
 		err = again(*from, *page)
 	default:
-		err = run(ctx, settings{*quick, *reuse, names, *parts, *dir, *page})
+		err = run(ctx, settings{*quick, *reuse, names, kinds, *parts, *dir, *page})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -77,7 +83,7 @@ func main() {
 
 type settings struct {
 	quick, reuse     bool
-	only             *regexp.Regexp
+	only, attack     *regexp.Regexp
 	parts, dir, page string
 }
 
@@ -193,6 +199,9 @@ func (found *result) measure(ctx context.Context, s settings, variants []variant
 		}
 		if strings.Contains(s.parts, "hostile") {
 			for _, a := range attacks {
+				if !s.attack.MatchString(a.name) {
+					continue
+				}
 				step(v.name + ": " + a.name)
 				if r.Attacks[a.name], err = attacked(ctx, v, a, prices); err != nil {
 					return fmt.Errorf("%s: %s: %w", v.name, a.name, err)

@@ -1,5 +1,5 @@
 //! What only a process of its own can show: exit codes, signals, descriptors.
-use crate::support::{PATIENCE, app, client, eventually, order, page};
+use crate::support::{PATIENCE, app, client, eventually, order, page, start};
 use hotpath::Env;
 use std::{
     fs::File,
@@ -178,4 +178,21 @@ async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
         let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
         assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("support.rs"), "{line}");
     }
+}
+
+/// What computes and what attends to calls had equal shares of a CPU: a health check waited for CPU work to use up its own.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn threads_that_compute_give_way() {
+    let nice = |stat: &std::path::Path| {
+        let stat = std::fs::read_to_string(stat).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(16)?.parse::<i32>().ok()
+    };
+    let server = start(&[]).await;
+    client(server.listen()).await.compute(order("spin", 1)).await.unwrap();
+    let own = nice("/proc/thread-self/stat".as_ref()).unwrap();
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let lowest = threads.filter_map(|thread| nice(&thread.unwrap().path().join("stat"))).max();
+    assert_eq!(lowest, Some((own + 5).min(19)));
+    server.stop(true).await;
 }

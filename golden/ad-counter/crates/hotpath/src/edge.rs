@@ -40,16 +40,17 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
         let deadline = begun + timeout(request.headers()).map_or(most, |asked| asked.min(most));
         self.peer.expect_stream(most);
         let span = trace::server_span(&method.name, request.headers());
-        let account = Account::open(method.series.clone(), span.clone(), begun, deadline);
+        let mut account = Account::open(method.series.clone(), span.clone(), begun, deadline);
         let (permit, answer) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
             Err(shed) => {
-                let refused = refuse(account, self.shared.metrics.shed(shed));
+                let shed = self.shared.metrics.shed(shed);
+                account.finish(Code::ResourceExhausted);
                 let mut body = request.into_body();
                 let rest = timeout_at(begun + REST, async move { while let Some(Ok(_)) = body.frame().await {} });
-                return Box::pin(async {
+                return Box::pin(async move {
                     drop(rest.await);
-                    Ok(refused)
+                    Ok(shed.status().into_http())
                 });
             }
         };
@@ -63,7 +64,7 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
 impl Edge {
     /// Lets the transport have a reply, or sheds the call.
     pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Status> {
-        self.peer.admission.hand_over(bytes).map_err(|shed| self.shared.metrics.shed(shed))
+        self.peer.admission.hand_over(bytes).map_err(|shed| self.shared.metrics.shed(shed).status())
     }
 
     async fn serve(

@@ -4,7 +4,6 @@ use crate::{Failure, admission::Shed};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
 use prometheus::{register_histogram_with_registry as histogram, register_int_counter_vec_with_registry as counters};
 use prometheus::{register_int_counter_with_registry as counter, register_int_gauge_with_registry as gauge};
-use tonic::Status;
 
 /// What is counted as it happens; what can be read at any time is read by the scrape.
 #[derive(Debug)]
@@ -37,9 +36,9 @@ impl Metrics {
 }
 
 impl Metrics {
-    /// Counts it, and says what the caller is told.
-    pub(crate) fn shed(&self, shed: Shed) -> Status {
-        self.shed.with_label_values(&[shed.reason()]).inc();
-        shed.status()
+    /// Counts a call that is shed.
+    pub(crate) fn shed(&self, because: Shed) -> Shed {
+        self.shed.with_label_values(&[because.reason()]).inc();
+        because
     }
 }

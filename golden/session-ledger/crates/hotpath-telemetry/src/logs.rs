@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::trace::{self, Exporter};
 use json_subscriber::fmt;
 use std::io;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// What is written where nothing is said.
 const FILTER: &str = "info,h2=warn,hyper=warn,opentelemetry=warn";
@@ -14,7 +14,7 @@ const FILTER: &str = "info,h2=warn,hyper=warn,opentelemetry=warn";
 /// # Errors
 /// If the filter is malformed, or logs are set up already.
 pub fn init(filter: Option<&str>, spans: trace::Settings<'_>) -> Result<Exporter, Failure> {
-    let filter = EnvFilter::try_new(filter.unwrap_or(FILTER)).map_err(|error| format!("LOG: {error}"))?;
+    let filter: Targets = filter.unwrap_or(FILTER).parse().map_err(|error| format!("LOG: {error}"))?;
     // One filter a layer, never two: a filter on a filter is no longer cached per callsite, and every `trace!` inside h2
     // is then evaluated on every call (2.3 times the instructions).
     let lines = fmt::layer()

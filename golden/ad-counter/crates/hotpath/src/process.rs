@@ -107,22 +107,15 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
 fn runtime(env: &Env, cpu_width: usize) -> Result<Runtime, Failure> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = env.get("WORKERS", if ONE_THREAD { 1 } else { cpus })?.max(1);
-    let mut builder = if !ONE_THREAD {
-        Builder::new_multi_thread()
-    } else if workers == 1 {
-        Builder::new_current_thread()
-    } else {
+    if ONE_THREAD && workers > 1 {
         return Err(format!("WORKERS={workers}: this was built for one async thread").into());
-    };
+    }
+    let mut builder = if ONE_THREAD { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     Ok(builder
         .worker_threads(workers)
         .max_blocking_threads(cpu_width + SPARE_THREADS)
-        .on_thread_start(|| {
-            THREADS.fetch_add(1, Relaxed);
-        })
-        .on_thread_stop(|| {
-            THREADS.fetch_sub(1, Relaxed);
-        })
+        .on_thread_start(|| _ = THREADS.fetch_add(1, Relaxed))
+        .on_thread_stop(|| _ = THREADS.fetch_sub(1, Relaxed))
         .enable_all()
         .build()?)
 }

@@ -44,12 +44,10 @@ impl Host {
     pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
         let limits = Limits::derive(&app.defaults, &env)?;
         let metrics = Metrics::new()?;
+        let (names, dialect) = (names(app.called)?, Dialect::client(&metrics.registry)?);
         Ok(Self {
             cpu: Cpu::new(limits.cpu_width, &metrics),
-            called: Called {
-                names: names(app.called)?,
-                dialect: Dialect::client(&metrics.registry)?,
-            },
+            called: Called { names, dialect },
             queues: Vec::new(),
             stores: Vec::new(),
             env,

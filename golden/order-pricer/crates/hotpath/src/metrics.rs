@@ -42,9 +42,7 @@ impl Metrics {
         }
         Ok(metrics)
     }
-}
 
-impl Metrics {
     /// Counts a call that is shed.
     pub(crate) fn shed(&self, because: Shed) -> Shed {
         self.shed.with_label_values(&[because.reason()]).inc();

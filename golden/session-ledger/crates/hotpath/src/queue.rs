@@ -22,13 +22,9 @@ pub struct Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
+        let (items, depth) = (self.items.clone(), self.depth.clone());
         let (dropped, shed) = (self.dropped.clone(), self.shed.clone());
-        Self {
-            items: self.items.clone(),
-            depth: self.depth.clone(),
-            dropped,
-            shed,
-        }
+        Self { items, depth, dropped, shed }
     }
 }
 

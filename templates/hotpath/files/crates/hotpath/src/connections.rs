@@ -7,8 +7,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::{io, pin::pin, sync::Arc, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use std::{io, pin::Pin, pin::pin, sync::Arc, task::Context, task::Poll, time::Duration};
+use tokio::io::{AsyncRead, ReadBuf, join};
+use tokio::net::{TcpListener, TcpStream, tcp::OwnedReadHalf};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,6 +18,8 @@ use tracing::{info, warn};
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What is read of a connection in one go: a frame of HTTP/2.
+const TURN: usize = 16 << 10;
 /// How long a stream may outlive its deadline: a peer that neither reads nor resets holds memory.
 const LATE: Duration = Duration::from_secs(1);
 /// How long a connection that was told to go may stay without a call: calls already under way to it may still arrive.
@@ -138,7 +141,9 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         .max_local_error_reset_streams(STREAMS as usize)
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(socket), edge));
+    let (from, to) = socket.into_split();
+    let io = TokioIo::new(join(Paced { from, read: 0 }, to));
+    let mut connection = pin!(http2.serve_connection(io, edge));
     // The random keys of std's hasher are all that spreading reconnections needs.
     let jitter = (RandomState::new().hash_one(0u8) % 1_000) as f64 / 1_000.0;
     let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter);
@@ -158,6 +163,27 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
     }
 }
 
+/// Reads no more than about a [`TURN`] before its task gives others theirs. Else a connection would take all that its
+/// socket has, up to its window, before its streams see any of it, and a flood on one would hold a worker.
+struct Paced {
+    from: OwnedReadHalf,
+    read: usize,
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read >= TURN {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.from).poll_read(cx, into);
+        self.read += into.filled().len() - before;
+        polled
+    }
+}
+
 /// Waits for the preface, and leaves it unread. False if the peer says something else, or goes.
 async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
     let mut seen = [0; PREFACE.len()];
@@ -173,4 +199,32 @@ async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn others_have_their_turns_while_much_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        peer.write_all(&[0; 4 * TURN]).await.unwrap();
+        let (from, _to) = listener.accept().await.unwrap().0.into_split();
+        let mut reading = pin!(async {
+            let mut paced = Paced { from, read: 0 };
+            for _ in 0..16 {
+                paced.read_exact(&mut [0; TURN / 4]).await.unwrap();
+            }
+        });
+        let mut turns = 0;
+        poll_fn(|cx| {
+            turns += 1;
+            reading.as_mut().poll(cx)
+        })
+        .await;
+        assert!(turns >= 4, "read in {turns} turns");
+    }
 }

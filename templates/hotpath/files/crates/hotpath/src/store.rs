@@ -65,12 +65,8 @@ impl<S: State> Store<S> {
         let folder = PathBuf::from(env.text("STATE_DIR").unwrap_or("./state"));
         fs::create_dir_all(&folder).map_err(|error| format!("STATE_DIR={}: {error}", folder.display()))?;
         let path = folder.join(format!("{name}.snapshot"));
-        let state = match load(&path, S::VERSION)? {
-            Some((version, bytes)) => {
-                S::decode(version, &bytes).map_err(|error| format!("{}: {error}", path.display()))?
-            }
-            None => S::default(),
-        };
+        let state = load(&path, S::VERSION)?.map(|(version, bytes)| S::decode(version, &bytes)).transpose();
+        let state = state.map_err(|error| format!("{}: {error}", path.display()))?.unwrap_or_default();
         let interval = env.millis("SNAPSHOT_INTERVAL_MS", Duration::from_secs(10))?.max(Duration::from_millis(1));
         let disk = Disk { path, snapshots: metrics.snapshots.clone() };
         let owner = Owner { state, disk };

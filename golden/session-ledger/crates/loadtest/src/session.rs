@@ -51,6 +51,11 @@ impl Session {
         fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            // What the service's computing threads yield is for its async workers, and not for callers on the same cores.
+            .on_thread_start(|| {
+                #[cfg(target_os = "linux")]
+                let _nicer = rustix::process::nice(5);
+            })
             .enable_all()
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;

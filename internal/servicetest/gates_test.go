@@ -10,19 +10,11 @@ func TestGates(t *testing.T) {
 		"stateful, jemalloc":          {"--state", "stateful", "--allocator", "jemalloc", "--downstream", "features"},
 		"stateful, system, queue":     {"--state", "stateful", "--allocator", "system", "--queue", "1024"},
 	}
+	unquiet := spare
 	for name, answers := range cases {
 		t.Run(name, func(t *testing.T) {
 			quiet(t, "RUSTGEN_LOAD")
-			s := render(t, answers...)
-			var unkept verdicts
-			for range attempts {
-				if unkept = s.load(t).unkept(); len(unkept) == 0 {
-					return
-				}
-			}
-			for _, gate := range unkept {
-				t.Errorf("%s is %s: %s, allowed %s: %s", gate.Gate, gate.State, gate.Measured, gate.Limit, gate.Cause)
-			}
+			render(t, answers...).judge(t, &unquiet, verdicts.unkept)
 		})
 	}
 }

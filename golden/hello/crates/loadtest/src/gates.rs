@@ -162,11 +162,11 @@ impl Judge<'_> {
     fn burst(&mut self) {
         let (Some(steady), Some(burst)) = (self.run.phase(STEADY), self.run.phase(BURST)) else { return };
         let (limits, at) = (&self.gates.burst, times(self.gates.burst.load));
-        let least = limits.goodput * self.run.capacity;
+        let capacity = self.run.capacity_at_burst();
         self.gate(
             "burst-goodput",
-            format!("answered at {at} capacity ({} of {:.0}/s)", percent(limits.goodput), self.run.capacity),
-            Bound::Least(least),
+            format!("answered at {at} capacity ({} of {capacity:.0}/s)", percent(limits.goodput)),
+            Bound::Least(limits.goodput * capacity),
             Some(burst.log.heavy.goodput),
             "/s",
         );

@@ -50,7 +50,7 @@ pub struct Run {
     pub seed: u64,
     /// Heavy calls per second that the service answers when its callers wait for their answers.
     pub capacity: f64,
-    /// The same after the burst: where it differs much, the machine was not this test's alone.
+    /// The same at the end: where it is much less, the machine was not this test's alone.
     pub capacity_after: Option<f64>,
     pub steps: Vec<Step>,
     pub phases: Vec<Phase>,
@@ -67,6 +67,12 @@ pub struct Run {
 impl Run {
     pub fn phase(&self, name: &str) -> Option<&Phase> {
         self.phases.iter().find(|phase| phase.name == name)
+    }
+
+    /// The capacity at the time of the burst, as far as it is known: halfway between what was found before and after it.
+    /// One look of a few seconds is off by a tenth where the machine's speed changes.
+    pub fn capacity_at_burst(&self) -> f64 {
+        f64::midpoint(self.capacity, self.capacity_after.unwrap_or(self.capacity))
     }
 
     /// The median of what `of` says of the samples between two moments.

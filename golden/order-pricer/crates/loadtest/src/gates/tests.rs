@@ -57,6 +57,18 @@ fn each_gate_breaks_and_names_itself() {
 }
 
 #[test]
+fn the_burst_is_held_to_the_capacity_around_it() {
+    let mut run = good_run();
+    burst(&mut run).heavy.goodput = 80.0;
+    assert_eq!(broken(&run), ["burst-goodput"]);
+    run.capacity_after = Some(76.0);
+    assert!(broken(&run).is_empty(), "{:?}", broken(&run));
+    // Overload that leaves the service slow is no excuse for it.
+    (run.capacity_after, burst(&mut run).heavy.goodput) = (Some(50.0), 50.0);
+    assert_eq!(broken(&run), ["burst-goodput"]);
+}
+
+#[test]
 fn a_soak_that_grows_breaks_its_gate() {
     let mut run = good_run();
     run.phases.retain(|phase| phase.name == IDLE || phase.name == STEADY);

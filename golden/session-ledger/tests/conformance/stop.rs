@@ -1,7 +1,12 @@
 //! A stop that ends, and loses nothing that could be finished.
-use crate::support::{PATIENCE, client, eventually, metric, order, start};
-use std::time::Instant;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use crate::support::{PATIENCE, client, eventually, metric, order, pb::fixture_client::FixtureClient, start};
+use hotpath::Server;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::{sync::Arc, time::Instant};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc::Sender};
+use tonic::transport::{Channel, Endpoint, channel::Change};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 #[tokio::test]
 async fn calls_under_way_are_finished() {
@@ -39,9 +44,8 @@ async fn an_endless_stream_is_cut_at_the_cap() {
 /// A client that watches health would otherwise hold every drain to its cap.
 #[tokio::test]
 async fn a_watch_of_health_is_told_and_ends() {
-    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
     let server = start(&[("DRAIN_MS", "600000")]).await;
-    let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.listen())).unwrap();
+    let channel = Channel::from_shared(format!("http://{}", server.listen())).unwrap();
     let mut health = HealthClient::new(channel.connect().await.unwrap());
     let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
@@ -49,4 +53,53 @@ async fn a_watch_of_health_is_told_and_ends() {
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     assert!(watch.message().await.unwrap().is_none());
     assert!(stop.await.unwrap().whole);
+}
+
+/// Each restart of a naive service fails the calls under way. Here they are finished, also where the balancer is given no
+/// time to notice.
+#[tokio::test]
+async fn a_rolling_restart_fails_no_call() {
+    let (channel, changes) = Channel::balance_channel(4);
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        replicas.push(replica(&changes).await);
+    }
+    let (answered, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let callers = [(); 4].map(|()| {
+        let (mut client, answered, over) = (FixtureClient::new(channel.clone()), answered.clone(), over.clone());
+        tokio::spawn(async move {
+            while !over.load(SeqCst) {
+                client.call(order("sleep", 5)).await?;
+                answered.fetch_add(1, SeqCst);
+            }
+            Ok::<_, tonic::Status>(())
+        })
+    });
+    for _ in 0..3 {
+        replicas.push(replica(&changes).await);
+        assert!(replicas.remove(0).stop(true).await.whole);
+        let before = answered.load(SeqCst);
+        eventually("the rest are called", async || answered.load(SeqCst) > before + 20).await;
+    }
+    over.store(true, SeqCst);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+}
+
+/// A replica behind a balancer that takes it out when it says that it does not serve.
+async fn replica(changes: &Sender<Change<SocketAddr, Endpoint>>) -> Server {
+    let server = start(&[("MEMORY_BUDGET", "512MiB")]).await;
+    let (address, changes) = (server.listen(), changes.clone());
+    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    changes.send(Change::Insert(address, endpoint)).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok(Some(said)) = watch.message().await
+            && said.status() == ServingStatus::Serving
+        {}
+        changes.send(Change::Remove(address)).await
+    });
+    server
 }

@@ -17,8 +17,7 @@ pub(crate) fn status() -> Status {
 /// Logs every panic, on whatever thread, counts it, and asks for the end of the process.
 pub(crate) fn hook(end: CancellationToken) {
     panic::set_hook(Box::new(move |info| {
-        COUNT.fetch_add(1, Relaxed);
-        log(info);
+        record(info);
         end.cancel();
     }));
 }
@@ -33,7 +32,8 @@ pub(crate) fn count() -> u64 {
     COUNT.load(Relaxed)
 }
 
-fn log(info: &panic::PanicHookInfo<'_>) {
+fn record(info: &panic::PanicHookInfo<'_>) {
+    COUNT.fetch_add(1, Relaxed);
     error!(
         panic = info.payload_as_str().unwrap_or("(no message)"),
         location = info.location().map(ToString::to_string),

@@ -3,7 +3,7 @@ use crate::{Failure, admission::Shed, metrics::Metrics};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use prometheus::{IntCounter, IntGauge};
 use std::fmt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot};
 use tonic::Status;
 
 /// The most that is taken at once.
@@ -44,13 +44,11 @@ impl<T: Send + 'static> Queue<T> {
         self.items.try_send(Some(item)).map_err(|error| {
             self.depth.dec();
             self.dropped.inc();
-            match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    self.shed.inc();
-                    Shed::Queue.status()
-                }
-                mpsc::error::TrySendError::Closed(_) => Status::unavailable("stopping"),
+            if let TrySendError::Closed(_) = error {
+                return Status::unavailable("stopping");
             }
+            self.shed.inc();
+            Shed::Queue.status()
         })
     }
 

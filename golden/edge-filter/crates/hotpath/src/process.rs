@@ -105,8 +105,7 @@ pub(crate) fn blocking_threads(workers: usize) -> usize {
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
     let limits = Limits::derive(&app.defaults, env)?;
     let dialect = Dialect::server(&prometheus::Registry::new())?;
-    let methods = methods::build(app, &limits, &dialect)?;
-    println!("{:#}", describe(&limits, &methods));
+    println!("{:#}", describe(&limits, &methods::build(app, &limits, &dialect)?));
     Ok(DONE)
 }
 

@@ -8,8 +8,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Logs every panic, on whatever thread, then aborts: in a debug build too, which would unwind by itself.
 pub(crate) fn hook() {
     panic::set_hook(Box::new(|info| {
-        COUNT.fetch_add(1, Relaxed);
-        log(info);
+        record(info);
         process::abort();
     }));
 }
@@ -19,7 +18,8 @@ pub(crate) fn count() -> u64 {
     COUNT.load(Relaxed)
 }
 
-fn log(info: &panic::PanicHookInfo<'_>) {
+fn record(info: &panic::PanicHookInfo<'_>) {
+    COUNT.fetch_add(1, Relaxed);
     error!(
         panic = info.payload_as_str().unwrap_or("(no message)"),
         location = info.location().map(ToString::to_string),

@@ -34,21 +34,17 @@ impl Policy {
     /// A method that computes: `wall` and `cpu` are the times of one call on an idle machine. The number in flight
     /// follows from them (Little's law: more than the CPUs can finish would only wait).
     pub const fn cpu(wall: Duration, cpu: Duration) -> Self {
-        Self::new(Work::Cpu(wall, cpu))
+        Self { work: Work::Cpu(wall, cpu), ..Self::light() }
+    }
+
+    pub(crate) const fn probe(in_flight: usize) -> Self {
+        Self { work: Work::Probe(in_flight), ..Self::light() }
     }
 
     /// A method that costs next to no CPU, or a stream that mostly waits: only memory bounds it.
     pub const fn light() -> Self {
-        Self::new(Work::Light)
-    }
-
-    pub(crate) const fn probe(in_flight: usize) -> Self {
-        Self::new(Work::Probe(in_flight))
-    }
-
-    const fn new(work: Work) -> Self {
         Self {
-            work,
+            work: Work::Light,
             heap: 0,
             request: None,
             reply: None,

@@ -71,10 +71,9 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
     gauge("hotpath_workers", "Async workers.", runtime.num_workers() as f64);
     gauge("hotpath_worker_busy_ratio", "Part of the time since the last scrape that the async workers were busy.", busy);
     gauge("hotpath_blocking_threads", "Threads of the blocking pool.", blocking_threads(runtime.num_workers()) as f64);
-    if let Some([allocated, resident]) = alloc::stats() {
-        gauge("hotpath_allocator_allocated_bytes", "Bytes that the process asked for.", allocated as f64);
-        gauge("hotpath_allocator_resident_bytes", "Bytes that the allocator holds.", resident as f64);
-    }
+    let [allocated, held] = alloc::stats().map(|bytes| bytes.map(|bytes| bytes as f64));
+    if let Some(bytes) = allocated { gauge("hotpath_allocator_allocated_bytes", "Bytes that the process asked for.", bytes); }
+    if let Some(bytes) = held { gauge("hotpath_allocator_resident_bytes", "Bytes that the allocator holds.", bytes); }
     page.metric("hotpath_panics_total", "counter", "Panics in this process.", panics::count() as f64);
     let methods = |value: fn(&MethodLimits) -> usize| shared.methods.values().map(move |method| {
         let Name { service, method: name, .. } = &method.name;

@@ -2,7 +2,7 @@
 use crate::policy::{Policy, Work};
 use crate::{Env, Failure};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 const KIB: u64 = 1 << 10;
@@ -182,12 +182,25 @@ impl MethodLimits {
 
 /// The decision, or four fifths of the cgroup's limit where that is lower: allocators fragment, and the kernel charges
 /// page tables and socket buffers too.
-#[expect(clippy::disallowed_methods, reason = "before the runtime starts")]
 fn budget(decided: u64) -> u64 {
-    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
-        .map_or(decided, |limit| decided.min(limit / 5 * 4))
+    cgroup_limit("/proc/self/cgroup", "/sys/fs/cgroup").map_or(decided, |limit| decided.min(limit / 5 * 4))
+}
+
+/// The lowest memory limit of the process's cgroup and of those around it, of version 2 or 1. A container may see the path
+/// of its cgroup and not the cgroups on it: then the mount's own limit is the container's.
+#[expect(clippy::disallowed_methods, reason = "before the runtime starts")]
+fn cgroup_limit(groups: &str, mount: &str) -> Option<u64> {
+    let limit_of = |group: &str| {
+        let (controllers, path) = group.split_once(':')?.1.split_once(':')?;
+        let (hierarchy, file) = match controllers {
+            "" => ("", "memory.max"),
+            "memory" => ("/memory", "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        let read = |path: &Path| fs::read_to_string(format!("{mount}{hierarchy}{}/{file}", path.display())).ok();
+        Path::new(path).ancestors().filter_map(|path| read(path)?.trim().parse().ok()).min()
+    };
+    fs::read_to_string(groups).ok()?.lines().filter_map(limit_of).min()
 }
 
 #[cfg(test)]
@@ -212,6 +225,30 @@ mod tests {
             let connections = limits.connections as u64 * (WINDOW + CONNECTION);
             assert!(BASELINE + MIB + connections + limits.call_memory <= memory, "{limits:?}");
         }
+    }
+
+    #[test]
+    fn the_lowest_limit_around_the_process_counts() {
+        let folder = std::env::temp_dir().join(format!("hotpath-cgroups-{}", std::process::id()));
+        let write = |path: &str, text: &str| {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let limit = |groups: &str| {
+            write("self", groups);
+            let (groups, mount) = (folder.join("self"), folder.join("mount"));
+            cgroup_limit(groups.to_str().unwrap(), mount.to_str().unwrap())
+        };
+        assert_eq!(limit("0::/a/b\n"), None);
+        write("mount/memory.max", "max\n");
+        assert_eq!(limit("0::/a/b\n"), None);
+        write("mount/a/memory.max", "300\n");
+        write("mount/a/b/memory.max", "500\n");
+        assert_eq!((limit("0::/a/b\n"), limit("0::/a\n"), limit("0::/\n")), (Some(300), Some(300), None));
+        write("mount/memory/memory.limit_in_bytes", "200\n");
+        assert_eq!(limit("4:memory:/not/seen/inside\n3:cpu:/\n0::/a\n"), Some(200));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

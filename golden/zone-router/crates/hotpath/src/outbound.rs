@@ -112,18 +112,12 @@ impl Service<Request<Body>> for Outbound {
                 let response = channel.oneshot(request).await;
                 Ok((response.map_err(|error| in_time(Status::from_error(error.into()), deadline))?, slot))
             };
-            match timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| Err(deadline_exceeded())) {
-                Ok((response, slot)) => {
-                    if let Some(code) = code_of(response.headers()) {
-                        account.finish(code);
-                    }
-                    Ok(response.map(|body| received(body, account, series, slot)))
-                }
-                Err(status) => {
-                    account.finish(status.code());
-                    Err(status)
-                }
+            let answered = timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| Err(deadline_exceeded()));
+            let (response, slot) = answered.inspect_err(|status| account.finish(status.code()))?;
+            if let Some(code) = code_of(response.headers()) {
+                account.finish(code);
             }
+            Ok(response.map(|body| received(body, account, series, slot)))
         };
         call.instrument(span).boxed()
     }

@@ -228,6 +228,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test")]
     fn the_lowest_limit_around_the_process_counts() {
         let folder = std::env::temp_dir().join(format!("hotpath-cgroups-{}", std::process::id()));
         let write = |path: &str, text: &str| {

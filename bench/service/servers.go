@@ -100,7 +100,14 @@ func build(ctx context.Context, dir string, all []variant) error {
 	if err != nil {
 		return err
 	}
-	hello := filepath.Join(dir, "hello")
+	// Outside cargo's own directory: of sources inside it cargo remembers which they were, and would take what was built
+	// of them for the crates of another service.
+	sources, err := os.MkdirTemp("", "rustgen-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(sources)
+	hello := filepath.Join(sources, "hello")
 	if err := tree.Write(hello); err != nil {
 		return err
 	}

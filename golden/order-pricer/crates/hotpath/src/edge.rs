@@ -3,9 +3,10 @@
 use crate::admission::Held;
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
 use crate::{Call, body, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
+use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{Account, trace};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, response::Parts};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -41,24 +42,43 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
         self.peer.expect_stream(most);
         let span = trace::server_span(&method.name, request.headers());
         let mut account = Account::open(method.series.clone(), span.clone(), begun, deadline);
-        let (permit, answer) = match self.peer.admission.admit(&method.limits) {
+        let (permit, held) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
             Err(shed) => {
                 let shed = self.shared.metrics.shed(shed);
                 account.finish(Code::ResourceExhausted);
                 let mut body = request.into_body();
                 let rest = timeout_at(begun + REST, async move { while let Some(Ok(_)) = body.frame().await {} });
-                return Box::pin(async move {
-                    drop(rest.await);
-                    Ok(shed.status().into_http())
-                });
+                return Box::pin(rest.map(move |_read| Ok(shed.status().into_http())));
             }
         };
         let call = Call::new(&account, permit);
         let request = request.map(|body| body::received(body, Arc::clone(&method)));
-        let serve = self.clone().serve(request, method, account, call, answer);
-        Box::pin(async { Ok(serve.await) }.instrument(span))
+        // Combinators: an async block keeps what it is given beside what it makes of it, and a call would hold four times
+        // as much.
+        let streams = method.name.streams();
+        let answered = self.shared.routes.call(request).then(move |response| take(response, streams));
+        let answered = AssertUnwindSafe(answered).catch_unwind();
+        let answered = answered.map(|answered| answered.unwrap_or_else(|_panic| Err(panics::status())));
+        let answered = timeout_at(deadline, CURRENT.scope(call.clone(), answered));
+        let answer = answered.map(|answered| answered.unwrap_or_else(|_elapsed| Err(deadline_exceeded())));
+        let edge = self.clone();
+        let reply = answer.map(move |answer| Ok(edge.reply(answer, method, account, (call, held))));
+        Box::pin(reply.instrument(span))
     }
+}
+
+/// What a handler answered: a stream, or a single reply with its trailers.
+type Answer = (Parts, Either<Body, (Option<HeaderMap>, Bytes)>);
+
+/// Takes a single reply whole: it is encoded here and now, so that from here on the call holds its bytes and no more.
+async fn take(response: Response<Body>, streams: bool) -> Result<Answer, Status> {
+    let (parts, body) = response.into_parts();
+    if streams && code_of(&parts.headers).is_none() {
+        return Ok((parts, Either::Left(body)));
+    }
+    let whole = body.collect().await?;
+    Ok((parts, Either::Right((whole.trailers().cloned(), whole.to_bytes()))))
 }
 
 impl Edge {
@@ -67,36 +87,19 @@ impl Edge {
         self.peer.admission.hand_over(bytes).map_err(|shed| self.shared.metrics.shed(shed).status())
     }
 
-    async fn serve(
+    fn reply(
         self,
-        request: Request<Body>,
+        answer: Result<Answer, Status>,
         method: Arc<Method>,
         mut account: Account,
-        call: Call,
-        mut answer: Held,
+        mut paid: (Call, Held),
     ) -> Response<Body> {
-        let answered = async {
-            let (parts, body) = self.shared.routes.call(request).await.into_parts();
-            if method.name.streams() && code_of(&parts.headers).is_none() {
-                return Ok((parts, Either::Left(body)));
+        let (parts, (trailers, data)) = match answer {
+            Ok((parts, Either::Right(whole))) => (parts, whole),
+            Ok((parts, Either::Left(stream))) => {
+                return Response::from_parts(parts, body::streamed(stream, method, account, self, paid));
             }
-            // A single reply is encoded here and now, so that from here on the call holds its bytes and no more.
-            let whole = body.collect().await?;
-            Ok((parts, Either::Right((whole.trailers().cloned(), whole.to_bytes()))))
-        };
-        let answered = AssertUnwindSafe(answered).catch_unwind();
-        let answered = async { answered.await.unwrap_or_else(|_panic| Err(panics::status())) };
-        let answered = timeout_at(call.deadline(), CURRENT.scope(call.clone(), answered)).await;
-        let (parts, answered) = match answered.unwrap_or_else(|_elapsed| Err(deadline_exceeded())) {
-            Ok(answered) => answered,
             Err(status) => return refuse(account, status),
-        };
-        let (trailers, data) = match answered {
-            Either::Left(stream) => {
-                let body = body::streamed(stream, method, account, self, (call, answer));
-                return Response::from_parts(parts, body);
-            }
-            Either::Right(whole) => whole,
         };
         let mut messages = Messages::default();
         let sent = messages.push(&data);
@@ -108,8 +111,8 @@ impl Edge {
         method.series.sent(sent);
         let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
         account.finish(code.unwrap_or(Code::Unknown));
-        answer.resize(data.len() as u64);
-        Response::from_parts(parts, body::whole(data, trailers, (answer, unread)))
+        paid.1.resize(data.len() as u64);
+        Response::from_parts(parts, body::whole(data, trailers, (paid.1, unread)))
     }
 }
 

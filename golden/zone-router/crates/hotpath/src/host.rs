@@ -2,6 +2,7 @@
 use crate::metrics::Metrics;
 use crate::outbound::{Called, Outbound};
 use crate::{Cpu, Defaults, Env, Failure, Limits, Policy};
+use futures_util::{FutureExt as _, future::ready};
 use hotpath_telemetry::{Dialect, names};
 use http::{Request, Response};
 use prometheus::Registry;
@@ -101,12 +102,11 @@ impl Routes {
         self.0.keys().copied()
     }
 
-    pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send + use<> {
         let name = request.uri().path().split('/').nth(1).unwrap_or_default();
-        let Some(service) = self.0.get(name) else {
-            return Status::unimplemented(format!("unknown service {name}")).into_http();
-        };
-        let Ok(response) = service.clone().oneshot(request).await;
-        response
+        match self.0.get(name) {
+            Some(service) => service.clone().oneshot(request).map(|Ok(response)| response).left_future(),
+            None => ready(Status::unimplemented(format!("unknown service {name}")).into_http()).right_future(),
+        }
     }
 }

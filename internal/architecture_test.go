@@ -35,7 +35,7 @@ var rooms = map[string]room{
 	"internal/vcs":          {imports: []string{"internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
-	"internal/audit":        {imports: []string{"internal/tree"}},
+	"internal/audit":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/prompt":       {imports: []string{"internal/decision", "internal/prompt/quiet"}},
 	"internal/prompt/quiet": {},
 	"templates":             {},

@@ -137,14 +137,17 @@ func recordedSource(args []string) string {
 }
 
 // shown is the service's directory as a person would type it.
-func (s *service) shown() string {
+func (s *service) shown() string { return near(s.dir) }
+
+// near is a directory from here, where it is not far.
+func near(dir string) string {
 	abs, err := filepath.Abs(".")
 	if err != nil {
-		return s.dir
+		return dir
 	}
-	rel, err := filepath.Rel(abs, s.dir)
+	rel, err := filepath.Rel(abs, dir)
 	if err != nil || strings.Count(rel, "..") > 2 {
-		return s.dir
+		return dir
 	}
 	return shown(rel)
 }

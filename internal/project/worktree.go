@@ -133,6 +133,30 @@ func (w *worktree) candidates() error {
 	})
 }
 
+// Files reads all that a directory holds, whether rustgen made it or not. It leaves out what git and tools keep there, and
+// what cannot be read; what is larger than 1 MiB is there without its bytes.
+//
+// Errors: more than 20,000 files, or 64 MiB.
+func Files(from FS) (tree.Tree, error) {
+	w := &worktree{from: from, read: tree.Tree{}}
+	left := int64(maxCandidatesSum)
+	err := w.walk(".", func(p string, info fs.FileInfo) error {
+		switch {
+		case !info.Mode().IsRegular():
+			return nil
+		case info.Size() > maxCandidateBytes:
+			w.read[p] = tree.File{Mode: tree.NormalMode(info.Mode())}
+		case w.file(p, info) == nil:
+			left -= info.Size()
+		}
+		if len(w.read) > maxCandidates || left < 0 {
+			return fmt.Errorf("more than %d files or %d MiB", maxCandidates, maxCandidatesSum>>20)
+		}
+		return nil
+	})
+	return w.read, err
+}
+
 // Added lists the files of a service that are not the template's.
 func Added(from FS, base tree.Tree) ([]string, error) {
 	w := &worktree{from: from}

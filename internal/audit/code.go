@@ -37,7 +37,7 @@ var codeChecks = []Check{
 	},
 	{
 		ID: "blocking-pool", Area: "code", Title: "The blocking pool is bounded",
-		Why:  "tokio starts up to 512 threads: at 6.5 times the capacity a health check waited 5 s for a CPU beside them",
+		Why:  "tokio starts up to 512 threads: at 6.5 times the capacity a health check waited seconds for a CPU beside them",
 		Mend: "tokio::runtime::Builder::max_blocking_threads, and a semaphore as wide as the CPUs before spawn_blocking",
 		look: func(s *service) (o outcome) {
 			bounded := len(s.named(".max_blocking_threads")) > 0

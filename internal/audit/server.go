@@ -54,7 +54,7 @@ var serverChecks = []Check{
 	},
 	{
 		ID: "admission", Area: "server", Title: "Calls in flight are bounded over all connections",
-		Why: "at 6.5 times the capacity a health check waited 4 s beside calls without a bound, and 4 ms beside calls with " +
+		Why: "at 6.5 times the capacity a health check waited seconds beside calls without a bound, and 4 ms beside calls with " +
 			"one; tonic's own limit counts each connection by itself",
 		Mend: "a semaphore with try_acquire before the work, or tower's GlobalConcurrencyLimitLayer with load_shed",
 		look: needs(

@@ -28,18 +28,7 @@ var generatedClient = regexp.MustCompile(`(^|::)[A-Z]\w*Client::connect$`)
 
 // dialled is a check of every connection to another service.
 func dialled(missing string, methods ...string) func(*service) outcome {
-	return func(s *service) (o outcome) {
-		dials := s.dials()
-		if len(dials) == 0 {
-			return absent("no other service is called")
-		}
-		if len(s.named(methods...)) == 0 {
-			for _, u := range dials {
-				o.findings = append(o.findings, at(u.Place, "%s, and %s", u.name, missing))
-			}
-		}
-		return o
-	}
+	return told((*service).dials, "no other service is called", missing, methods...)
 }
 
 var clientChecks = []Check{

@@ -8,20 +8,26 @@ import (
 // tonicServer are the uses of tonic's own server, whose defaults are what the checks of the server are about.
 func (s *service) tonicServer() []use { return s.named("tonic::transport::Server::builder") }
 
-// needs is a check of tonic's server: each builder must be told one of the methods.
-func needs(missing string, methods ...string) func(*service) outcome {
+// told is a check that what is made in some places is told one of the methods, anywhere in the service. Where nothing is
+// made, none says so.
+func told(places func(*service) []use, none, missing string, methods ...string) func(*service) outcome {
 	return func(s *service) (o outcome) {
-		servers := s.tonicServer()
-		if len(servers) == 0 {
-			return absent("tonic's transport server is not used")
+		made := places(s)
+		if len(made) == 0 {
+			return absent("%s", none)
 		}
 		if len(s.named(methods...)) == 0 {
-			for _, u := range servers {
+			for _, u := range made {
 				o.findings = append(o.findings, at(u.Place, "%s", missing))
 			}
 		}
 		return o
 	}
+}
+
+// needs is a check of tonic's server.
+func needs(missing string, methods ...string) func(*service) outcome {
+	return told((*service).tonicServer, "tonic's transport server is not used", missing, methods...)
 }
 
 // stub is where a generated service is made of its handlers.

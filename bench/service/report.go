@@ -137,7 +137,9 @@ func attackTable(line func(string, ...any), r result) {
 	line("- Half a body is half of 1 MiB, the largest message of the generated service, begun 32 times on each connection; or of 256 KiB,")
 	line("  128 times; or of 2 MiB, which its bounds refuse by the length in front of it, 16 times.")
 	line("- Header floods are up to 3,000 calls on each connection with 15 kB of headers and no body.")
-	line("- The reset flood opens calls and resets them, up to 50,000 times on each of 4 connections.")
+	line("- The reset flood opens calls and resets them, up to 50,000 times on each of 4 connections. The generated service lets 128")
+	line("  such calls wait on a connection where tonic has 20, which costs about half a megabyte here, so that a caller whose calls")
+	line("  run out of time together is not taken for a flood.")
 	line("- Idle connections: how many were kept at first, and how many after 5 s where the idle limit is set to 2 s.")
 	line("")
 	head, rule := "|", "|---|"

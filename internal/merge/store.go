@@ -58,17 +58,26 @@ func newStore() (*store, error) {
 		return nil, err
 	}
 	s := &store{dir: dir, objects: map[string]object{}}
+	if err := s.init(); err != nil {
+		s.remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+// init lays out what git takes for a repository.
+func (s *store) init() error {
 	for _, sub := range []string{packDir, "refs/heads"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return nil, err
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o700); err != nil {
+			return err
 		}
 	}
 	for name, text := range map[string]string{"HEAD": "ref: refs/heads/none\n", "config": config} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return nil, err
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *store) remove() { _ = os.RemoveAll(s.dir) }

@@ -54,8 +54,9 @@ impl Api for Handlers {
         let ScoreRequest { key, payload, rounds } = request.into_inner();
         let downstream = self.downstream.ask(&key).await?;
         let (score, digest) = self.cpu.run(move |call| score(&payload, rounds, || call.check())).await?;
-        self.counts.with(move |counts| counts.add(key)).await??;
+        // Before the state changes: a call that is shed here may be sent again.
         self.scored.push(Scored { digest, score })?;
+        self.counts.with(move |counts| counts.add(key)).await??;
         Ok(Response::new(ScoreReply { score, digest, downstream }))
     }
 

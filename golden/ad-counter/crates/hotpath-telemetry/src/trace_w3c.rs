@@ -3,11 +3,13 @@ use crate::Name;
 use http::{HeaderMap, HeaderValue};
 use tracing::{Span, field::Empty, info_span};
 
+/// The spans of calls, and only these.
+pub(crate) const TARGET: &str = "call";
 const PARENT: &str = "traceparent";
 
 /// The span of a call that came in, for its log lines.
 pub fn server_span(name: &Name, headers: &HeaderMap) -> Span {
-    let span = info_span!("call", rpc = %name, trace_id = Empty);
+    let span = info_span!(target: TARGET, "call", rpc = %name, trace_id = Empty);
     if let Some(id) = headers.get(PARENT).and_then(trace_id) {
         span.record("trace_id", id);
     }

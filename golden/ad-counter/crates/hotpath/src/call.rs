@@ -1,6 +1,6 @@
 //! What a call carries: its deadline, whether anyone still waits, and the permit that pays for it. And the one door to
 //! the blocking pool, through which it computes.
-use crate::{admission::Permit, metrics::Metrics, wire::deadline_exceeded};
+use crate::{Metrics, admission::Permit, wire::deadline_exceeded};
 use hotpath_telemetry::Account;
 use http::HeaderValue;
 use prometheus::Histogram;

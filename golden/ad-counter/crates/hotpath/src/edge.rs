@@ -39,13 +39,13 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
         };
         let (begun, most) = (Instant::now(), method.limits.deadline);
         let deadline = begun + timeout(request.headers()).map_or(most, |asked| asked.min(most));
-        self.peer.expect_stream(most);
+        self.peer.expect_stream(&method.limits);
         let span = trace::server_span(&method.name, request.headers());
         let mut account = Account::open(method.series.clone(), span.clone(), begun, deadline);
         let (permit, held) = match self.peer.admission.admit(&method.limits) {
             Ok(admitted) => admitted,
             Err(shed) => {
-                let shed = self.shared.metrics.shed(shed);
+                let shed = shed.counted(&self.shared.metrics);
                 account.finish(Code::ResourceExhausted);
                 let mut body = request.into_body();
                 let rest = timeout_at(begun + REST, async move { while let Some(Ok(_)) = body.frame().await {} });
@@ -82,11 +82,6 @@ async fn take(response: Response<Body>, streams: bool) -> Result<Answer, Status>
 }
 
 impl Edge {
-    /// Lets the transport have a reply, or sheds the call.
-    pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Status> {
-        self.peer.admission.hand_over(bytes).map_err(|shed| self.shared.metrics.shed(shed).status())
-    }
-
     fn reply(
         self,
         answer: Result<Answer, Status>,
@@ -103,11 +98,10 @@ impl Edge {
         };
         let mut messages = Messages::default();
         let sent = messages.push(&data);
-        let fits = messages.fit("trying to send message", method.limits.reply);
-        let unread = match fits.and_then(|()| self.hand_over(data.len() as u64)) {
-            Ok(unread) => unread,
-            Err(status) => return refuse(account, status),
-        };
+        if let Err(status) = messages.fit("trying to send message", method.limits.reply) {
+            return refuse(account, status);
+        }
+        let unread = self.peer.admission.hand_over(data.len() as u64);
         method.series.sent(sent);
         let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
         account.finish(code.unwrap_or(Code::Unknown));

@@ -3,6 +3,7 @@
 mod account;
 mod grpc_prometheus;
 pub mod logs;
+mod metrics;
 mod name;
 mod page;
 #[path = "trace_w3c.rs"]
@@ -10,6 +11,7 @@ pub mod trace;
 
 pub use account::Account;
 pub use grpc_prometheus::{Dialect, Series};
+pub use metrics::Metrics;
 pub use name::{Name, names};
 pub use page::Page;
 

@@ -1,9 +1,11 @@
 //! Logs: one JSON object a line on stderr, with the trace id of the call; written synchronously, so that the last line
 //! survives an abort.
 use crate::Failure;
+use crate::trace::TARGET;
 use json_subscriber::fmt;
 use std::io;
-use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// What is written where nothing is said.
 const FILTER: &str = "info,h2=warn,hyper=warn";
@@ -14,6 +16,8 @@ const FILTER: &str = "info,h2=warn,hyper=warn";
 /// If the filter is malformed, or logs are set up already.
 pub fn init(filter: Option<&str>) -> Result<(), Failure> {
     let filter: Targets = filter.unwrap_or(FILTER).parse().map_err(|error| format!("LOG: {error}"))?;
+    // The spans of calls are there at every level: the trace id of a line is theirs.
+    let filter = filter.with_target(TARGET, LevelFilter::INFO);
     // One filter a layer, never two: a filter on a filter is no longer cached per callsite, and every `trace!` inside h2
     // is then evaluated on every call (2.3 times the instructions).
     let lines = fmt::layer()

@@ -2,7 +2,7 @@
 use crate::policy::{Policy, Work};
 use crate::{Env, Failure};
 use serde_json::{Value, json};
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, num::NonZeroU64, path::Path, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 const KIB: u64 = 1 << 10;
@@ -76,23 +76,29 @@ impl Limits {
     /// # Errors
     /// If a variable is malformed, or the budget has no room for a single call.
     pub fn derive(defaults: &Defaults, env: &Env) -> Result<Self, Failure> {
-        let memory = env.size("MEMORY_BUDGET", budget(defaults.memory))?;
+        let memory = budget(env.size("MEMORY_BUDGET", defaults.memory)?);
         let spendable = memory.saturating_sub(BASELINE + defaults.reserve);
         let for_connections = spendable / 4;
         let call_memory = spendable - for_connections;
+        let connections = (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096);
+        // Zero would mean "at once", and be meant as "never".
+        let positive = |name: &str, default: Duration| {
+            let default = NonZeroU64::new(default.as_millis() as u64).unwrap_or(NonZeroU64::MIN);
+            env.get(name, default).map(|millis| Duration::from_millis(millis.get()))
+        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             memory,
             call_memory,
             unread: (call_memory / 24).max(8 * MIB),
             max_message: defaults.max_message,
-            connections: env.get("CONNECTIONS", (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096) as usize)?,
+            connections: env.get("CONNECTIONS", connections as usize)?.max(1),
             cpu_width: env.get("CPU_WIDTH", cores)?.max(1),
-            deadline: env.millis("MAX_DEADLINE_MS", defaults.deadline)?,
-            handshake: env.millis("HANDSHAKE_MS", Duration::from_secs(5))?,
-            idle: env.millis("CONNECTION_IDLE_MS", Duration::from_secs(300))?,
-            keepalive: env.millis("KEEPALIVE_MS", Duration::from_secs(30))?,
-            connection_age: env.millis("CONNECTION_AGE_MS", Duration::from_secs(900))?,
+            deadline: positive("MAX_DEADLINE_MS", defaults.deadline)?,
+            handshake: positive("HANDSHAKE_MS", Duration::from_secs(5))?,
+            idle: positive("CONNECTION_IDLE_MS", Duration::from_secs(300))?,
+            keepalive: positive("KEEPALIVE_MS", Duration::from_secs(30))?,
+            connection_age: positive("CONNECTION_AGE_MS", Duration::from_secs(900))?,
             drain_delay: env.millis("DRAIN_DELAY_MS", Duration::from_secs(3))?,
             drain: env.millis("DRAIN_MS", Duration::from_secs(20))?,
         })

@@ -15,7 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
 /// The spans of calls, and only these.
-const TARGET: &str = "call";
+pub(crate) const TARGET: &str = "call";
 
 /// Where the spans go.
 #[derive(Clone, Copy, Debug)]

@@ -1,48 +1,74 @@
-//! The admin port: `/metrics`, `/healthz`, `/readyz`, `/debug/heap`. It has a thread and a runtime of its own, so that a
-//! scrape is answered, and says so, while the data plane is saturated.
-use crate::{Locked, alloc, limits::MethodLimits, panics, process::RUNTIME, process::blocking_threads, server::Shared};
-use bytes::Bytes;
+//! The admin port: `/metrics`, `/healthz`, `/readyz`, `/debug/heap`, and gRPC health checks. It has a thread and a runtime
+//! of its own, so that a scrape is answered, and says so, while the data plane is saturated; and connections of its own,
+//! so that probes get in when callers have taken all of theirs.
+use crate::process::{RUNTIME, blocking_threads};
+use crate::{Failure, Locked, alloc, limits::MethodLimits, panics, server::Shared};
 use hotpath_telemetry::{Name, Page};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{rt::TokioExecutor, rt::TokioIo, rt::TokioTimer, server::conn::auto};
 use std::time::{Duration, Instant};
 use std::{io, net, sync::Arc, sync::atomic::Ordering::Relaxed, thread};
-use tokio::{net::TcpListener, runtime::Builder, time::timeout};
+use tokio::runtime::{Builder, Handle};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tonic::body::Body;
 
-/// Answers on `port` until the process ends.
+/// Scrapes and probes at once.
+const CONNECTIONS: usize = 16;
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// Answers on `port` until the process ends. Called on the runtime of the calls.
 pub(crate) fn spawn(port: net::TcpListener, shared: Arc<Shared>) -> io::Result<()> {
     port.set_nonblocking(true)?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     let scraped = Locked::new((Instant::now(), Duration::ZERO));
-    thread::Builder::new().name("admin".into()).spawn(move || {
-        runtime.block_on(async {
-            let Ok(port) = TcpListener::from_std(port) else { return };
-            loop {
-                // One connection at a time is enough for a scraper, and is a bound.
-                let Ok((socket, _)) = port.accept().await else {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
-                let service = service_fn(async |request: Request<Incoming>| {
-                    let (status, body) = answer(request.uri().path(), &shared, &scraped);
-                    let plain = Response::builder().header("content-type", "text/plain; version=0.0.4; charset=utf-8");
-                    plain.status(status).body(Full::new(Bytes::from(body)))
-                });
-                let mut http1 = http1::Builder::new();
-                http1.keep_alive(false).timer(TokioTimer::new());
-                drop(timeout(Duration::from_secs(5), http1.serve_connection(TokioIo::new(socket), service)).await);
-            }
-        });
-    })?;
+    let admin = Arc::new(Admin { shared, calls: Handle::current(), scraped });
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(listen(port, &admin)))?;
     Ok(())
 }
 
-/// When the last scrape was, and how long the async workers had been busy by then.
-type Scraped = Locked<(Instant, Duration)>;
+#[expect(clippy::disallowed_methods, reason = "bounded by the slots, and in time")]
+async fn listen(port: net::TcpListener, admin: &Arc<Admin>) {
+    let Ok(port) = TcpListener::from_std(port) else { return };
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let Ok((socket, _)) = port.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let admin = Arc::clone(admin);
+        tokio::spawn(async move {
+            let mut http = auto::Builder::new(TokioExecutor::new());
+            http.http1().keep_alive(false).timer(TokioTimer::new());
+            let service = service_fn(move |request| answer(Arc::clone(&admin), request));
+            drop(timeout(Duration::from_secs(5), http.serve_connection(TokioIo::new(socket), service)).await);
+            drop(slot);
+        });
+    }
+}
 
-fn answer(path: &str, shared: &Shared, scraped: &Scraped) -> (StatusCode, Vec<u8>) {
+struct Admin {
+    shared: Arc<Shared>,
+    /// The runtime that calls are served on.
+    calls: Handle,
+    /// When the last scrape was, and how long the async workers had been busy by then.
+    scraped: Locked<(Instant, Duration)>,
+}
+
+async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+    if request.uri().path() == CHECK {
+        // Where calls are served, not here: a process that cannot serve them is not well.
+        let checked = admin.shared.routes.call(request.map(Body::new));
+        #[expect(clippy::disallowed_methods, reason = "bounded by the slots, and in time")]
+        return Ok(admin.calls.spawn(checked).await?);
+    }
+    let (status, body) = page(request.uri().path(), &admin);
+    let plain = Response::builder().header("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    Ok(plain.status(status).body(Body::new(Full::from(body)))?)
+}
+
+fn page(path: &str, Admin { shared, scraped, .. }: &Admin) -> (StatusCode, Vec<u8>) {
     match path {
         "/metrics" => (StatusCode::OK, metrics(shared, busy_ratio(shared, scraped))),
         "/healthz" => (StatusCode::OK, b"ok\n".to_vec()),
@@ -89,7 +115,7 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
 }
 
 /// How busy the async workers were since the last scrape.
-fn busy_ratio(shared: &Shared, scraped: &Scraped) -> f64 {
+fn busy_ratio(shared: &Shared, scraped: &Locked<(Instant, Duration)>) -> f64 {
     let workers = shared.runtime.num_workers();
     let total = (0..workers).map(|worker| shared.runtime.worker_total_busy_duration(worker)).sum();
     let (at, before) = scraped.with(|last| std::mem::replace(last, (Instant::now(), total)));

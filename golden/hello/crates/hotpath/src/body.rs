@@ -29,8 +29,9 @@ pub(crate) fn received(body: Incoming, method: Arc<Method>) -> Body {
 pub(crate) fn until(deadline: Instant, mut body: Body) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Unpin {
     let mut expiry = Box::pin(sleep_until(deadline));
     poll_fn(move |cx| match Pin::new(&mut body).poll_frame(cx) {
-        Poll::Pending if expiry.as_mut().poll(cx).is_ready() => Poll::Ready(Some(Err(deadline_exceeded()))),
-        polled => polled,
+        // The clock is asked too: a body that is always ready leaves its timer no turn.
+        polled if Instant::now() < deadline && (polled.is_ready() || expiry.as_mut().poll(cx).is_pending()) => polled,
+        _ => Poll::Ready(Some(Err(deadline_exceeded()))),
     })
 }
 
@@ -65,7 +66,8 @@ pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, ed
             Ok(data) => {
                 let sent = messages.push(&data);
                 messages.fit("trying to send message", method.limits.reply)?;
-                unread = Some(edge.hand_over(method.limits.unread())?);
+                let room = edge.peer.admission.hand_over_more(method.limits.unread());
+                unread = Some(room.map_err(|shed| shed.counted(&edge.shared.metrics).status())?);
                 method.series.sent(sent);
                 Ok(Frame::data(held(data, Arc::clone(&paid))))
             }

@@ -1,8 +1,7 @@
 //! A running server, in a process of its own or in a test.
 use crate::methods::{self, Methods, describe};
-use crate::metrics::Metrics;
 use crate::{App, Cpu, Env, Failure, Limits, Routes, admin, admission::Pool, connections, host::Host};
-use hotpath_telemetry::Dialect;
+use hotpath_telemetry::{Dialect, Metrics};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::runtime::{Handle, RuntimeMetrics};

@@ -1,6 +1,6 @@
 //! Admission: who gets in is decided from the request head, before a byte of body is read. It never queues: behind an
 //! open-loop load a queue adds its length to every latency, and nothing to goodput.
-use crate::limits::MethodLimits;
+use crate::{Metrics, limits::MethodLimits};
 use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, metadata::MetadataValue};
@@ -40,7 +40,10 @@ impl Share {
     /// the pool, each greedy one after it a third of what is left, and one more still finds room.
     fn fits(&self, bytes: u64) -> Result<(), Shed> {
         let (held, free) = (self.held.load(Relaxed), self.pool.most.saturating_sub(self.pool.used()));
-        if bytes > 0 && held > 0 && held + bytes > free / 2 { Err(Shed::Connection) } else { Ok(()) }
+        if bytes == 0 || held == 0 || held + bytes <= free / 2 {
+            return Ok(());
+        }
+        Err(if bytes > free { Shed::Memory } else { Shed::Connection })
     }
 
     fn take(self: &Arc<Self>, bytes: u64) -> Held {
@@ -108,15 +111,26 @@ impl Admission {
     }
 
     /// Lets the transport have a reply that takes `bytes` while it waits there for its reader. Those that nobody reads
-    /// are bounded apart from the memory of calls, and much lower.
-    pub(crate) fn hand_over(&self, bytes: u64) -> Result<Held, Shed> {
+    /// are bounded apart from the memory of calls, and much lower: by the next heads, which are refused. What was done is
+    /// answered, since a caller that is told to try again would have it done twice.
+    pub(crate) fn hand_over(&self, bytes: u64) -> Held {
+        self.unread.take(bytes)
+    }
+
+    /// As [`hand_over`](Self::hand_over), for one reply of a stream, which may end before its last.
+    pub(crate) fn hand_over_more(&self, bytes: u64) -> Result<Held, Shed> {
         self.unread.fits(bytes)?;
-        Ok(self.unread.take(bytes))
+        Ok(self.hand_over(bytes))
     }
 
     /// How many replies were read, or let go: a peer that is slow moves this, and one that is deaf does not.
     pub(crate) fn progress(&self) -> u64 {
         self.unread.returns.load(Relaxed)
+    }
+
+    /// The same, while something waits for the peer to read it.
+    pub(crate) fn waiting(&self) -> Option<u64> {
+        (self.unread.held.load(Relaxed) > 0).then(|| self.progress())
     }
 }
 
@@ -130,6 +144,13 @@ pub(crate) enum Shed {
 }
 
 impl Shed {
+    pub(crate) const ALL: [Self; 4] = [Self::InFlight, Self::Memory, Self::Connection, Self::Queue];
+
+    pub(crate) fn counted(self, metrics: &Metrics) -> Self {
+        metrics.shed.with_label_values(&[self.reason()]).inc();
+        self
+    }
+
     /// RESOURCE_EXHAUSTED, with the pushback that makes a retrying gRPC client wait.
     pub(crate) fn status(self) -> Status {
         let mut status = Status::resource_exhausted(format!("overloaded: {}", self.reason()));
@@ -219,7 +240,7 @@ mod tests {
         let deaf: Vec<_> = (0..8).map(|_| connect()).collect();
         let mut unread = Vec::new();
         for connection in &deaf {
-            while let Ok(reply) = connection.hand_over(KIB) {
+            while let Ok(reply) = connection.hand_over_more(KIB) {
                 unread.push(reply);
             }
         }
@@ -228,7 +249,7 @@ mod tests {
         assert!(deaf[0].admit(&method(0, 0, 1)).is_ok(), "a probe");
         let honest = connect();
         for _ in 0..100 {
-            drop(honest.hand_over(KIB).unwrap());
+            drop(honest.hand_over(KIB));
         }
         assert_eq!((honest.progress(), deaf[0].progress()), (100, 0));
         drop(honest.admit(&call).unwrap());

@@ -1,9 +1,8 @@
 //! What a service is made of, and what it is given at start.
-use crate::metrics::Metrics;
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
-use crate::{Cpu, Defaults, Env, Failure, Limits, Policy};
+use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, Policy, admission::Shed};
 use futures_util::{FutureExt as _, future::ready};
 use hotpath_telemetry::{Dialect, names};
 use http::{Request, Response};
@@ -44,17 +43,12 @@ pub struct Host {
 impl Host {
     pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
         let limits = Limits::derive(&app.defaults, &env)?;
-        let metrics = Metrics::new()?;
+        let metrics = Metrics::new(&Shed::ALL.map(Shed::reason))?;
+        let cpu = Cpu::new(limits.cpu_width, &metrics);
         let (names, dialect) = (names(app.called)?, Dialect::client(&metrics.registry)?);
-        Ok(Self {
-            cpu: Cpu::new(limits.cpu_width, &metrics),
-            called: Called { names, dialect },
-            queues: Vec::new(),
-            stores: Vec::new(),
-            env,
-            limits,
-            metrics,
-        })
+        let called = Called { names, dialect };
+        let (queues, stores) = (Vec::new(), Vec::new());
+        Ok(Self { env, limits, metrics, cpu, called, queues, stores })
     }
 
     /// The environment, for the service's own settings.

@@ -137,20 +137,23 @@ fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
 
 /// For an image without a shell: exit 0 if the process that listens here says SERVING within a second.
 fn healthcheck(env: &Env) -> Result<u8, Failure> {
-    let mut listen = env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
-    if listen.ip().is_unspecified() {
-        listen.set_ip(if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async {
-        let channel = Endpoint::from_shared(format!("http://{listen}"))?.connect_lazy();
-        let check = async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
-        Ok::<_, Failure>(timeout(Duration::from_secs(1), check).await??.into_inner())
-    });
-    let said = answer.map_or_else(|error| error.to_string(), |reply| reply.status().as_str_name().to_owned());
-    if said == ServingStatus::Serving.as_str_name() {
-        return Ok(DONE);
+    // The second for when callers have all connections of the first.
+    for (variable, port) in [("LISTEN", 50_051), ("ADMIN", 9_090)] {
+        let mut address = env.get(variable, SocketAddr::from(([0, 0, 0, 0], port)))?;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        let answer = runtime.block_on(async {
+            let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
+            let check = async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
+            Ok::<_, Failure>(timeout(Duration::from_secs(1), check).await??.into_inner())
+        });
+        let said = answer.map_or_else(|error| error.to_string(), |reply| reply.status().as_str_name().to_owned());
+        if said == ServingStatus::Serving.as_str_name() {
+            return Ok(DONE);
+        }
+        eprintln!("{address}: {said}");
     }
-    eprintln!("{said}");
     Ok(UNHEALTHY)
 }

@@ -1,8 +1,7 @@
 //! What a service is made of, and what it is given at start.
-use crate::metrics::Metrics;
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
-use crate::{Cpu, Defaults, Env, Failure, Limits, Policy};
+use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, Policy, admission::Shed};
 use futures_util::{FutureExt as _, future::ready};
 use http::{Request, Response};
 use prometheus::Registry;
@@ -39,15 +38,10 @@ pub struct Host {
 impl Host {
     pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
         let limits = Limits::derive(&app.defaults, &env)?;
-        let metrics = Metrics::new()?;
-        Ok(Self {
-            cpu: Cpu::new(limits.cpu_width, &metrics),
-            queues: Vec::new(),
-            stores: Vec::new(),
-            env,
-            limits,
-            metrics,
-        })
+        let metrics = Metrics::new(&Shed::ALL.map(Shed::reason))?;
+        let cpu = Cpu::new(limits.cpu_width, &metrics);
+        let (queues, stores) = (Vec::new(), Vec::new());
+        Ok(Self { env, limits, metrics, cpu, queues, stores })
     }
 
     /// The environment, for the service's own settings.

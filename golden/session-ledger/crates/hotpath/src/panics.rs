@@ -39,6 +39,6 @@ fn record(info: &panic::PanicHookInfo<'_>) {
         location = info.location().map(ToString::to_string),
         thread = thread::current().name().unwrap_or("?"),
         backtrace = %Backtrace::force_capture(),
-        "panic"
+        "panicked"
     );
 }

@@ -5,7 +5,7 @@
 //! version and payload (u64), all little-endian; payload.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "files, on the state's own thread")]
 use crate::queue::{Finish, Queue, Worker};
-use crate::{Env, Failure, metrics::Metrics, panics};
+use crate::{Env, Failure, Metrics, panics};
 use bytes::Buf as _;
 use prometheus::IntCounterVec;
 use std::fs::{self, File};

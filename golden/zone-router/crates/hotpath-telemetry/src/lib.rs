@@ -2,6 +2,7 @@
 //! otelgrpc, traces, logs.
 mod account;
 pub mod logs;
+mod metrics;
 mod name;
 mod otelgrpc;
 mod page;
@@ -9,6 +10,7 @@ mod page;
 pub mod trace;
 
 pub use account::Account;
+pub use metrics::Metrics;
 pub use name::{Name, names};
 pub use otelgrpc::{Dialect, Series};
 pub use page::Page;

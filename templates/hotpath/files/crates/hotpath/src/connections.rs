@@ -1,6 +1,6 @@
 //! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. Each speaks HTTP/2 soon, its
 //! streams end, and it goes when it is old, idle, deaf, or told to.
-use crate::limits::{HEADER_LIST, SEND_BUFFER, STREAMS, WINDOW};
+use crate::limits::{HEADER_LIST, MethodLimits, SEND_BUFFER, STREAMS, WINDOW};
 use crate::{admission::Admission, edge::Edge, server::Shared};
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -71,24 +71,41 @@ pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: Ca
 #[derive(Default)]
 pub(crate) struct Peer {
     pub(crate) admission: Admission,
+    /// Open now, and ever begun.
     streams: AtomicUsize,
+    begun: AtomicUsize,
     next_deadline_ms: AtomicU64,
+    /// Of the service's own calls.
+    longest_deadline_ms: AtomicU64,
     deaf: Notify,
 }
 
 impl Peer {
-    /// The stream of the call being started ends this long from now, or soon after.
-    pub(crate) fn expect_stream(&self, deadline: Duration) {
-        self.next_deadline_ms.store(deadline.as_millis() as u64, Relaxed);
+    /// The stream of the call being started ends with its deadline, or soon after.
+    pub(crate) fn expect_stream(&self, method: &MethodLimits) {
+        let millis = method.deadline.as_millis() as u64;
+        self.next_deadline_ms.store(millis, Relaxed);
+        if method.work > 0 {
+            self.longest_deadline_ms.fetch_max(millis, Relaxed);
+        }
     }
 
-    /// Comes when no stream was open for that long.
+    /// Comes when no stream was open for that long, and nothing waited to be read. Meanwhile it notices a peer that reads
+    /// nothing of what waits: a short reply leaves its stream before anyone has read it.
     async fn quiet(&self, limit: Duration) {
-        let mut since = Instant::now();
-        while since.elapsed() < limit {
-            sleep(limit / 4).await;
-            if self.streams.load(Relaxed) > 0 {
-                since = Instant::now();
+        let (mut called, mut read) = (Instant::now(), Instant::now());
+        let (mut begun, mut waiting) = (self.begun.load(Relaxed), None);
+        while called.elapsed() < limit {
+            sleep(LATE.min(limit / 4)).await;
+            let (begun_before, waited) = (begun, waiting);
+            (begun, waiting) = (self.begun.load(Relaxed), self.admission.waiting());
+            if begun != begun_before || self.streams.load(Relaxed) > 0 || waiting.is_some() {
+                called = Instant::now();
+            }
+            if waiting.is_none() || waiting != waited {
+                read = Instant::now();
+            } else if read.elapsed() >= LATE + Duration::from_millis(self.longest_deadline_ms.load(Relaxed)) {
+                self.deaf.notify_one();
             }
         }
     }
@@ -105,6 +122,7 @@ impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
         let longest = LATE + Duration::from_millis(peer.next_deadline_ms.swap(0, Relaxed));
         let progress = peer.admission.progress();
         peer.streams.fetch_add(1, Relaxed);
+        peer.begun.fetch_add(1, Relaxed);
         #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
         tokio::spawn(async move {
             let mut stream = pin!(stream);

@@ -1,5 +1,5 @@
 //! Bounded queues, and who works them off: work that no caller waits for, and what is asked of a state.
-use crate::{Failure, admission::Shed, metrics::Metrics};
+use crate::{Failure, Metrics, admission::Shed};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use prometheus::{IntCounter, IntGauge};
 use std::fmt;
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_sheds_and_what_is_queued_is_worked_off() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(&[]).unwrap();
         let done = Arc::new(Locked::new(Vec::new()));
         let worked = Arc::clone(&done);
         let (queue, worker, finish) = Queue::new("test", 2, &metrics).unwrap();

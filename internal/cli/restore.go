@@ -84,8 +84,8 @@ func (a *app) restore(ctx context.Context, o *restoreOptions, args []string) err
 		items = append(items, plan.Item{Path: p, Verdict: "restored"})
 	}
 	if !o.dryRun && len(changes) > 0 {
-		if err := apply.Transact(ctx, s.root, "rustgen restore", changes); err != nil {
-			return a.writeFault(err)
+		if err := a.transact(ctx, s, "rustgen restore", changes); err != nil {
+			return err
 		}
 	}
 	if o.json {
@@ -204,8 +204,8 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 		for _, p := range files.Paths() {
 			changes = append(changes, change(before, files, p))
 		}
-		if err := apply.Transact(ctx, s.root, "rustgen restore", changes); err != nil {
-			return a.writeFault(err)
+		if err := a.transact(ctx, s, "rustgen restore", changes); err != nil {
+			return err
 		}
 	}
 	if o.json {

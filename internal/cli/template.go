@@ -72,6 +72,7 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string) error {
 	if err := apply.Fresh(ctx, dir, t, nil); err != nil {
 		return err
 	}
+	a.written = true
 	_, err = fmt.Fprintf(a.out, "exported %s %s to %s: %s\n", set.Name, set.Version, shown(dir), count(len(t), "file"))
 	return err
 }

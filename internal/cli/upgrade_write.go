@@ -58,11 +58,11 @@ func (a *app) writeUpgrade(ctx context.Context, u *upgrade, o *changeOptions) er
 	changes = slices.DeleteFunc(changes, func(c apply.Change) bool {
 		return c.Before != nil && c.File != nil && c.Before.Equal(*c.File)
 	})
-	if err := apply.Transact(ctx, s.root, o.command, changes); err != nil {
-		return a.writeFault(err)
+	if err := a.transact(ctx, s, o.command, changes); err != nil {
+		return err
 	}
 	if s.repo != nil && len(u.conflicts) > 0 {
-		a.stageConflicts(ctx, u)
+		a.stageConflicts(context.WithoutCancel(ctx), u)
 	}
 	return nil
 }
@@ -162,15 +162,15 @@ func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
 		}
 		return nil
 	}
-	if err := apply.Transact(ctx, s.root, "rustgen upgrade --abort", append(changes, own...)); err != nil {
-		return a.writeFault(err)
+	if err := a.transact(ctx, s, "rustgen upgrade --abort", append(changes, own...)); err != nil {
+		return err
 	}
 	if s.repo != nil && pending != nil {
 		var paths []string
 		for _, c := range pending.Paths {
 			paths = append(paths, c.Path)
 		}
-		if err := s.repo.Restore(ctx, paths, undo.Index); err != nil {
+		if err := s.repo.Restore(context.WithoutCancel(ctx), paths, undo.Index); err != nil {
 			a.say("warning: git's index still shows the conflicts: %v", err)
 		}
 	}
@@ -212,8 +212,8 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 		}
 	}
 	if !o.dryRun {
-		if err := apply.Transact(ctx, s.root, "rustgen upgrade --continue", changes); err != nil {
-			return a.writeFault(err)
+		if err := a.transact(ctx, s, "rustgen upgrade --continue", changes); err != nil {
+			return err
 		}
 	}
 	if o.json {

@@ -45,7 +45,7 @@ func (a *app) writeUpgrade(ctx context.Context, u *upgrade, o *changeOptions) er
 		undo.Note(c.Path, c.Before, c.File)
 	}
 	if s.repo != nil && len(u.conflicts) > 0 {
-		if undo.Index, err = s.repo.Entries(ctx, conflictPaths(u)); err != nil {
+		if undo.Index, err = s.repo.Entries(ctx, append(conflictPaths(u), project.ConflictsPath)); err != nil {
 			return failed("", "read git's index: %w", err)
 		}
 	}
@@ -62,7 +62,7 @@ func (a *app) writeUpgrade(ctx context.Context, u *upgrade, o *changeOptions) er
 		return err
 	}
 	if s.repo != nil && len(u.conflicts) > 0 {
-		a.stageConflicts(context.WithoutCancel(ctx), u)
+		a.stageConflicts(context.WithoutCancel(ctx), u, own[project.ConflictsPath])
 	}
 	return nil
 }
@@ -95,14 +95,15 @@ func (u *upgrade) pending() *project.Conflicts {
 	return c
 }
 
-// stageConflicts shows git the conflicts as a merge's. The service is complete without it, so that git's refusal is said
-// and not fatal.
-func (a *app) stageConflicts(ctx context.Context, u *upgrade) {
+// stageConflicts shows git the conflicts as a merge's. The list of them goes into the index, too: git commit -a leaves
+// out what git does not track, and the markers would be committed without it. The service is complete without either,
+// so that git's refusal is said and not fatal.
+func (a *app) stageConflicts(ctx context.Context, u *upgrade, list tree.File) {
 	var staged []vcs.Conflict
 	for _, c := range u.conflicts {
 		staged = append(staged, vcs.Conflict{Path: c.Path, Stages: c.Stages})
 	}
-	if err := u.service.repo.Stage(ctx, staged); err != nil {
+	if err := u.service.repo.Stage(ctx, staged, tree.Tree{project.ConflictsPath: list}); err != nil {
 		a.say("warning: git's index does not show the conflicts: %v", err)
 	}
 }
@@ -166,7 +167,7 @@ func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
 		return err
 	}
 	if s.repo != nil && pending != nil {
-		var paths []string
+		paths := []string{project.ConflictsPath}
 		for _, c := range pending.Paths {
 			paths = append(paths, c.Path)
 		}
@@ -214,6 +215,11 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 	if !o.dryRun {
 		if err := a.transact(ctx, s, "rustgen upgrade --continue", changes); err != nil {
 			return err
+		}
+		if s.repo != nil {
+			if err := s.repo.Restore(context.WithoutCancel(ctx), []string{project.ConflictsPath}, nil); err != nil {
+				a.say("warning: git's index still has %s: %v", project.ConflictsPath, err)
+			}
 		}
 	}
 	if o.json {

@@ -119,9 +119,16 @@ type Conflict struct {
 	Stages [3]*tree.File
 }
 
-// Stage writes conflicts into the index.
-func (s *Service) Stage(ctx context.Context, conflicts []Conflict) error {
+// Stage writes conflicts into the index, and files beside them, ignored or not, as git add does.
+func (s *Service) Stage(ctx context.Context, conflicts []Conflict, files tree.Tree) error {
 	var lines []string
+	for _, p := range files.Paths() {
+		object, err := s.object(ctx, p, files[p])
+		if err != nil {
+			return err
+		}
+		lines = append(lines, fmt.Sprintf("%s %s 0\t%s", mode(files[p]), object, s.prefix+p))
+	}
 	for _, c := range conflicts {
 		lines = append(lines, removal(s.prefix+c.Path))
 		for i, f := range c.Stages {

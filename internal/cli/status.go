@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -59,7 +60,8 @@ edited or deleted here and what was added, which conflicts an upgrade left, and 
 
 --check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
 such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
---check=drift,conflicts looks for these alone.`,
+--check=drift,conflicts looks for these alone. A check that cannot be made fails with exit code 1: behind where the newest
+version is not known, and all but damaged where .rustgen cannot be read.`,
 		Example: `  rustgen status
   rustgen status --check
   rustgen status --check=damaged,conflicts --json`,
@@ -243,7 +245,7 @@ func (r *statusReport) text() string {
 	return b.String()
 }
 
-// check is the failure of the wanted checks that find something.
+// check is the failure of the wanted checks that find something, or that could not be made: none passes unseen.
 func (r *statusReport) check(wanted []string) error {
 	var found, hints []string
 	add := func(check string, hit bool, what, hint string) {
@@ -259,8 +261,17 @@ func (r *statusReport) check(wanted []string) error {
 	add("damaged", len(r.Damaged) > 0, ".rustgen is damaged", r.hint)
 	add("behind", r.Behind, fmt.Sprintf("behind: %s %s, and %s is newer", r.Template, r.Version, r.Newest), "rustgen upgrade")
 	add("drift", len(r.Drift) > 0, fmt.Sprintf("drift in the template's room: %s", some(r.Drift)), "rustgen restore PATH brings a file back")
+	code := exitFound
+	if len(found) == 0 {
+		code = exitFailed
+	}
+	add("behind", r.Unknown != "", "the newest version is not known: "+r.Unknown,
+		"--template SOURCE names the set to compare with; --check=drift,damaged,conflicts leaves it out")
+	if r.Version == "" && len(wanted) > 0 && !slices.Contains(wanted, "damaged") {
+		found, hints = append(found, r.Damaged[len(r.Damaged)-1]), append(hints, r.hint)
+	}
 	if len(found) == 0 {
 		return nil
 	}
-	return &failure{exitFound, fmt.Errorf("%s", strings.Join(found, "; ")), strings.Join(hints, "; ")}
+	return &failure{code, errors.New(strings.Join(found, "; ")), strings.Join(hints, "; ")}
 }

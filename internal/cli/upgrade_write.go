@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/plan"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
 	"rustgen/internal/vcs"
@@ -136,37 +137,39 @@ func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
 		return err
 	}
 	var edited []string
+	var changes, own []apply.Change
+	items := []plan.Item{}
 	for _, p := range undo.Paths() {
+		c := change(now, undo.Before, p)
+		if c.Before == nil && c.File == nil || c.Before != nil && c.File != nil && c.Before.Equal(*c.File) {
+			// Taken back by other means, as by git reset.
+			continue
+		}
 		if !conflicted[p] && !undo.AsWritten(p, now) {
 			edited = append(edited, p)
 		}
+		switch {
+		case tree.CheckPath(p) != nil:
+			own = append(own, c)
+			continue
+		case c.File == nil:
+			items = append(items, plan.Item{Path: p, Verdict: plan.Deleted})
+		default:
+			items = append(items, plan.Item{Path: p, Verdict: plan.Restored})
+		}
+		changes = append(changes, c)
 	}
+	own = append(own, change(now, nil, project.UndoPath))
 	if len(edited) > 0 && !o.allowDirty {
 		return failed("commit or copy them and give --allow-dirty to lose the edits here",
 			"changed since the upgrade, and abort would undo that too: %s", some(edited))
 	}
-	var changes, own []apply.Change
-	for _, p := range undo.Paths() {
-		c := change(now, undo.Before, p)
-		switch {
-		case c.Before == nil && c.File == nil, c.Before != nil && c.File != nil && c.Before.Equal(*c.File):
-		case tree.CheckPath(p) != nil:
-			own = append(own, c)
-		default:
-			changes = append(changes, c)
+	if !o.dryRun {
+		if err := a.transact(ctx, s, "rustgen upgrade --abort", append(changes, own...)); err != nil {
+			return err
 		}
 	}
-	changes = append(changes, change(now, nil, project.UndoPath))
-	if o.dryRun {
-		for _, c := range changes {
-			fmt.Fprintf(a.out, "restored  %s\n", c.Path)
-		}
-		return nil
-	}
-	if err := a.transact(ctx, s, "rustgen upgrade --abort", append(changes, own...)); err != nil {
-		return err
-	}
-	if s.repo != nil && pending != nil {
+	if s.repo != nil && pending != nil && !o.dryRun {
 		paths := []string{project.ConflictsPath}
 		for _, c := range pending.Paths {
 			paths = append(paths, c.Path)
@@ -176,7 +179,10 @@ func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
 		}
 	}
 	if o.json {
-		return a.writeJSON(map[string]any{"aborted": true, "from": undo.From, "to": undo.To})
+		return a.writeJSON(map[string]any{"dry_run": o.dryRun, "aborted": !o.dryRun, "from": undo.From, "to": undo.To, "files": items})
+	}
+	if o.dryRun {
+		return a.printRestored(items, true)
 	}
 	_, err = fmt.Fprintf(a.out, "took back the upgrade from %s to %s\n", undo.From, undo.To)
 	return err
@@ -191,6 +197,17 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 	if s.Conflicts == nil {
 		return failed("rustgen status says where the service stands", "there is no upgrade to continue")
 	}
+	before, err := project.Own(s.root)
+	if err != nil {
+		return s.damaged(err)
+	}
+	if s.Record.Version != s.Conflicts.To {
+		hint := "rustgen upgrade --abort takes back what is left of it"
+		if _, ok := before[project.UndoPath]; !ok {
+			hint = "remove " + project.ConflictsPath
+		}
+		return failed(hint, "the upgrade to %s was taken back by other means: .rustgen is of %s", s.Conflicts.To, s.Record.Version)
+	}
 	open, err := s.unresolved(ctx)
 	if err != nil {
 		return err
@@ -201,10 +218,6 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 			hint = "edit out the markers, then git add (or git rm) each"
 		}
 		return &failure{exitConflicts, fmt.Errorf("%s not resolved: %s", count(len(open), "conflict"), some(open)), hint}
-	}
-	before, err := project.Own(s.root)
-	if err != nil {
-		return s.damaged(err)
 	}
 	var changes []apply.Change
 	for _, p := range []string{project.UndoPath, project.ConflictsPath} {
@@ -223,9 +236,15 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 		}
 	}
 	if o.json {
-		return a.writeJSON(map[string]any{"continued": true, "from": s.Conflicts.From, "to": s.Conflicts.To})
+		return a.writeJSON(map[string]any{
+			"dry_run": o.dryRun, "continued": !o.dryRun, "from": s.Conflicts.From, "to": s.Conflicts.To,
+		})
 	}
-	_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s is complete; commit it\n", s.Conflicts.From, s.Conflicts.To)
+	is := "is complete; commit it"
+	if o.dryRun {
+		is = "would be complete"
+	}
+	_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s %s\n", s.Conflicts.From, s.Conflicts.To, is)
 	return err
 }
 

@@ -150,7 +150,10 @@ func (s *service) refuseLoss(ctx context.Context, o *restoreOptions, ours tree.T
 		if err != nil {
 			return failed("--allow-dirty goes on without asking git", "cannot tell what is committed: %w", err)
 		}
-		edited = slices.DeleteFunc(edited, func(p string) bool { return tracked[p] && !dirty[p] })
+		// A conflict in which the user's side stays is dirty by its index alone.
+		edited = slices.DeleteFunc(edited, func(p string) bool {
+			return tracked[p] && !dirty[p] || dirty[p] && s.repo.Committed(ctx, p, ours[p])
+		})
 	}
 	if len(edited) > 0 {
 		return failed("commit or copy them, or --allow-dirty", "the edits are not committed and would be lost: %s", some(edited))

@@ -105,7 +105,10 @@ type tx struct{ fs FS }
 func (t *tx) finish(j *journal) error {
 	err := t.forward(j)
 	if err == nil {
-		return t.clear()
+		if err := t.clear(); err != nil {
+			return &CutOff{What: j.What, Err: err}
+		}
+		return nil
 	}
 	if undo := t.takeBack(j); undo != nil {
 		return &CutOff{What: j.What, Err: errors.Join(err, undo)}
@@ -113,7 +116,8 @@ func (t *tx) finish(j *journal) error {
 	return err
 }
 
-// CutOff is a transaction that could neither be finished nor taken back; the next run tries again.
+// CutOff is a transaction that could neither be finished, to the removal of its journal, nor taken back; the next run
+// tries again. Any other error of a transaction says that nothing was changed.
 type CutOff struct {
 	What string
 	Err  error

@@ -160,6 +160,13 @@ func checkWhole(t *testing.T, root Root, where string, err error) {
 		if err == nil {
 			t.Errorf("%s: no error, and yet something is left over", where)
 		}
+		if cut == nil {
+			now := read(t, root)
+			maps.DeleteFunc(now, func(p string, _ tree.File) bool { return strings.HasPrefix(p, txDir+"/") })
+			if !now.Equal(before) {
+				t.Errorf("%s: error %v says that nothing was changed, and the tree is %v", where, err, now.Paths())
+			}
+		}
 		if _, err := Recover(calm(root)); err != nil {
 			t.Fatalf("%s: recover: %v", where, err)
 		}

@@ -52,7 +52,7 @@ func failed(hint, format string, args ...any) error {
 }
 
 // interrupted is a run that the user ended.
-var errInterrupted = errors.New("interrupted; nothing was written")
+var errInterrupted = errors.New("interrupted")
 
 // app is what the commands share.
 type app struct {
@@ -61,6 +61,8 @@ type app struct {
 	environ  []string
 	// atExit runs when the run ends, last first.
 	atExit []func()
+	// written says that something on the disk is not as this run has found it.
+	written bool
 }
 
 // Main runs the command line and returns its exit code.
@@ -86,7 +88,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		root.SetErr(a.err)
 		err = root.ExecuteContext(ctx)
 	}
-	if ctx.Err() != nil && err != nil {
+	// Whatever went wrong on the way out of an interrupted run, but what was written is not to be hidden.
+	if ctx.Err() != nil && err != nil && !a.written {
 		err = errInterrupted
 	}
 	return a.report(err)
@@ -101,8 +104,10 @@ func (a *app) report(err error) int {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled):
-		code = exitInterrupted
-		err = errInterrupted
+		code, err = exitInterrupted, errInterrupted
+		if !a.written {
+			err = fmt.Errorf("%w; nothing was written", err)
+		}
 	case errors.As(err, &wrong):
 		code, hint = exitUsage, wrong.Hint
 	case errors.As(err, &f):

@@ -152,16 +152,21 @@ func shown(dir string) string {
 	return "./" + dir
 }
 
+// printPlan says what would be written to a directory that there is not yet.
+func (a *app) printPlan(files []plan.Action, dir string) error {
+	var b strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&b, "%s %s %s\n", f.Verb, f.Mode, f.Path)
+	}
+	_, err := io.WriteString(a.out, b.String())
+	a.say("%s would be written to %s; nothing was", count(len(files), "file"), shown(dir))
+	return err
+}
+
 // printReport tells a person what happened: the plan as a result, what to do next as talk.
 func (a *app) printReport(r *newReport) error {
 	if r.DryRun {
-		var b strings.Builder
-		for _, f := range r.Files {
-			fmt.Fprintf(&b, "%s %s %s\n", f.Verb, f.Mode, f.Path)
-		}
-		_, err := io.WriteString(a.out, b.String())
-		a.say("%s would be written to %s; nothing was", count(len(r.Files), "file"), shown(r.Dir))
-		return err
+		return a.printPlan(r.Files, r.Dir)
 	}
 	_, err := fmt.Fprintf(a.out, "created %s: %s from %s %s\n", shown(r.Dir), count(len(r.Files), "file"), r.Template.Name, r.Template.Version)
 	enter := "cd " + quote(r.Dir) + " && "

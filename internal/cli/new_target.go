@@ -54,6 +54,7 @@ func (a *app) resume(o *newOptions, dir string) error {
 	}
 	resumed, err := apply.Resume(dir)
 	if resumed {
+		a.written = true
 		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)
 	}
 	return err

@@ -35,6 +35,7 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 		put = apply.Into
 	}
 	err = put(ctx, b.dir, b.tree, finish)
+	a.written = a.written || err == nil
 	if err != nil && !errors.Is(err, context.Canceled) {
 		err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"path"
 	"path/filepath"
 	"slices"
@@ -81,23 +82,34 @@ func (a *app) restore(ctx context.Context, o *restoreOptions, args []string) err
 	items := []plan.Item{}
 	for _, p := range paths {
 		changes = append(changes, change(ours, s.Base, p))
-		items = append(items, plan.Item{Path: p, Verdict: "restored"})
+		items = append(items, plan.Item{Path: p, Verdict: plan.Restored})
 	}
 	if !o.dryRun && len(changes) > 0 {
-		if err := apply.Transact(ctx, s.root, "rustgen restore", changes); err != nil {
-			return a.writeFault(err)
+		if err := a.transact(ctx, s, "rustgen restore", changes); err != nil {
+			return err
 		}
 	}
 	if o.json {
 		return a.writeJSON(map[string]any{"dry_run": o.dryRun, "files": items})
 	}
-	for _, i := range items {
-		fmt.Fprintf(a.out, "%s  %s\n", i.Verdict, i.Path)
-	}
 	if len(items) == 0 {
-		fmt.Fprintln(a.out, "nothing to restore: all is as the template wrote it")
+		_, err := fmt.Fprintln(a.out, "nothing to restore: all is as the template wrote it")
+		return err
 	}
-	return nil
+	return a.printRestored(items, o.dryRun)
+}
+
+// printRestored says what became of paths, or would.
+func (a *app) printRestored(items []plan.Item, dryRun bool) error {
+	var b strings.Builder
+	for _, i := range items {
+		if dryRun {
+			b.WriteString("would be ")
+		}
+		fmt.Fprintf(&b, "%s  %s\n", i.Verdict, i.Path)
+	}
+	_, err := io.WriteString(a.out, b.String())
+	return err
 }
 
 // written finds the template's files that an argument names, from where the user stands.
@@ -138,7 +150,10 @@ func (s *service) refuseLoss(ctx context.Context, o *restoreOptions, ours tree.T
 		if err != nil {
 			return failed("--allow-dirty goes on without asking git", "cannot tell what is committed: %w", err)
 		}
-		edited = slices.DeleteFunc(edited, func(p string) bool { return tracked[p] && !dirty[p] })
+		// A conflict in which the user's side stays is dirty by its index alone.
+		edited = slices.DeleteFunc(edited, func(p string) bool {
+			return tracked[p] && !dirty[p] || dirty[p] && s.repo.Committed(ctx, p, ours[p])
+		})
 	}
 	if len(edited) > 0 {
 		return failed("commit or copy them, or --allow-dirty", "the edits are not committed and would be lost: %s", some(edited))
@@ -153,6 +168,9 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 		return err
 	}
 	if _, err := project.Load(s.root); err == nil {
+		if o.json {
+			return a.writeJSON(map[string]any{"dry_run": o.dryRun, "record": "unchanged"})
+		}
 		_, err = fmt.Fprintln(a.out, "nothing to restore: .rustgen is as rustgen wrote it")
 		return err
 	}
@@ -204,13 +222,17 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 		for _, p := range files.Paths() {
 			changes = append(changes, change(before, files, p))
 		}
-		if err := apply.Transact(ctx, s.root, "rustgen restore", changes); err != nil {
-			return a.writeFault(err)
+		if err := a.transact(ctx, s, "rustgen restore", changes); err != nil {
+			return err
 		}
 	}
 	if o.json {
 		return a.writeJSON(map[string]any{"dry_run": o.dryRun, "record": "restored"})
 	}
-	_, err = fmt.Fprintf(a.out, "restored .rustgen: %s %s; rustgen upgrade makes the files follow\n", record.Template, record.Version)
+	done := "restored"
+	if o.dryRun {
+		done = "would restore"
+	}
+	_, err = fmt.Fprintf(a.out, "%s .rustgen: %s %s; rustgen upgrade makes the files follow\n", done, record.Template, record.Version)
 	return err
 }

@@ -57,6 +57,7 @@ func (a *app) openDir(dir string) (*service, error) {
 		return nil, a.writeFault(err)
 	}
 	if recovered != nil {
+		a.written = true
 		done := "took back"
 		if recovered.Finished {
 			done = "finished"
@@ -93,12 +94,22 @@ func (s *service) damaged(err error) error {
 	return failed(hint, "%w", err)
 }
 
+// transact makes changes to a service, all or nothing. What is left to do after it is not to be interrupted.
+func (a *app) transact(ctx context.Context, s *service, what string, changes []apply.Change) error {
+	if err := apply.Transact(ctx, s.root, what, changes); err != nil {
+		return a.writeFault(err)
+	}
+	a.written = true
+	return nil
+}
+
 // writeFault is an error of the writer, with what to do about it.
 func (a *app) writeFault(err error) error {
 	var cut *apply.CutOff
 	var changed *apply.Changed
 	switch {
 	case errors.As(err, &cut):
+		a.written = true
 		return failed("mend the cause; the next rustgen command here finishes it or takes it back", "%w", err)
 	case errors.As(err, &changed):
 		return failed("run it again", "%w; nothing was changed", err)

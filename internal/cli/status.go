@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/merge"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
 )
@@ -36,7 +38,9 @@ type statusReport struct {
 	// Unknown says why Newest is not known.
 	Unknown string `json:"unknown,omitempty"`
 	order   []string
-	hint    string
+	// hint mends the damage, unfinished says that an upgrade is to be continued.
+	hint       string
+	unfinished bool
 }
 
 type recorded struct {
@@ -56,7 +60,8 @@ edited or deleted here and what was added, which conflicts an upgrade left, and 
 
 --check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
 such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
---check=drift,conflicts looks for these alone.`,
+--check=drift,conflicts looks for these alone. A check that cannot be made fails with exit code 1: behind where the newest
+version is not known, and all but damaged where .rustgen cannot be read.`,
 		Example: `  rustgen status
   rustgen status --check
   rustgen status --check=damaged,conflicts --json`,
@@ -103,7 +108,7 @@ func (a *app) status(ctx context.Context, dir, source string) (*statusReport, er
 	if pending, err := project.ReadConflicts(s.root); err != nil {
 		r.Damaged = append(r.Damaged, err.Error())
 	} else if pending != nil {
-		r.Conflicts = pending.Paths
+		r.Conflicts, r.unfinished = pending.Paths, true
 	}
 	if s.Service, err = project.Load(s.root); err != nil {
 		r.Damaged = append(r.Damaged, err.Error())
@@ -154,6 +159,7 @@ func (r *statusReport) compareFiles(ctx context.Context, s *service) error {
 			r.Deleted = append(r.Deleted, p)
 		case !sameText(f, s.Base[p]):
 			r.Edited = append(r.Edited, p)
+			r.findMarkers(p, f)
 		}
 	}
 	for _, p := range slices.Concat(r.Edited, r.Deleted) {
@@ -164,6 +170,15 @@ func (r *statusReport) compareFiles(ctx context.Context, s *service) error {
 	added, err := s.added(ctx)
 	r.Added = append(r.Added, added...)
 	return err
+}
+
+// findMarkers counts a file with markers as a conflict also where the list of them was not committed with it.
+func (r *statusReport) findMarkers(p string, f tree.File) {
+	listed := slices.ContainsFunc(r.Conflicts, func(c project.ConflictPath) bool { return c.Path == p })
+	// From which version it came is not known here; every conflict has a marker of the user's side, which names none.
+	if !listed && project.Markers(f.Data, r.Version, r.Version) {
+		r.Conflicts = append(r.Conflicts, project.ConflictPath{Path: p, Kind: string(merge.Content), Marked: true})
+	}
 }
 
 // sameText reports whether two files are the same but for how lines end: a checkout may change that.
@@ -230,7 +245,7 @@ func (r *statusReport) text() string {
 	return b.String()
 }
 
-// check is the failure of the wanted checks that find something.
+// check is the failure of the wanted checks that find something, or that could not be made: none passes unseen.
 func (r *statusReport) check(wanted []string) error {
 	var found, hints []string
 	add := func(check string, hit bool, what, hint string) {
@@ -238,12 +253,25 @@ func (r *statusReport) check(wanted []string) error {
 			found, hints = append(found, what), append(hints, hint)
 		}
 	}
-	add("conflicts", len(r.Conflicts) > 0, count(len(r.Conflicts), "conflict")+" of an upgrade", "resolve and rustgen upgrade --continue")
+	resolve := "edit out the markers"
+	if r.unfinished {
+		resolve = "resolve and rustgen upgrade --continue"
+	}
+	add("conflicts", len(r.Conflicts) > 0, count(len(r.Conflicts), "conflict")+" of an upgrade", resolve)
 	add("damaged", len(r.Damaged) > 0, ".rustgen is damaged", r.hint)
 	add("behind", r.Behind, fmt.Sprintf("behind: %s %s, and %s is newer", r.Template, r.Version, r.Newest), "rustgen upgrade")
 	add("drift", len(r.Drift) > 0, fmt.Sprintf("drift in the template's room: %s", some(r.Drift)), "rustgen restore PATH brings a file back")
+	code := exitFound
+	if len(found) == 0 {
+		code = exitFailed
+	}
+	add("behind", r.Unknown != "", "the newest version is not known: "+r.Unknown,
+		"--template SOURCE names the set to compare with; --check=drift,damaged,conflicts leaves it out")
+	if r.Version == "" && len(wanted) > 0 && !slices.Contains(wanted, "damaged") {
+		found, hints = append(found, r.Damaged[len(r.Damaged)-1]), append(hints, r.hint)
+	}
 	if len(found) == 0 {
 		return nil
 	}
-	return &failure{exitFound, fmt.Errorf("%s", strings.Join(found, "; ")), strings.Join(hints, "; ")}
+	return &failure{code, errors.New(strings.Join(found, "; ")), strings.Join(hints, "; ")}
 }

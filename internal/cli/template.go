@@ -11,6 +11,7 @@ import (
 
 	"rustgen/internal/apply"
 	"rustgen/internal/decision"
+	"rustgen/internal/plan"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
 )
@@ -26,6 +27,7 @@ func (a *app) templateCommand(set *openedSet) *cobra.Command {
 }
 
 func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "export [DIR]",
 		Short: "Write a template set to a directory, to read it or to start one's own from it",
@@ -37,14 +39,15 @@ func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return a.exportSet(cmd.Context(), set, dir)
+			return a.exportSet(cmd.Context(), set, dir, dryRun)
 		},
 	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be written, and write nothing")
 	addTemplateFlag(cmd)
 	return cmd
 }
 
-func (a *app) exportSet(ctx context.Context, set *openedSet, dir string) error {
+func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun bool) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return failed("choose another DIR", "%s exists", dir)
 	}
@@ -69,9 +72,13 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string) error {
 	if err != nil {
 		return err
 	}
+	if dryRun {
+		return a.printPlan(plan.New(t), dir)
+	}
 	if err := apply.Fresh(ctx, dir, t, nil); err != nil {
 		return err
 	}
+	a.written = true
 	_, err = fmt.Fprintf(a.out, "exported %s %s to %s: %s\n", set.Name, set.Version, shown(dir), count(len(t), "file"))
 	return err
 }

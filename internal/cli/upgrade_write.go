@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/plan"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
 	"rustgen/internal/vcs"
@@ -45,7 +46,7 @@ func (a *app) writeUpgrade(ctx context.Context, u *upgrade, o *changeOptions) er
 		undo.Note(c.Path, c.Before, c.File)
 	}
 	if s.repo != nil && len(u.conflicts) > 0 {
-		if undo.Index, err = s.repo.Entries(ctx, conflictPaths(u)); err != nil {
+		if undo.Index, err = s.repo.Entries(ctx, append(conflictPaths(u), project.ConflictsPath)); err != nil {
 			return failed("", "read git's index: %w", err)
 		}
 	}
@@ -58,11 +59,11 @@ func (a *app) writeUpgrade(ctx context.Context, u *upgrade, o *changeOptions) er
 	changes = slices.DeleteFunc(changes, func(c apply.Change) bool {
 		return c.Before != nil && c.File != nil && c.Before.Equal(*c.File)
 	})
-	if err := apply.Transact(ctx, s.root, o.command, changes); err != nil {
-		return a.writeFault(err)
+	if err := a.transact(ctx, s, o.command, changes); err != nil {
+		return err
 	}
 	if s.repo != nil && len(u.conflicts) > 0 {
-		a.stageConflicts(ctx, u)
+		a.stageConflicts(context.WithoutCancel(ctx), u, own[project.ConflictsPath])
 	}
 	return nil
 }
@@ -95,14 +96,15 @@ func (u *upgrade) pending() *project.Conflicts {
 	return c
 }
 
-// stageConflicts shows git the conflicts as a merge's. The service is complete without it, so that git's refusal is said
-// and not fatal.
-func (a *app) stageConflicts(ctx context.Context, u *upgrade) {
+// stageConflicts shows git the conflicts as a merge's. The list of them goes into the index, too: git commit -a leaves
+// out what git does not track, and the markers would be committed without it. The service is complete without either,
+// so that git's refusal is said and not fatal.
+func (a *app) stageConflicts(ctx context.Context, u *upgrade, list tree.File) {
 	var staged []vcs.Conflict
 	for _, c := range u.conflicts {
 		staged = append(staged, vcs.Conflict{Path: c.Path, Stages: c.Stages})
 	}
-	if err := u.service.repo.Stage(ctx, staged); err != nil {
+	if err := u.service.repo.Stage(ctx, staged, tree.Tree{project.ConflictsPath: list}); err != nil {
 		a.say("warning: git's index does not show the conflicts: %v", err)
 	}
 }
@@ -135,47 +137,52 @@ func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
 		return err
 	}
 	var edited []string
+	var changes, own []apply.Change
+	items := []plan.Item{}
 	for _, p := range undo.Paths() {
+		c := change(now, undo.Before, p)
+		if c.Before == nil && c.File == nil || c.Before != nil && c.File != nil && c.Before.Equal(*c.File) {
+			// Taken back by other means, as by git reset.
+			continue
+		}
 		if !conflicted[p] && !undo.AsWritten(p, now) {
 			edited = append(edited, p)
 		}
+		switch {
+		case tree.CheckPath(p) != nil:
+			own = append(own, c)
+			continue
+		case c.File == nil:
+			items = append(items, plan.Item{Path: p, Verdict: plan.Deleted})
+		default:
+			items = append(items, plan.Item{Path: p, Verdict: plan.Restored})
+		}
+		changes = append(changes, c)
 	}
+	own = append(own, change(now, nil, project.UndoPath))
 	if len(edited) > 0 && !o.allowDirty {
 		return failed("commit or copy them and give --allow-dirty to lose the edits here",
 			"changed since the upgrade, and abort would undo that too: %s", some(edited))
 	}
-	var changes, own []apply.Change
-	for _, p := range undo.Paths() {
-		c := change(now, undo.Before, p)
-		switch {
-		case c.Before == nil && c.File == nil, c.Before != nil && c.File != nil && c.Before.Equal(*c.File):
-		case tree.CheckPath(p) != nil:
-			own = append(own, c)
-		default:
-			changes = append(changes, c)
+	if !o.dryRun {
+		if err := a.transact(ctx, s, "rustgen upgrade --abort", append(changes, own...)); err != nil {
+			return err
 		}
 	}
-	changes = append(changes, change(now, nil, project.UndoPath))
-	if o.dryRun {
-		for _, c := range changes {
-			fmt.Fprintf(a.out, "restored  %s\n", c.Path)
-		}
-		return nil
-	}
-	if err := apply.Transact(ctx, s.root, "rustgen upgrade --abort", append(changes, own...)); err != nil {
-		return a.writeFault(err)
-	}
-	if s.repo != nil && pending != nil {
-		var paths []string
+	if s.repo != nil && pending != nil && !o.dryRun {
+		paths := []string{project.ConflictsPath}
 		for _, c := range pending.Paths {
 			paths = append(paths, c.Path)
 		}
-		if err := s.repo.Restore(ctx, paths, undo.Index); err != nil {
+		if err := s.repo.Restore(context.WithoutCancel(ctx), paths, undo.Index); err != nil {
 			a.say("warning: git's index still shows the conflicts: %v", err)
 		}
 	}
 	if o.json {
-		return a.writeJSON(map[string]any{"aborted": true, "from": undo.From, "to": undo.To})
+		return a.writeJSON(map[string]any{"dry_run": o.dryRun, "aborted": !o.dryRun, "from": undo.From, "to": undo.To, "files": items})
+	}
+	if o.dryRun {
+		return a.printRestored(items, true)
 	}
 	_, err = fmt.Fprintf(a.out, "took back the upgrade from %s to %s\n", undo.From, undo.To)
 	return err
@@ -190,6 +197,17 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 	if s.Conflicts == nil {
 		return failed("rustgen status says where the service stands", "there is no upgrade to continue")
 	}
+	before, err := project.Own(s.root)
+	if err != nil {
+		return s.damaged(err)
+	}
+	if s.Record.Version != s.Conflicts.To {
+		hint := "rustgen upgrade --abort takes back what is left of it"
+		if _, ok := before[project.UndoPath]; !ok {
+			hint = "remove " + project.ConflictsPath
+		}
+		return failed(hint, "the upgrade to %s was taken back by other means: .rustgen is of %s", s.Conflicts.To, s.Record.Version)
+	}
 	open, err := s.unresolved(ctx)
 	if err != nil {
 		return err
@@ -201,10 +219,6 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 		}
 		return &failure{exitConflicts, fmt.Errorf("%s not resolved: %s", count(len(open), "conflict"), some(open)), hint}
 	}
-	before, err := project.Own(s.root)
-	if err != nil {
-		return s.damaged(err)
-	}
 	var changes []apply.Change
 	for _, p := range []string{project.UndoPath, project.ConflictsPath} {
 		if _, ok := before[p]; ok {
@@ -212,14 +226,25 @@ func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
 		}
 	}
 	if !o.dryRun {
-		if err := apply.Transact(ctx, s.root, "rustgen upgrade --continue", changes); err != nil {
-			return a.writeFault(err)
+		if err := a.transact(ctx, s, "rustgen upgrade --continue", changes); err != nil {
+			return err
+		}
+		if s.repo != nil {
+			if err := s.repo.Restore(context.WithoutCancel(ctx), []string{project.ConflictsPath}, nil); err != nil {
+				a.say("warning: git's index still has %s: %v", project.ConflictsPath, err)
+			}
 		}
 	}
 	if o.json {
-		return a.writeJSON(map[string]any{"continued": true, "from": s.Conflicts.From, "to": s.Conflicts.To})
+		return a.writeJSON(map[string]any{
+			"dry_run": o.dryRun, "continued": !o.dryRun, "from": s.Conflicts.From, "to": s.Conflicts.To,
+		})
 	}
-	_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s is complete; commit it\n", s.Conflicts.From, s.Conflicts.To)
+	is := "is complete; commit it"
+	if o.dryRun {
+		is = "would be complete"
+	}
+	_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s %s\n", s.Conflicts.From, s.Conflicts.To, is)
 	return err
 }
 

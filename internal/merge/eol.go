@@ -15,9 +15,12 @@ const (
 	crlf
 )
 
+// hasLines reports whether a file is merged by line: as for git, text in any encoding is, and what has a NUL is not.
+func hasLines(f tree.File) bool { return !f.IsLink() && bytes.IndexByte(f.Data, 0) < 0 }
+
 // eolOf is how most lines of a file end, and whether some end otherwise.
 func eolOf(f tree.File) (style eol, mixed bool) {
-	if !f.IsText() {
+	if !hasLines(f) {
 		return none, false
 	}
 	all := bytes.Count(f.Data, []byte{'\n'})
@@ -42,7 +45,7 @@ func unified(f tree.File) tree.File {
 
 // ending is a file of LF endings with endings of a style.
 func ending(f tree.File, style eol) tree.File {
-	if style == crlf && f.IsText() {
+	if style == crlf && hasLines(f) {
 		f.Data = bytes.ReplaceAll(f.Data, []byte{'\n'}, []byte("\r\n"))
 	}
 	return f

@@ -28,7 +28,7 @@ func checkGit(t *testing.T, tr triple, got *merge.Result) {
 	}
 	for _, side := range []tree.Tree{tr.base, tr.ours, tr.theirs} {
 		for _, f := range side {
-			if f.IsText() && bytes.Contains(f.Data, []byte("\r\n")) {
+			if hasLines(f) && bytes.Contains(f.Data, []byte("\r\n")) {
 				return
 			}
 		}

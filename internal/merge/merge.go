@@ -223,7 +223,7 @@ func (m *merger) finish() {
 		marked[m.result.Conflicts[i].Path] = true
 	}
 	for p, f := range m.merged {
-		if marked[p] && f.IsText() {
+		if marked[p] {
 			var found bool
 			if f.Data, found = m.labels.rename(f.Data, m.in.BaseVersion, m.in.Version); found {
 				i := slices.IndexFunc(m.result.Conflicts, func(c Conflict) bool { return c.Path == p })

@@ -19,7 +19,7 @@ type labels struct {
 
 func newLabels(commits [3]string) labels {
 	l := labels{base: commits[0], ours: "yours-" + commits[1], theirs: "template-" + commits[2]}
-	l.marker = regexp.MustCompile(fmt.Sprintf(`(?m)^(<{7,}|\|{7,}|>{7,}) (%s|%s|%s)((?::.*)?)$`, l.base, l.ours, l.theirs))
+	l.marker = regexp.MustCompile(fmt.Sprintf(`(?m)^(<{7,}|\|{7,}|>{7,}) (%s|%s|%s)((?::.*)?\r?)$`, l.base, l.ours, l.theirs))
 	l.beside = regexp.MustCompile(fmt.Sprintf(`~(%s|%s)(_\d+)?$`, l.ours, l.theirs))
 	return l
 }
@@ -96,10 +96,12 @@ func (m *merger) policy() {
 
 func (m *merger) kindOf(p string, group map[int]stage) Kind {
 	_, based := group[1]
-	switch f := m.merged[p]; {
+	// What git has put markers into has lines, whatever else is in it.
+	marked := m.labels.marker.Match(m.merged[p].Data)
+	switch {
 	case group[2].mode == modeLink || group[3].mode == modeLink:
 		return Link
-	case !f.IsText() || m.said(p, "CONFLICT (binary)"):
+	case !marked && (!hasLines(m.merged[p]) || m.said(p, "CONFLICT (binary)")):
 		return Binary
 	case !based:
 		return BothAdded

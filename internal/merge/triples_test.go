@@ -69,10 +69,20 @@ func (m *maker) file(who string) tree.File {
 		return tree.File{Mode: tree.ModeFile, Data: bytes.ReplaceAll(m.text(who, 5+m.IntN(20)), []byte("\n"), []byte("\r\n"))}
 	case 4:
 		return tree.File{Mode: tree.ModeFile, Data: bytes.TrimSuffix(m.text(who, 1+m.IntN(4)), []byte("\n"))}
+	case 5:
+		return tree.File{Mode: tree.ModeFile, Data: latin1(m.text(who, 5+m.IntN(20)))}
 	default:
 		return tree.File{Mode: tree.ModeFile, Data: m.text(who, 5+m.IntN(30))}
 	}
 }
+
+// latin1 is a text with a letter at the start of each line that is not UTF-8.
+func latin1(text []byte) []byte {
+	return regexp.MustCompile(`(?m)^(.)`).ReplaceAll(text, []byte("\xe9$1"))
+}
+
+// hasLines reports whether git merges a file by line.
+func hasLines(f tree.File) bool { return !f.IsLink() && !bytes.Contains(f.Data, []byte{0}) }
 
 func (m *maker) base() tree.Tree {
 	t := tree.Tree{}
@@ -113,7 +123,7 @@ func (m *maker) edit(t tree.Tree, who string) tree.Tree {
 			}
 		case 5:
 			f := t[p]
-			if f.IsText() {
+			if hasLines(f) {
 				flat := bytes.ReplaceAll(f.Data, []byte("\r\n"), []byte("\n"))
 				if m.IntN(2) == 0 {
 					flat = bytes.ReplaceAll(flat, []byte("\n"), []byte("\r\n"))
@@ -150,12 +160,18 @@ func (m *maker) editFile(f tree.File, who string) tree.File {
 	if f.IsLink() {
 		return tree.File{Mode: f.Mode, Data: []byte(m.line(who))}
 	}
-	if !f.IsText() {
+	if !hasLines(f) {
 		return tree.File{Mode: f.Mode, Data: append([]byte{0, 2}, m.text(who, 2)...)}
 	}
 	end := "\n"
 	if bytes.Contains(f.Data, []byte("\r\n")) {
 		end = "\r\n"
+	}
+	line := func() string {
+		if tree.IsText(f.Data) {
+			return m.line(who) + end
+		}
+		return string(latin1([]byte(m.line(who)))) + end
 	}
 	lines := strings.SplitAfter(string(f.Data), "\n")
 	for range 1 + m.IntN(3) {
@@ -164,12 +180,12 @@ func (m *maker) editFile(f tree.File, who string) tree.File {
 		case 0:
 			lines = slices.Delete(lines, i, i+1)
 			if len(lines) == 0 {
-				lines = []string{m.line(who) + end}
+				lines = []string{line()}
 			}
 		case 1:
-			lines[i] = m.line(who) + end
+			lines[i] = line()
 		default:
-			lines = slices.Insert(lines, i, m.line(who)+end)
+			lines = slices.Insert(lines, i, line())
 		}
 	}
 	return tree.File{Mode: f.Mode, Data: []byte(strings.Join(lines, ""))}
@@ -183,7 +199,7 @@ func newTriple(seed uint64) triple {
 	token := regexp.MustCompile(`user-\d+-[0-9a-f]+`)
 	for _, f := range tr.ours {
 		switch {
-		case f.IsText():
+		case hasLines(f):
 			tr.lines = append(tr.lines, token.FindAllString(string(f.Data), -1)...)
 		case bytes.Contains(f.Data, []byte("user-")):
 			tr.blobs = append(tr.blobs, f.Data)
@@ -277,7 +293,7 @@ func withoutLinks(t tree.Tree) tree.Tree {
 func flat(t tree.Tree) tree.Tree {
 	t = t.Clone()
 	for p, f := range t {
-		if f.IsText() {
+		if hasLines(f) {
 			t[p] = tree.File{Mode: f.Mode, Data: bytes.ReplaceAll(f.Data, []byte("\r\n"), []byte("\n"))}
 		}
 	}
@@ -336,7 +352,7 @@ func checkEndings(t *testing.T, tr triple, got *merge.Result) {
 	t.Helper()
 	mixed := func(f tree.File) bool {
 		long := bytes.Count(f.Data, []byte("\r\n"))
-		return f.IsText() && long > 0 && long < bytes.Count(f.Data, []byte("\n"))
+		return hasLines(f) && long > 0 && long < bytes.Count(f.Data, []byte("\n"))
 	}
 	for _, side := range []tree.Tree{tr.base, tr.ours, tr.theirs} {
 		for _, f := range side {

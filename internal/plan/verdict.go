@@ -23,6 +23,9 @@ const (
 	Skipped     Verdict = "skipped"      // written once, and the user's since then
 )
 
+// Restored is the verdict on a path that is brought back as it was; an upgrade has none of it.
+const Restored Verdict = "restored"
+
 // Verdicts lists them in the order in which a report groups them.
 var Verdicts = []Verdict{Conflicted, Created, Updated, Merged, Moved, Deleted, Kept, KeptDeleted, Skipped}
 

@@ -165,17 +165,22 @@ func (c *Conflicts) Marked(from FS, at ConflictPath) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for line := range bytes.Lines(t[at.Path].Data) {
+	return Markers(t[at.Path].Data, c.From, c.To), nil
+}
+
+// Markers reports whether a file has markers of an upgrade between two versions.
+func Markers(data []byte, from, to string) bool {
+	for line := range bytes.Lines(data) {
 		text := strings.TrimLeft(strings.TrimRight(string(line), "\r\n"), "<|>")
 		if len(line)-len(text) < 7 {
 			continue
 		}
 		label, _, _ := strings.Cut(strings.TrimPrefix(text, " "), ":")
-		if label == "yours" || label == "base "+c.From || label == "template "+c.To {
-			return true, nil
+		if label == "yours" || label == "base "+from || label == "template "+to {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // Own reads the files that rustgen keeps in a service, as far as there are any.

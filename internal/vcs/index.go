@@ -113,22 +113,41 @@ func (s *Service) Entries(ctx context.Context, paths []string) ([]string, error)
 	return entries, nil
 }
 
+// Committed reports whether the last commit has a file as it stands, whatever the index says of its path. It is false, too,
+// where git cannot tell.
+func (s *Service) Committed(ctx context.Context, p string, f tree.File) bool {
+	entry, err := Git(ctx, s.Top, "--literal-pathspecs", "ls-tree", "-z", "HEAD", "--", s.prefix+p)
+	if err != nil {
+		return false
+	}
+	object, err := s.object(ctx, p, f)
+	head, _, _ := strings.Cut(entry, "\t")
+	return err == nil && head == mode(f)+" blob "+object
+}
+
 // Conflict puts the three sides of a path into the index, so that git and editors see a merge.
 type Conflict struct {
 	Path   string
 	Stages [3]*tree.File
 }
 
-// Stage writes conflicts into the index.
-func (s *Service) Stage(ctx context.Context, conflicts []Conflict) error {
+// Stage writes conflicts into the index, and files beside them, ignored or not, as git add does.
+func (s *Service) Stage(ctx context.Context, conflicts []Conflict, files tree.Tree) error {
 	var lines []string
+	for _, p := range files.Paths() {
+		object, err := s.object(ctx, p, files[p], "-w")
+		if err != nil {
+			return err
+		}
+		lines = append(lines, fmt.Sprintf("%s %s 0\t%s", mode(files[p]), object, s.prefix+p))
+	}
 	for _, c := range conflicts {
 		lines = append(lines, removal(s.prefix+c.Path))
 		for i, f := range c.Stages {
 			if f == nil {
 				continue
 			}
-			object, err := s.object(ctx, c.Path, *f)
+			object, err := s.object(ctx, c.Path, *f, "-w")
 			if err != nil {
 				return err
 			}
@@ -166,9 +185,10 @@ func mode(f tree.File) string {
 	}
 }
 
-// object stores content as git would on adding the path: with the filters and line endings of the repository.
-func (s *Service) object(ctx context.Context, p string, f tree.File) (string, error) {
-	args := []string{"hash-object", "-w", "--stdin"}
+// object names content as git would on adding the path, with the filters and line endings of the repository; the option
+// -w stores it, too.
+func (s *Service) object(ctx context.Context, p string, f tree.File, options ...string) (string, error) {
+	args := append([]string{"hash-object", "--stdin"}, options...)
 	if !f.IsLink() {
 		args = append(args, "--path="+s.prefix+p)
 	}

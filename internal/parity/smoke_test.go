@@ -133,12 +133,17 @@ func isHealthy(t *testing.T, service built, process *live.Process, caller live.C
 	if code, _, err := process.Get("/nothing"); err != nil || code != http.StatusNotFound {
 		t.Errorf("a page that is not there: %d %v", code, err)
 	}
-	for listen, want := range map[string]int{process.Listen: 0, process.Admin: 1} {
+	const closed = "127.0.0.1:1"
+	for ports, want := range map[[2]string]int{
+		{process.Listen, closed}: 0,
+		{closed, process.Admin}:  0, // as where callers have all connections
+		{closed, closed}:         1,
+	} {
 		check := exec.CommandContext(t.Context(), service.binary, "healthcheck")
-		check.Env = append(os.Environ(), "LISTEN="+listen)
+		check.Env = append(os.Environ(), "LISTEN="+ports[0], "ADMIN="+ports[1])
 		output, err := check.CombinedOutput()
 		if got := check.ProcessState.ExitCode(); got != want {
-			t.Errorf("healthcheck of %s: exit %d, want %d: %v %s", listen, got, want, err, output)
+			t.Errorf("healthcheck of %v: exit %d, want %d: %v %s", ports, got, want, err, output)
 		}
 	}
 }

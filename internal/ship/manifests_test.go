@@ -180,12 +180,12 @@ func (d *deployment) violations() []string {
 	wrong(container.Resources.Limits.Cpu().Sign() > 0, "without a CPU limit the workers are as many as the node's cores")
 
 	// Ports.
-	ports, numbers := map[string]bool{}, map[int32]bool{}
+	ports, names := map[string]bool{}, map[int32]string{}
 	for _, port := range container.Ports {
-		ports[port.Name], numbers[port.ContainerPort] = true, true
+		ports[port.Name], names[port.ContainerPort] = true, port.Name
 	}
 	exposed := exposedPorts.FindSubmatch(d.rendered.Tree["Dockerfile"].Data)
-	for number := range numbers {
+	for number := range names {
 		wrong(exposed != nil && slices.Contains(strings.Fields(string(exposed[1])), strconv.Itoa(int(number))), "the image exposes no port %d", number)
 	}
 	grpcService := fmt.Sprintf("%s.%s", d.rendered.data["package"], d.rendered.data["service"])
@@ -195,7 +195,8 @@ func (d *deployment) violations() []string {
 			wrong(false, "the %s probe is not a gRPC probe", kind)
 			continue
 		}
-		wrong(numbers[probe.GRPC.Port], "the %s probe asks port %d, which the container has not", kind, probe.GRPC.Port)
+		wrong(names[probe.GRPC.Port] != "", "the %s probe asks port %d, which the container has not", kind, probe.GRPC.Port)
+		wrong(names[probe.GRPC.Port] != "grpc", "the %s probe asks where callers may have all connections", kind)
 		asked := ""
 		if probe.GRPC.Service != nil {
 			asked = *probe.GRPC.Service
@@ -341,10 +342,11 @@ func TestManifestFaults(t *testing.T) {
 		{"deploy/overlays/prod/namespace.yaml", "enforce: restricted", "enforce: baseline", "does not enforce restricted"},
 		{workload, `memory: "536870912"`, `memory: "268435456"`, "memory request 268435456 is not the budget"},
 		{workload, "    limits:\n              cpu: \"2\"\n", "    limits:\n", "without a CPU limit"},
-		{workload, "port: 50051\n              service", "port: 50052\n              service", "asks port 50052"},
+		{workload, "port: 9090\n              service", "port: 50052\n              service", "asks port 50052"},
+		{workload, "port: 9090\n              service", "port: 50051\n              service", "callers may have all connections"},
 		{workload, "service: hello.v1.HelloService", "service: hello.v1.Hello", `asks for service "hello.v1.Hello"`},
 		{workload, "failureThreshold: 5", "failureThreshold: 1", "kills a process that drains"},
-		{workload, "grpc:\n              port: 50051\n            periodSeconds: 10", "tcpSocket:\n              port: 50051\n            periodSeconds: 10", "liveness probe is not a gRPC probe"},
+		{workload, "grpc:\n              port: 9090\n            periodSeconds: 10", "tcpSocket:\n              port: 9090\n            periodSeconds: 10", "liveness probe is not a gRPC probe"},
 		{base + "service.yaml", "targetPort: admin", "targetPort: metrics", "leads to no port"},
 		{base + "servicemonitor.yaml", "port: admin", "port: metrics", "scrapes port"},
 		{base + "networkpolicy.yaml", "port: grpc", "port: http", "lets in to port http"},

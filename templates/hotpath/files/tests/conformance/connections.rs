@@ -4,6 +4,8 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tonic::transport::Channel;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 /// A tutorial's server keeps every connection that anybody opens.
 #[tokio::test]
@@ -18,6 +20,21 @@ async fn connections_are_capped() {
     eventually("their places are free", async || metric(admin, "hotpath_connections", &[]).await == 0.0).await;
     client(server.listen()).await.call(order("echo", 1)).await.unwrap();
     server.stop(true).await;
+}
+
+/// A process whose callers have all of its connections is not ill: restarted, it would only have them come back at once.
+#[tokio::test]
+async fn probes_are_answered_when_callers_have_all_connections() {
+    let server = start(&[("CONNECTIONS", "1")]).await;
+    let _caller = client(server.listen()).await;
+    let endpoint = Channel::from_shared(format!("http://{}", server.admin())).unwrap();
+    let mut probe = HealthClient::new(endpoint.connect().await.unwrap());
+    for service in ["", "fixture.v1.Fixture"] {
+        let answer = probe.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "{service}");
+    }
+    server.stop(true).await;
+    assert!(probe.check(HealthCheckRequest::default()).await.is_err(), "after the end");
 }
 
 /// A peer that connects and says nothing, or half of a greeting, or something else, may not keep a place.

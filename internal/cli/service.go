@@ -52,7 +52,7 @@ func (a *app) openDir(dir string) (*service, error) {
 		return nil, failed("wait for it to end", "%w", err)
 	}
 	a.atExit = append(a.atExit, func() { unlock(); _ = s.root.Close() })
-	recovered, err := apply.Recover(s.root)
+	recovered, err := apply.Recover(s.root, project.CheckPath)
 	if err != nil {
 		return nil, a.writeFault(err)
 	}
@@ -97,11 +97,14 @@ func (s *service) damaged(err error) error {
 func (a *app) writeFault(err error) error {
 	var cut *apply.CutOff
 	var changed *apply.Changed
+	var damaged *apply.Damaged
 	switch {
 	case errors.As(err, &cut):
 		return failed("mend the cause; the next rustgen command here finishes it or takes it back", "%w", err)
 	case errors.As(err, &changed):
 		return failed("run it again", "%w; nothing was changed", err)
+	case errors.As(err, &damaged):
+		return failed("rustgen did not leave it so; removing .rustgen/tx forgets that run", "%w; nothing was changed", err)
 	case errors.Is(err, context.Canceled):
 		return err
 	default:

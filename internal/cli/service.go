@@ -155,6 +155,17 @@ func near(dir string) string {
 	return shown(rel)
 }
 
+// exactly names what files are rendered from: a set and, where it extends another, that one, each in its version.
+func exactly(name, version, extends string) string {
+	if extends == "" {
+		return name + " " + version
+	}
+	return name + " " + version + " on " + extends
+}
+
+// on is what the service was rendered from.
+func (s *service) on() string { return exactly(s.Record.Template, s.Record.Version, s.Record.Extends) }
+
 // matches refuses a set that the service was not made from.
 func (s *service) matches(set *openedSet) error {
 	under, _, _ := strings.Cut(set.Base, " ")

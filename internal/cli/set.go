@@ -30,6 +30,9 @@ type openedSet struct {
 	source, recorded string
 }
 
+// exact is what the set renders from.
+func (s *openedSet) exact() string { return exactly(s.Name, s.Version, s.Base) }
+
 // openSet reads the set that --template names: the embedded one where it names none.
 func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 	opened := &openedSet{source: source, engine: render.NewEngine()}

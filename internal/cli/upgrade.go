@@ -117,9 +117,9 @@ What nobody chose is derived again from the changed decisions; what somebody cho
 			if len(o.given) == 0 {
 				return usage("rustgen explain lists the decisions", "nothing to set: give ID=VALUE")
 			}
-			if s.Record.Version != set.Version {
+			if s.on() != set.exact() {
 				return failed("rustgen upgrade --set ID=VALUE does both at once",
-					"the service is on %s %s, and this rustgen has %s", set.Name, s.Record.Version, set.Version)
+					"the service is on %s, and this is %s", s.on(), set.exact())
 			}
 			return a.change(cmd.Context(), set, s, o)
 		},
@@ -240,7 +240,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
 				}
 			}
-			return set.Name + " " + s.Record.Version + " -> " + set.Version, command, nil
+			return title(s, set), command, nil
 		},
 	})
 	if errors.Is(err, prompt.ErrAborted) {

@@ -112,10 +112,10 @@ func (a *app) writeFault(err error) error {
 	}
 }
 
-// recordedSource is where the set of an existing service comes from, for the commands that work on one. Ending an upgrade
-// needs no set.
+// recordedSource is where the set of an existing service comes from, for the commands that work on one or speak of its
+// decisions. Ending an upgrade needs no set.
 func recordedSource(args []string) string {
-	if len(args) == 0 || args[0] != "upgrade" && args[0] != "set" && args[0] != "diff" ||
+	if len(args) == 0 || !slices.Contains([]string{"upgrade", "set", "diff", "explain"}, args[0]) ||
 		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") {
 		return ""
 	}

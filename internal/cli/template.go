@@ -40,7 +40,7 @@ func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
 			return a.exportSet(cmd.Context(), set, dir)
 		},
 	}
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, embeddedSet)
 	return cmd
 }
 
@@ -85,7 +85,7 @@ func (a *app) templateSchemaCommand(set *openedSet) *cobra.Command {
 			return a.writeJSON(set.Catalog.Schema(set.Name, set.Version))
 		},
 	}
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, embeddedSet)
 	return cmd
 }
 

@@ -36,7 +36,7 @@ func (o *changeOptions) add(cmd *cobra.Command, c *decision.Catalog) {
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 	flags.BoolVar(&o.accessible, "accessible", false, "ask line by line, for screen readers; answers may also be piped in")
 	flags.BoolVar(&o.allowDirty, "allow-dirty", false, "merge into files with uncommitted changes too")
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, ownSet)
 	o.answers.add(cmd, c)
 }
 

@@ -106,6 +106,9 @@ func claim(root Root, staging string) (unlock func(), err error) {
 	if err := root.Mkdir(staging, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
+	if err := noLink(root, staging); err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(root.Dir(), staging)
 	unlock, err = lock(dir)
 	if err != nil {
@@ -125,6 +128,16 @@ func claim(root Root, staging string) (unlock func(), err error) {
 		}
 	}
 	return unlock, nil
+}
+
+// noLink refuses a directory for staging that is a link: a repository that somebody else made may have one, to .git for
+// example, and what it leads to would be emptied.
+func noLink(root Root, dir string) error {
+	info, _, err := root.LstatIfPossible(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory, and has to be removed", dir)
+	}
+	return err
 }
 
 // remove removes a directory, and waits for a git that outlived a killed run and still writes to it.
@@ -206,6 +219,11 @@ func Resume(dir string) (bool, error) {
 		return false, err
 	}
 	defer root.Close()
+	for _, at := range []string{Staging, Staging + "/" + placing} {
+		if err := noLink(root, at); err != nil {
+			return false, fmt.Errorf("complete the service in %s: %w", dir, err)
+		}
+	}
 	unlock, err := lock(filepath.Join(dir, Staging))
 	if err != nil {
 		return false, err

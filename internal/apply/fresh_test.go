@@ -220,6 +220,34 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// Neither what a killed run has staged nor what it was placing is looked for behind a link.
+func TestStagingIsNoLink(t *testing.T) {
+	t.Parallel()
+	for link, target := range map[string]string{Staging: ".git", Staging + "/" + placing: "../.git/" + placing} {
+		dir := t.TempDir()
+		for _, p := range []string{".git/" + placing + "/a", filepath.Dir(link)} {
+			if err := os.MkdirAll(filepath.Join(dir, p), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Skipf("links cannot be made: %v", err)
+		}
+		was := names(t, dir)
+		if done, err := Resume(dir); err == nil || done {
+			t.Errorf("%s: resumed: %v, %v", link, done, err)
+		}
+		if link == Staging {
+			if err := Into(context.Background(), dir, sample(), nil); err == nil {
+				t.Error("a service was staged behind a link")
+			}
+		}
+		if got := names(t, dir); got != was {
+			t.Errorf("%s: from %s to %s", link, was, got)
+		}
+	}
+}
+
 // No path and no link leads a write out of the directory.
 func TestWritesStayInside(t *testing.T) {
 	t.Parallel()

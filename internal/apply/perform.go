@@ -57,8 +57,11 @@ func (t *tx) exists(p string) (bool, error) {
 	return err == nil, err
 }
 
-// unchanged refuses a path that somebody has changed after the run was cut off.
+// unchanged refuses a path that somebody has changed after the run was cut off, or that leads through a link by now.
 func (t *tx) unchanged(o op, want string) error {
+	if link := t.linkAbove(o.Path); link != "" {
+		return throughLink(link)
+	}
 	now, _, err := t.at(o.Path)
 	if err != nil {
 		return err
@@ -197,11 +200,30 @@ type Recovered struct {
 	Finished bool
 }
 
+// Damaged is what lies in .rustgen/tx and no run of rustgen has left there. Nothing of it is carried out.
+type Damaged struct{ Err error }
+
+func (d *Damaged) Error() string { return d.Err.Error() }
+func (d *Damaged) Unwrap() error { return d.Err }
+
+func damaged(format string, args ...any) error { return &Damaged{fmt.Errorf(format, args...)} }
+
 // Recover finishes or takes back what an earlier run has left; nil where there was nothing. The caller holds the lock.
-func Recover(fsys FS) (*Recovered, error) {
+//
+// A journal may come with a repository that somebody else made: check refuses a path that rustgen does not write.
+func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
 	t := &tx{fs: fsys}
-	if info, _, err := fsys.LstatIfPossible(txDir); err != nil || !info.IsDir() {
+	// A .rustgen that is a link is not entered: whoever reads the record refuses it.
+	if info, _, err := fsys.LstatIfPossible(path.Dir(txDir)); err != nil || !info.IsDir() {
 		return nil, nil
+	}
+	if _, _, err := fsys.LstatIfPossible(txDir); err != nil {
+		return nil, nil
+	}
+	for _, dir := range []string{txDir, newDir, oldDir} {
+		if info, _, err := fsys.LstatIfPossible(dir); err == nil && !info.IsDir() {
+			return nil, damaged("%s is not a directory", dir)
+		}
 	}
 	back := false
 	data, err := afero.ReadFile(fsys, journalName)
@@ -217,12 +239,10 @@ func Recover(fsys FS) (*Recovered, error) {
 	}
 	var j journal
 	if err := json.Unmarshal(data, &j); err != nil {
-		return nil, fmt.Errorf("%s: damaged: %w", journalName, err)
+		return nil, damaged("%s: %w", journalName, err)
 	}
-	for _, o := range j.Ops {
-		if !fs.ValidPath(o.Path) {
-			return nil, fmt.Errorf("%s: damaged: path %q", journalName, o.Path)
-		}
+	if err := t.checkJournal(&j, check); err != nil {
+		return nil, damaged("%s: %w", journalName, err)
 	}
 	if back {
 		return &Recovered{What: j.What}, t.takeBack(&j)
@@ -235,6 +255,39 @@ func Recover(fsys FS) (*Recovered, error) {
 		return &Recovered{What: j.What}, nil
 	}
 	return &Recovered{What: j.What, Finished: true}, nil
+}
+
+// checkJournal refuses a journal that Transact cannot have written, before anything of it is done.
+func (t *tx) checkJournal(j *journal, check func(path string) error) error {
+	for _, o := range j.Ops {
+		if err := check(o.Path); err != nil {
+			return err
+		}
+		if o.Before == "" && o.After == "" {
+			return fmt.Errorf("%s: there is nothing to do", o.Path)
+		}
+		// A link that is to be removed first is in no path's way.
+		if link := t.linkAbove(o.Path); link != "" && !removed(j, link) {
+			return throughLink(link)
+		}
+	}
+	for _, dir := range j.Dirs {
+		if err := check(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkAbove is the link that a path leads through, the outermost of several; "" for none.
+func (t *tx) linkAbove(p string) string {
+	link := ""
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if info, _, err := t.fs.LstatIfPossible(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			link = dir
+		}
+	}
+	return link
 }
 
 // patience is how long Lock waits for another run, or for the children that a killed one leaves for a moment.

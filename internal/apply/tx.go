@@ -33,6 +33,8 @@ const (
 	journalName = txDir + "/journal"
 	// backName is the journal of a transaction that is being taken back.
 	backName = txDir + "/journal.back"
+	newDir   = txDir + "/new"
+	oldDir   = txDir + "/old"
 )
 
 // Change is what becomes of one path: a new entry, or none.
@@ -61,8 +63,8 @@ type op struct {
 func (o op) removes() bool { return o.After == "" }
 
 // stagedAt is where the new entry of an op waits, replacedAt where its old one goes.
-func stagedAt(i int) string   { return txDir + "/new/" + strconv.Itoa(i) }
-func replacedAt(i int) string { return txDir + "/old/" + strconv.Itoa(i) }
+func stagedAt(i int) string   { return newDir + "/" + strconv.Itoa(i) }
+func replacedAt(i int) string { return oldDir + "/" + strconv.Itoa(i) }
 
 // digestOf names the content of an entry, its kind, and whether it can be executed.
 func digestOf(f *tree.File) string {
@@ -133,7 +135,7 @@ func (c *Changed) Error() string { return c.Path + " has changed in the meantime
 
 // stage writes everything that takes room on the disk.
 func (t *tx) stage(ctx context.Context, what string, changes []Change) (*journal, error) {
-	for _, dir := range []string{txDir + "/new", txDir + "/old"} {
+	for _, dir := range []string{newDir, oldDir} {
 		if err := t.fs.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create %s: %w", dir, bare(err))
 		}
@@ -216,11 +218,15 @@ func (t *tx) newDirs(j *journal, made map[string]bool, dir string) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", dir, bare(err))
 	case !info.IsDir() && !removed(j, dir):
-		return fmt.Errorf("%s is not a directory, and rustgen does not write through links", dir)
+		return throughLink(dir)
 	case !info.IsDir():
 		j.Dirs = append(j.Dirs, dir)
 	}
 	return nil
+}
+
+func throughLink(dir string) error {
+	return fmt.Errorf("%s is not a directory, and rustgen does not write through links", dir)
 }
 
 func removed(j *journal, p string) bool {

@@ -32,6 +32,9 @@ var (
 	}
 )
 
+// anyPath is for services that are nobody's.
+func anyPath(string) error { return nil }
+
 func changesOf(from, to tree.Tree) []Change {
 	var changes []Change
 	seen := map[string]bool{}
@@ -167,7 +170,7 @@ func checkWhole(t *testing.T, root Root, where string, err error) {
 				t.Errorf("%s: error %v says that nothing was changed, and the tree is %v", where, err, now.Paths())
 			}
 		}
-		if _, err := Recover(calm(root)); err != nil {
+		if _, err := Recover(calm(root), anyPath); err != nil {
 			t.Fatalf("%s: recover: %v", where, err)
 		}
 		if got := read(t, root); !got.Equal(before) && !got.Equal(after) {
@@ -199,8 +202,8 @@ func TestRecoverInterrupted(t *testing.T) {
 			_ = Transact(t.Context(), f, "test", changesOf(before, after))
 			finished = !f.broken
 			f = &faulty{FS: root, left: again, forever: true, reads: true, err: errors.New("killed")}
-			_, _ = Recover(f)
-			if _, err := Recover(calm(root)); err != nil {
+			_, _ = Recover(f, anyPath)
+			if _, err := Recover(calm(root), anyPath); err != nil {
 				t.Fatalf("killed at %d and %d: %v", n, again, err)
 			}
 			if got := read(t, root); !got.Equal(before) && !got.Equal(after) {
@@ -236,7 +239,7 @@ func TestTransactKeepsEdits(t *testing.T) {
 		f := &faulty{FS: root, left: n, forever: true, reads: true, err: errors.New("killed")}
 		_ = Transact(t.Context(), f, "test", changesOf(before, after))
 		edit()
-		_, err := Recover(calm(root))
+		_, err := Recover(calm(root), anyPath)
 		if got := string(read(t, root)["edited"].Data); got != "by hand" {
 			t.Fatalf("killed at %d: the edit became %q (%v)", n, got, err)
 		}
@@ -292,4 +295,88 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	unlock()
+}
+
+// hostile is a service with a .git, and a journal in it that came with the repository.
+func hostile(t *testing.T, journal string, name string) Root {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "service")
+	if err := Fresh(t.Context(), dir, tree.Tree{
+		"src/main.rs": *text("mine"), "hooks": {Mode: tree.ModeLink, Data: []byte(".git/hooks")}, ".rustgen/answers.yaml": *text("old"),
+		txDir + "/" + name: *text(journal), newDir + "/0": {Mode: tree.ModeExec, Data: []byte("#!/bin/sh\n")}, oldDir + "/1": *text("theirs"),
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, ".git/hooks/empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	root, err := OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root
+}
+
+// A repository that somebody else made may bring a journal along. One that rustgen cannot have written is refused whole,
+// before a single change of it, in either direction.
+func TestRecoverRefusesHostileJournals(t *testing.T) {
+	t.Parallel()
+	for name, journal := range map[string]string{
+		"git's hooks":           `{"ops":[{"path":".git/hooks/pre-commit","after":"x"}]}`,
+		"spelled otherwise":     `{"ops":[{"path":"sub/.GIT/config","after":"x"}]}`,
+		"outside":               `{"ops":[{"path":"../x","after":"x"}]}`,
+		"through a link":        `{"ops":[{"path":"hooks/pre-commit","after":"x"}]}`,
+		"out of a link":         `{"ops":[{"path":"hooks/empty","before":"x"}]}`,
+		"not rustgen's":         `{"ops":[{"path":".rustgen/tx/journal","after":"x"}]}`,
+		"a directory":           `{"ops":[{"path":"src"}]}`,
+		"a directory of git":    `{"ops":[],"dirs":[".git/hooks/empty"]}`,
+		"the second of several": `{"ops":[{"path":"new","after":"x"},{"path":".git/config","after":"x"}]}`,
+		"no journal":            `{`,
+	} {
+		for _, file := range []string{"journal", "journal.back"} {
+			root := hostile(t, journal, file)
+			was := read(t, root)
+			_, err := Recover(calm(root), tree.CheckPath)
+			var damaged *Damaged
+			if !errors.As(err, &damaged) {
+				t.Errorf("%s in %s: got %v", name, file, err)
+			}
+			if got := read(t, root); !got.Equal(was) {
+				t.Errorf("%s in %s: the service changed: %v", name, file, got.Paths())
+			}
+		}
+	}
+}
+
+// A link that a journal says is removed first, and is not, is not written through either.
+func TestRecoverStaysOutOfLinks(t *testing.T) {
+	t.Parallel()
+	root := hostile(t, `{"ops":[{"path":"hooks/pre-commit","after":"x"},{"path":"hooks","before":"x"}]}`, "journal")
+	_, err := Recover(calm(root), tree.CheckPath)
+	if entries, _ := os.ReadDir(filepath.Join(root.Dir(), ".git/hooks")); len(entries) != 1 {
+		t.Errorf("something was written into .git/hooks (%v)", err)
+	}
+}
+
+// The directories of a transaction are not entered where they are links.
+func TestRecoverEntersNoLinks(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{txDir, newDir, oldDir} {
+		root := hostile(t, `{"ops":[{"path":"new","after":"x"}]}`, "journal")
+		if err := root.RemoveAll(at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(strings.Repeat("../", strings.Count(at, "/")), ".git/hooks"), filepath.Join(root.Dir(), at)); err != nil {
+			t.Fatal(err)
+		}
+		was := read(t, root)
+		var damaged *Damaged
+		if _, err := Recover(calm(root), tree.CheckPath); !errors.As(err, &damaged) {
+			t.Errorf("%s: got %v", at, err)
+		}
+		if got := read(t, root); !got.Equal(was) {
+			t.Errorf("%s: the service changed: %v", at, got.Paths())
+		}
+	}
 }

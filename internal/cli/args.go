@@ -38,10 +38,16 @@ func lookArgument(args []string, flag string) (value string, given bool) {
 	return value, given
 }
 
-// addTemplateFlag declares what templateArgument has read.
-func addTemplateFlag(cmd *cobra.Command) {
-	cmd.Flags().String("template", "", "use the template set at `SOURCE`: a directory, or a git URL with an optional @REF (default: the embedded set)")
+// addTemplateFlag declares what templateArgument has read, and which set is used without it.
+func addTemplateFlag(cmd *cobra.Command, fallback string) {
+	cmd.Flags().String("template", "", "use the template set at `SOURCE`: a directory, or a git URL with an optional @REF (default: "+fallback+")")
 }
+
+// What is used without --template: see recordedSource.
+const (
+	embeddedSet = "the embedded set"
+	ownSet      = "the service's own"
+)
 
 func flagNames(cmd *cobra.Command) []string {
 	var names []string

@@ -47,7 +47,7 @@ upgrade would change in the service. Paths limit it to these files.`,
 	flags.BoolVar(&future, "upgrade", false, "show what an upgrade would change")
 	flags.BoolVar(&names, "name-status", false, "print names and what became of them, as git does")
 	flags.BoolVar(&asJSON, "json", false, "print names and what became of them as JSON")
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, ownSet)
 	return cmd
 }
 

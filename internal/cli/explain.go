@@ -13,8 +13,10 @@ import (
 func (a *app) explainCommand(set *openedSet) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:       "explain [ID]",
-		Short:     "Say when to choose what, and why",
+		Use:   "explain [ID]",
+		Short: "Say when to choose what, and why",
+		Long: `Say of a decision when to choose what, and why; without ID, list the decisions. In a service they are those of the set
+that it was made from.`,
 		Args:      atMostOne,
 		ValidArgs: set.Catalog.IDs(),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -39,7 +41,7 @@ func (a *app) explainCommand(set *openedSet) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, ownSet+", or "+embeddedSet)
 	return cmd
 }
 

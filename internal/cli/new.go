@@ -66,7 +66,7 @@ Nothing is written before every answer is checked, and then the directory appear
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 	flags.BoolVar(&o.accessible, "accessible", false, "ask line by line, for screen readers; answers may also be piped in")
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, embeddedSet)
 	o.answers.add(cmd, &set.Catalog)
 	return cmd
 }

@@ -201,9 +201,12 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 		return err
 	}
 	if base == nil {
-		if set.Version != record.Version {
-			return failed("--template DIR or URL@REF names that version; git restore .rustgen brings the committed record back",
-				"the snapshot is of %s %s and can only be rendered with it; this is %s", set.Name, record.Version, set.Version)
+		if s.on() != set.exact() {
+			hint := "--template DIR or URL@REF names that version; git restore .rustgen brings the committed record back"
+			if record.Template == set.Name && record.Version == set.Version {
+				hint = "the rustgen that embeds that version can; git restore .rustgen brings the committed record back"
+			}
+			return failed(hint, "the snapshot is of %s and can only be rendered with it; this is %s", s.on(), set.exact())
 		}
 		if base, err = set.engine.Render(set.Set, out.Data); err != nil {
 			return setFault(set.source, err)

@@ -52,7 +52,7 @@ func (a *app) openDir(dir string) (*service, error) {
 		return nil, failed("wait for it to end", "%w", err)
 	}
 	a.atExit = append(a.atExit, func() { unlock(); _ = s.root.Close() })
-	recovered, err := apply.Recover(s.root)
+	recovered, err := apply.Recover(s.root, project.CheckPath)
 	if err != nil {
 		return nil, a.writeFault(err)
 	}
@@ -107,12 +107,15 @@ func (a *app) transact(ctx context.Context, s *service, what string, changes []a
 func (a *app) writeFault(err error) error {
 	var cut *apply.CutOff
 	var changed *apply.Changed
+	var damaged *apply.Damaged
 	switch {
 	case errors.As(err, &cut):
 		a.written = true
 		return failed("mend the cause; the next rustgen command here finishes it or takes it back", "%w", err)
 	case errors.As(err, &changed):
 		return failed("run it again", "%w; nothing was changed", err)
+	case errors.As(err, &damaged):
+		return failed("rustgen did not leave it so; removing .rustgen/tx forgets that run", "%w; nothing was changed", err)
 	case errors.Is(err, context.Canceled):
 		return err
 	default:
@@ -120,10 +123,10 @@ func (a *app) writeFault(err error) error {
 	}
 }
 
-// recordedSource is where the set of an existing service comes from, for the commands that work on one. Ending an upgrade
-// needs no set.
+// recordedSource is where the set of an existing service comes from, for the commands that work on one or speak of its
+// decisions. Ending an upgrade needs no set.
 func recordedSource(args []string) string {
-	if len(args) == 0 || args[0] != "upgrade" && args[0] != "set" && args[0] != "diff" ||
+	if len(args) == 0 || !slices.Contains([]string{"upgrade", "set", "diff", "explain"}, args[0]) ||
 		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") {
 		return ""
 	}
@@ -162,6 +165,17 @@ func near(dir string) string {
 	}
 	return shown(rel)
 }
+
+// exactly names what files are rendered from: a set and, where it extends another, that one, each in its version.
+func exactly(name, version, extends string) string {
+	if extends == "" {
+		return name + " " + version
+	}
+	return name + " " + version + " on " + extends
+}
+
+// on is what the service was rendered from.
+func (s *service) on() string { return exactly(s.Record.Template, s.Record.Version, s.Record.Extends) }
 
 // matches refuses a set that the service was not made from.
 func (s *service) matches(set *openedSet) error {

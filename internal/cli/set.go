@@ -30,6 +30,9 @@ type openedSet struct {
 	source, recorded string
 }
 
+// exact is what the set renders from.
+func (s *openedSet) exact() string { return exactly(s.Name, s.Version, s.Base) }
+
 // openSet reads the set that --template names: the embedded one where it names none.
 func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 	opened := &openedSet{source: source, engine: render.NewEngine()}
@@ -55,10 +58,12 @@ func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 
 // setFault is an error in a template set; an embedded one has none that a test would not have found.
 func setFault(source string, err error) error {
-	if source == "" {
-		source = "the embedded template set"
+	named, command := "the embedded template set", "rustgen template validate"
+	if source != "" {
+		named = vcs.WithoutSecret(source)
+		command += " " + quote(named)
 	}
-	return failed("rustgen template validate names what else is wrong with the set", "%s: %w", vcs.WithoutSecret(source), err)
+	return failed(command+" names what else is wrong with the set", "%s: %w", named, err)
 }
 
 func embedded(name string) (fs.FS, error) {

@@ -37,10 +37,16 @@ type statusReport struct {
 	Damaged   []string               `json:"damaged"`
 	// Unknown says why Newest is not known.
 	Unknown string `json:"unknown,omitempty"`
-	order   []string
+	// Extends and NewestExtends name the set under each, with its version.
+	Extends       string `json:"extends,omitempty"`
+	NewestExtends string `json:"newest_extends,omitempty"`
+
+	order []string
 	// hint mends the damage, unfinished says that an upgrade is to be continued.
 	hint       string
 	unfinished bool
+	// on is what the service was rendered from, other what of it the set has in another version.
+	on, other string
 }
 
 type recorded struct {
@@ -60,8 +66,8 @@ edited or deleted here and what was added, which conflicts an upgrade left, and 
 
 --check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
 such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
---check=drift,conflicts looks for these alone. A check that cannot be made fails with exit code 1: behind where the newest
-version is not known, and all but damaged where .rustgen cannot be read.`,
+--check=drift,conflicts looks for these alone. A check that is named and cannot be made fails with exit code 1: behind
+where the newest version is not known, and all but damaged where .rustgen cannot be read.`,
 		Example: `  rustgen status
   rustgen status --check
   rustgen status --check=damaged,conflicts --json`,
@@ -117,7 +123,7 @@ func (a *app) status(ctx context.Context, dir, source string) (*statusReport, er
 		}
 		return r, nil
 	}
-	r.Template, r.Version = s.Record.Template, s.Record.Version
+	r.Template, r.Version, r.Extends, r.on = s.Record.Template, s.Record.Version, s.Record.Extends, s.on()
 	a.compareVersions(ctx, r, s, source)
 	return r, r.compareFiles(ctx, s)
 }
@@ -140,10 +146,47 @@ func (a *app) compareVersions(ctx context.Context, r *statusReport, s *service, 
 		return
 	}
 	r.order = set.Catalog.IDs()
-	r.Newest = set.Version
-	was, errWas := semver.StrictNewVersion(r.Version)
-	is, errIs := semver.StrictNewVersion(r.Newest)
-	r.Behind = errWas == nil && errIs == nil && is.GreaterThan(was)
+	r.Newest, r.NewestExtends = set.Version, set.Base
+	r.Behind, r.other = s.behind(set), s.other(set)
+}
+
+// behind reports whether a set, or else the one that it extends, is newer than what the service was rendered from.
+func (s *service) behind(set *openedSet) bool {
+	under, version, _ := strings.Cut(set.Base, " ")
+	if s.Record.Template != set.Name {
+		// The service was made from the extended set, and this one is a step further.
+		return compareVersion(s.Record.Version, version) >= 0
+	}
+	if c := compareVersion(s.Record.Version, set.Version); c != 0 {
+		return c > 0
+	}
+	was, before, _ := strings.Cut(s.Record.Extends, " ")
+	return was == under && compareVersion(before, version) > 0
+}
+
+// compareVersion is 1 where the second version is newer, -1 where it is older, 0 where that cannot be said.
+func compareVersion(was, is string) int {
+	before, errBefore := semver.StrictNewVersion(was)
+	now, errNow := semver.StrictNewVersion(is)
+	if errBefore != nil || errNow != nil {
+		return 0
+	}
+	return now.Compare(before)
+}
+
+// other is what a set has in another version than the service; "" for nothing.
+func (s *service) other(set *openedSet) string {
+	if s.Record.Template != set.Name {
+		return set.exact()
+	}
+	var parts []string
+	if set.Version != s.Record.Version {
+		parts = append(parts, set.Version)
+	}
+	if set.Base != s.Record.Extends && set.Base != "" {
+		parts = append(parts, set.Base)
+	}
+	return strings.Join(parts, " on ")
 }
 
 // compareFiles finds what was changed against what the template wrote.
@@ -212,13 +255,13 @@ func (r *statusReport) text() string {
 	if r.Version != "" {
 		switch {
 		case r.Unknown != "":
-			line("template", "%s %s; the newest is not known: %s", r.Template, r.Version, r.Unknown)
+			line("template", "%s; the newest is not known: %s", r.on, r.Unknown)
 		case r.Behind:
-			line("template", "%s %s; %s is newer: rustgen upgrade", r.Template, r.Version, r.Newest)
-		case r.Newest != r.Version:
-			line("template", "%s %s; this rustgen has the older %s", r.Template, r.Version, r.Newest)
+			line("template", "%s; %s is newer: rustgen upgrade", r.on, r.other)
+		case r.other != "":
+			line("template", "%s; this rustgen has the older %s", r.on, r.other)
 		default:
-			line("template", "%s %s, the newest", r.Template, r.Version)
+			line("template", "%s, the newest", r.on)
 		}
 		var decisions []string
 		for _, id := range r.order {
@@ -245,7 +288,7 @@ func (r *statusReport) text() string {
 	return b.String()
 }
 
-// check is the failure of the wanted checks that find something, or that could not be made: none passes unseen.
+// check is the failure of the wanted checks that find something, or that were named and could not be made.
 func (r *statusReport) check(wanted []string) error {
 	var found, hints []string
 	add := func(check string, hit bool, what, hint string) {
@@ -259,13 +302,14 @@ func (r *statusReport) check(wanted []string) error {
 	}
 	add("conflicts", len(r.Conflicts) > 0, count(len(r.Conflicts), "conflict")+" of an upgrade", resolve)
 	add("damaged", len(r.Damaged) > 0, ".rustgen is damaged", r.hint)
-	add("behind", r.Behind, fmt.Sprintf("behind: %s %s, and %s is newer", r.Template, r.Version, r.Newest), "rustgen upgrade")
+	add("behind", r.Behind, fmt.Sprintf("behind: %s, and %s is newer", r.on, r.other), "rustgen upgrade")
 	add("drift", len(r.Drift) > 0, fmt.Sprintf("drift in the template's room: %s", some(r.Drift)), "rustgen restore PATH brings a file back")
 	code := exitFound
 	if len(found) == 0 {
 		code = exitFailed
 	}
-	add("behind", r.Unknown != "", "the newest version is not known: "+r.Unknown,
+	// All four are what a pipeline asks for, with no more said; the report says what is not known.
+	add("behind", r.Unknown != "" && len(wanted) < len(checks), "the newest version is not known: "+r.Unknown,
 		"--template SOURCE names the set to compare with; --check=drift,damaged,conflicts leaves it out")
 	if r.Version == "" && len(wanted) > 0 && !slices.Contains(wanted, "damaged") {
 		found, hints = append(found, r.Damaged[len(r.Damaged)-1]), append(hints, r.hint)

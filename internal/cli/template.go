@@ -43,7 +43,7 @@ func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be written, and write nothing")
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, embeddedSet)
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func (a *app) templateSchemaCommand(set *openedSet) *cobra.Command {
 			return a.writeJSON(set.Catalog.Schema(set.Name, set.Version))
 		},
 	}
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, embeddedSet)
 	return cmd
 }
 

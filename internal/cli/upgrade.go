@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/prompt"
@@ -36,7 +37,7 @@ func (o *changeOptions) add(cmd *cobra.Command, c *decision.Catalog) {
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 	flags.BoolVar(&o.accessible, "accessible", false, "ask line by line, for screen readers; answers may also be piped in")
 	flags.BoolVar(&o.allowDirty, "allow-dirty", false, "merge into files with uncommitted changes too")
-	addTemplateFlag(cmd)
+	addTemplateFlag(cmd, ownSet)
 	o.answers.add(cmd, c)
 }
 
@@ -117,9 +118,9 @@ What nobody chose is derived again from the changed decisions; what somebody cho
 			if len(o.given) == 0 {
 				return usage("rustgen explain lists the decisions", "nothing to set: give ID=VALUE")
 			}
-			if s.Record.Version != set.Version {
+			if s.on() != set.exact() {
 				return failed("rustgen upgrade --set ID=VALUE does both at once",
-					"the service is on %s %s, and this rustgen has %s", set.Name, s.Record.Version, set.Version)
+					"the service is on %s, and this is %s", s.on(), set.exact())
 			}
 			return a.change(cmd.Context(), set, s, o)
 		},
@@ -183,7 +184,7 @@ func confirmChange(dryRun bool) string {
 }
 
 // decideAgain resolves the service's decisions with the set: new ones are asked where somebody can be, else they take
-// their default.
+// their default. Without one they are missing.
 func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *changeOptions) (*decision.Outcome, error) {
 	resolve := func(given map[string]decision.Input, defaults bool) (*decision.Outcome, error) {
 		out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Given: given, Recorded: s.Record.Decisions, AcceptDefaults: defaults})
@@ -196,21 +197,32 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 	if err != nil {
 		return nil, err
 	}
-	if err := out.Err(); err != nil {
-		return nil, outdated(out, o, err)
-	}
 	asked := slices.DeleteFunc(slices.Clone(out.Added), func(id string) bool { _, given := o.given[id]; return given })
-	if len(asked) == 0 || o.yes || o.dryRun || o.answers.file == "-" || !a.interactive() && !o.accessible {
+	for _, d := range out.Missing {
+		asked = append(asked, d.ID)
+	}
+	silent := o.yes || o.dryRun || o.answers.file == "-" || !a.interactive() && !o.accessible
+	if len(asked) == 0 || silent || len(out.Problems) > 0 {
+		if err := out.Err(); err != nil {
+			return nil, outdated(out, o, err)
+		}
 		return out, nil
 	}
-	given, settled := map[string]decision.Input{}, map[string]bool{}
+	given, settled := maps.Clone(o.given), map[string]bool{}
+	settle := func(id string, node yaml.Node) {
+		if _, now := given[id]; !now && !slices.Contains(asked, id) {
+			given[id], settled[id] = decision.Input{Node: node, Where: "the service"}, true
+		}
+	}
 	for id, answer := range out.Answers {
-		if d, ok := set.Catalog.Find(id); ok && !slices.Contains(asked, id) {
-			input, now := o.given[id]
-			if settled[id] = !now; settled[id] {
-				input = decision.Input{Node: d.Node(answer.Value), Where: "the service"}
-			}
-			given[id] = input
+		if d, ok := set.Catalog.Find(id); ok {
+			settle(id, d.Node(answer.Value))
+		}
+	}
+	// What depends on a missing decision has no answer yet, and may have been chosen all the same.
+	for id, recorded := range s.Record.Decisions {
+		if _, ok := set.Catalog.Find(id); ok && recorded.Origin == decision.Chosen && !slices.Contains(out.Inapplicable, id) {
+			settle(id, recorded.Value)
 		}
 	}
 	answers, err := prompt.Ask(ctx, prompt.Options{
@@ -240,7 +252,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
 				}
 			}
-			return set.Name + " " + s.Record.Version + " -> " + set.Version, command, nil
+			return title(s, set), command, nil
 		},
 	})
 	if errors.Is(err, prompt.ErrAborted) {
@@ -249,12 +261,8 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 	if err != nil {
 		return nil, err
 	}
-	final := maps.Clone(o.given)
-	for _, id := range asked {
-		if answer, ok := answers[id]; ok {
-			final[id] = answer
-		}
-	}
+	final := maps.Clone(answers)
+	maps.DeleteFunc(final, func(id string, _ decision.Input) bool { return settled[id] })
 	out, err = resolve(final, true)
 	if err != nil {
 		return nil, err

@@ -210,8 +210,39 @@ func sections(changelog, after, upTo string) []section {
 
 // section is what a changelog says of one version.
 type section struct {
+	// Set is the extended set, where the section is not the set's own.
+	Set     string `json:"set,omitempty"`
 	Version string `json:"version"`
 	Text    string `json:"text"`
+}
+
+func (s section) heading() string {
+	if s.Set == "" {
+		return s.Version
+	}
+	return s.Set + " " + s.Version
+}
+
+// changelog is what the set, and then the one that it extends, say of the versions that the service comes to.
+func (u *upgrade) changelog() []section {
+	record, set := u.service.Record, u.set
+	under, version, _ := strings.Cut(set.Base, " ")
+	was, before, _ := strings.Cut(record.Extends, " ")
+	all := []section{}
+	if record.Template == set.Name {
+		all = append(all, sections(set.Changelog, record.Version, set.Version)...)
+	} else {
+		// The service was made from the extended set.
+		was, before = record.Template, record.Version
+	}
+	if was != under {
+		return all
+	}
+	for _, s := range sections(set.BaseChangelog, before, version) {
+		s.Set = under
+		all = append(all, s)
+	}
+	return all
 }
 
 // pendingError names the conflicts that an upgrade left.

@@ -14,16 +14,22 @@ import (
 
 // upgradeReport is what `rustgen upgrade` or `rustgen set` did or would do.
 type upgradeReport struct {
-	Dir       string          `json:"dir"`
-	Template  string          `json:"template"`
-	From      string          `json:"from"`
-	To        string          `json:"to"`
-	DryRun    bool            `json:"dry_run"`
-	Decisions decisionChanges `json:"decisions"`
-	Warnings  []string        `json:"warnings"`
-	Files     []plan.Item     `json:"files"`
-	Conflicts int             `json:"conflicts"`
-	Changelog []section       `json:"changelog"`
+	Dir      string `json:"dir"`
+	Template string `json:"template"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+	// FromExtends and ToExtends name the set under each, with its version.
+	FromExtends string          `json:"from_extends,omitempty"`
+	ToExtends   string          `json:"to_extends,omitempty"`
+	DryRun      bool            `json:"dry_run"`
+	Decisions   decisionChanges `json:"decisions"`
+	Warnings    []string        `json:"warnings"`
+	Files       []plan.Item     `json:"files"`
+	Conflicts   int             `json:"conflicts"`
+	Changelog   []section       `json:"changelog"`
+	// title is the whole change in one line; moved says that it is to another version.
+	title string
+	moved bool
 }
 
 // decisionChanges are what became of the service's decisions.
@@ -89,7 +95,8 @@ func (a *app) reportUpgrade(u *upgrade, o *changeOptions) error {
 		Dir: u.service.shown(), Template: u.record.Template, From: u.service.Record.Version, To: u.record.Version,
 		DryRun: o.dryRun, Decisions: u.decisions(), Warnings: append([]string{}, u.out.Warnings...),
 		Files: append([]plan.Item{}, u.items...), Conflicts: len(u.conflicts),
-		Changelog: append([]section{}, sections(u.set.Changelog, u.service.Record.Version, u.record.Version)...),
+		FromExtends: u.service.Record.Extends, ToExtends: u.record.Extends,
+		Changelog: u.changelog(), title: title(u.service, u.set), moved: u.service.on() != u.set.exact(),
 	}
 	var err error
 	switch {
@@ -107,28 +114,32 @@ func (a *app) reportUpgrade(u *upgrade, o *changeOptions) error {
 	return &failure{exitConflicts, fmt.Errorf("%s left: %s", count(len(u.conflicts), "conflict"), some(conflictPaths(u))), hint}
 }
 
-// title is the whole change in one line.
-func (r *upgradeReport) title() string {
-	if r.From == r.To {
-		return fmt.Sprintf("%s %s", r.Template, r.To)
+// title is a change in one line.
+func title(s *service, set *openedSet) string {
+	switch {
+	case s.on() == set.exact():
+		return set.exact()
+	case s.Record.Template == set.Name && s.Record.Extends == set.Base:
+		return fmt.Sprintf("%s %s -> %s", set.Name, s.Record.Version, set.Version)
+	default:
+		return s.on() + " -> " + set.exact()
 	}
-	return fmt.Sprintf("%s %s -> %s", r.Template, r.From, r.To)
 }
 
 func (r *upgradeReport) nothing() bool {
 	d := r.Decisions
-	return len(r.Files) == 0 && r.From == r.To && len(d.Added)+len(d.Removed)+len(d.Changed) == 0
+	return len(r.Files) == 0 && !r.moved && len(d.Added)+len(d.Removed)+len(d.Changed) == 0
 }
 
 func (r *upgradeReport) text() string {
 	var b strings.Builder
 	switch {
 	case r.nothing():
-		fmt.Fprintf(&b, "%s: nothing to do in %s\n", r.title(), r.Dir)
+		fmt.Fprintf(&b, "%s: nothing to do in %s\n", r.title, r.Dir)
 	case r.DryRun:
-		fmt.Fprintf(&b, "%s in %s: would be\n", r.title(), r.Dir)
+		fmt.Fprintf(&b, "%s in %s: would be\n", r.title, r.Dir)
 	default:
-		fmt.Fprintf(&b, "%s in %s\n", r.title(), r.Dir)
+		fmt.Fprintf(&b, "%s in %s\n", r.title, r.Dir)
 	}
 	for _, i := range sorted(r.Files) {
 		fmt.Fprintf(&b, "  %-12s  %s\n", i.Verdict, detail(i))
@@ -136,10 +147,10 @@ func (r *upgradeReport) text() string {
 	for _, line := range r.decisionLines() {
 		fmt.Fprintf(&b, "decision %s\n", line)
 	}
-	if r.To != r.From && len(r.Changelog) > 0 {
+	if len(r.Changelog) > 0 {
 		fmt.Fprintf(&b, "\nWhat changed in the template:\n")
 		for _, s := range r.Changelog {
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.Version, s.Text)
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.heading(), s.Text)
 		}
 	}
 	return b.String()
@@ -203,10 +214,10 @@ var meanings = map[plan.Verdict]string{
 func (r *upgradeReport) markdown() string {
 	var b strings.Builder
 	if r.nothing() {
-		fmt.Fprintf(&b, "The service is on %s.\n", r.title())
+		fmt.Fprintf(&b, "The service is on %s.\n", r.title)
 		return b.String()
 	}
-	fmt.Fprintf(&b, "Merges the template %s into this service.\n", strings.Replace(r.title(), "->", "→", 1))
+	fmt.Fprintf(&b, "Merges the template %s into this service.\n", strings.Replace(r.title, "->", "→", 1))
 	if r.Conflicts > 0 {
 		fmt.Fprintf(&b, "\n> [!WARNING]\n> %s left. Check the branch out, resolve, and run `rustgen upgrade --continue`; `rustgen status --check` fails until then.\n",
 			count(r.Conflicts, "conflict"))
@@ -220,7 +231,7 @@ func (r *upgradeReport) markdown() string {
 	if len(r.Changelog) > 0 {
 		b.WriteString("\n### What changed in the template\n")
 		for _, s := range r.Changelog {
-			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.Version, strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
+			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.heading(), strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
 		}
 	}
 	b.WriteString("\n### Files\n")

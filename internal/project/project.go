@@ -29,6 +29,17 @@ const (
 	ignorePath    = Dir + "/.gitignore"
 )
 
+// files are all that rustgen keeps in a service.
+var files = []string{AnswersPath, SnapshotPath, ConflictsPath, UndoPath, ignorePath}
+
+// CheckPath refuses a path that rustgen does not write in a service: neither one of its own files nor a template's.
+func CheckPath(p string) error {
+	if slices.Contains(files, p) {
+		return nil
+	}
+	return tree.CheckPath(p)
+}
+
 // ignored is what lies in .rustgen/ for a while, and only for the one who upgrades.
 const ignored = "/tx/\n/undo.tar.gz\n"
 

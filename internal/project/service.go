@@ -186,7 +186,7 @@ func Markers(data []byte, from, to string) bool {
 // Own reads the files that rustgen keeps in a service, as far as there are any.
 func Own(from FS) (tree.Tree, error) {
 	t := tree.Tree{}
-	for _, p := range []string{AnswersPath, SnapshotPath, ConflictsPath, UndoPath, ignorePath} {
+	for _, p := range files {
 		info, _, err := from.LstatIfPossible(p)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -150,6 +150,49 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// An undo record may come with a repository that somebody else made. One that no upgrade has written is refused.
+func TestUndoRefusesHostilePaths(t *testing.T) {
+	t.Parallel()
+	file := &tree.File{Mode: tree.ModeExec, Data: []byte("#!/bin/sh\n")}
+	link := &tree.File{Mode: tree.ModeLink, Data: []byte(".git/hooks")}
+	for name, note := range map[string]func(*project.Undo){
+		"a link in .git":        func(u *project.Undo) { u.Note(".git/hooks/pre-commit", link, nil) },
+		"a link in .rustgen":    func(u *project.Undo) { u.Note(".rustgen/tx", link, nil) },
+		"a file in .rustgen":    func(u *project.Undo) { u.Note(".rustgen/tx/journal", file, nil) },
+		"removed from .git":     func(u *project.Undo) { u.Note(".git/config", nil, file) },
+		"removed outside":       func(u *project.Undo) { u.Note("../config", nil, file) },
+		"created in .git":       func(u *project.Undo) { u.Created = append(u.Created, ".git/config") },
+		"a file behind a link":  func(u *project.Undo) { u.Note("hooks", link, nil); u.Note("hooks/pre-commit", file, nil) },
+		"a link behind another": func(u *project.Undo) { u.Note("hooks", link, nil); u.Note("hooks/a/b", link, nil) },
+	} {
+		m, _, _ := record(t)
+		u := &project.Undo{From: "1.0.0", To: "1.1.0", After: map[string]string{}, Before: tree.Tree{}}
+		note(u)
+		f, err := u.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := afero.WriteFile(m, project.UndoPath, f.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := project.ReadUndo(m); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func TestCheckPath(t *testing.T) {
+	t.Parallel()
+	for p, good := range map[string]bool{
+		"src/main.rs": true, project.AnswersPath: true, project.UndoPath: true, ".rustgen/.gitignore": true,
+		".rustgen/tx/journal": false, ".RUSTGEN/answers.yaml": false, ".git/config": false, "../x": false, "": false,
+	} {
+		if err := project.CheckPath(p); (err == nil) != good {
+			t.Errorf("%q: %v", p, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("template: a\nversion: 1.0.0\ndecisions: {a: {value: 1, from: chosen}}\nsnapshot: x\nchecksum: y\n"))
 	f.Add([]byte("decisions: *a"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -74,7 +75,27 @@ func ReadUndo(from FS) (*Undo, error) {
 			u.Before[p] = f
 		}
 	}
+	if err := u.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", UndoPath, err)
+	}
 	return u, nil
+}
+
+// check refuses paths that no upgrade has written: the record may come with a repository that somebody else made.
+func (u *Undo) check() error {
+	for _, p := range slices.Concat(u.Paths(), u.Before.Paths(), u.Created) {
+		if err := CheckPath(p); err != nil {
+			return err
+		}
+	}
+	for p := range u.Before {
+		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+			if _, ok := u.Before[dir]; ok {
+				return fmt.Errorf("%q is both a file and the directory of %q", dir, p)
+			}
+		}
+	}
+	return nil
 }
 
 // Digest names the content and mode of a file, for [Undo.After].

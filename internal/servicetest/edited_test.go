@@ -81,18 +81,26 @@ var teams = map[string]edited{
 	},
 }
 
-const firstRelease = "../../templates/releases/hotpath-1.0.0.tar.gz"
+const (
+	releases     = "../../templates/releases"
+	firstRelease = releases + "/hotpath-1.0.0.tar.gz"
+)
 
-// TestEditedServices upgrades services of the first release that teams have edited to the set of today: no edit is lost,
-// the way back gives the service as it was, and what comes out compiles and passes its tests, the team's own among them.
-func TestEditedServices(t *testing.T) {
+// program builds rustgen.
+func program(t *testing.T) string {
+	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("SKIPPED: there is no git")
 	}
-	work := t.TempDir()
-	rustgen := filepath.Join(work, "rustgen")
+	rustgen := filepath.Join(t.TempDir(), "rustgen")
 	run(t, ".", 0, "go", "build", "-o", rustgen, "../../cmd/rustgen")
-	data, err := os.ReadFile(firstRelease)
+	return rustgen
+}
+
+// unpack lays a kept release out as a template set.
+func unpack(t *testing.T, release string) (set string) {
+	t.Helper()
+	data, err := os.ReadFile(release)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +108,17 @@ func TestEditedServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := filepath.Join(work, "set")
+	set = filepath.Join(t.TempDir(), "set")
 	if err := apply.Fresh(t.Context(), set, files, nil); err != nil {
 		t.Fatal(err)
 	}
+	return set
+}
+
+// TestEditedServices upgrades services of the first release that teams have edited to the set of today: no edit is lost,
+// the way back gives the service as it was, and what comes out compiles and passes its tests, the team's own among them.
+func TestEditedServices(t *testing.T) {
+	rustgen, set := program(t), unpack(t, firstRelease)
 	for name, team := range teams {
 		t.Run(name, func(t *testing.T) {
 			patch, err := filepath.Abs(filepath.Join("testdata", "edits", name+".patch"))
@@ -145,6 +160,40 @@ func TestEditedServices(t *testing.T) {
 			run(t, repo, 0, "git", "restore", "--quiet", ".")
 			run(t, repo, 0, "git", "clean", "--quiet", "--force", "-d")
 			checkBuild(t, dir, team.tests)
+		})
+	}
+}
+
+// TestEveryRelease upgrades a service of each kept release, with a line of its own, to the set of today: it becomes the
+// service that the set renders, and keeps the line.
+func TestEveryRelease(t *testing.T) {
+	rustgen := program(t)
+	kept, err := filepath.Glob(releases + "/*.tar.gz")
+	if err != nil || len(kept) == 0 {
+		t.Fatalf("no release is kept (%v)", err)
+	}
+	answers := []string{"--state", "stateful", "--downstream", "prices", "--queue", "128"}
+	fresh := func(t *testing.T, flags ...string) string {
+		dir := filepath.Join(t.TempDir(), "hello")
+		run(t, ".", 0, rustgen, slices.Concat([]string{"new", "hello", "--yes", "--vcs", "none", "--dir", dir}, answers, flags)...)
+		return dir
+	}
+	const line = "// A line of the team's own.\n"
+	want := snapshot(t, fresh(t))
+	main := want["src/main.rs"]
+	want["src/main.rs"] = tree.File{Mode: main.Mode, Data: append([]byte(line), main.Data...)}
+	for _, release := range kept {
+		t.Run(strings.TrimSuffix(filepath.Base(release), ".tar.gz"), func(t *testing.T) {
+			dir := fresh(t, "--template", unpack(t, release))
+			text := append([]byte(line), snapshot(t, dir)["src/main.rs"].Data...)
+			if err := os.WriteFile(filepath.Join(dir, "src", "main.rs"), text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			run(t, dir, 0, rustgen, "upgrade", "--yes")
+			run(t, dir, 0, rustgen, "status", "--check=conflicts,damaged,behind")
+			if got := snapshot(t, dir); !got.Equal(want) {
+				t.Errorf("the upgrade gives another service than the newest set: %s", different(got, want))
+			}
 		})
 	}
 }

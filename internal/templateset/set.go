@@ -23,11 +23,12 @@ const (
 type Set struct {
 	Name, Version string
 	// Base names the extended set and its version, where there is one.
-	Base      string
-	Catalog   decision.Catalog
-	Rules     []FileRule
-	Renames   []Rename
-	Changelog string
+	Base    string
+	Catalog decision.Catalog
+	Rules   []FileRule
+	Renames []Rename
+	// Changelog is the set's own, BaseChangelog that of the extended set.
+	Changelog, BaseChangelog string
 	// Sources are the files of the set, sorted by path, an extending set's own over those it replaces.
 	Sources []Source
 }
@@ -70,7 +71,7 @@ func load(fsys fs.FS, base Lookup, reserved []string, children []string) (*Set, 
 		if err != nil {
 			return nil, fmt.Errorf("extends %s: %w", m.Extends, err)
 		}
-		set.Base = set.Name + " " + set.Version
+		set.Base, set.BaseChangelog = set.Name+" "+set.Version, set.Changelog
 	}
 	set.Name, set.Version = m.Name, m.Version
 	if err := set.extend(m); err != nil {

@@ -56,8 +56,9 @@ renames: [{from: a, to: b, since: 1.1.0}]
 func TestExtends(t *testing.T) {
 	t.Parallel()
 	base := files("template.yaml", "name: base\nversion: 1.0.0\ndecisions: [{id: port, type: int, default: 1}]\nrules: [{warn: a, message: b}]\n",
-		"files/a", "base", "files/b.tmpl", "base", "files/c", "base")
+		"CHANGELOG.md", "of base\n", "files/a", "base", "files/b.tmpl", "base", "files/c", "base")
 	company := files("template.yaml", "name: company\nversion: 3.0.0\nextends: base\npresets: {port: 2}\nlocked: {name: {value: x, reason: y}}\n",
+		"CHANGELOG.md", "of company\n",
 		"files/b", "company", "files/d", "company")
 	team := files("template.yaml", "name: team\nversion: 0.1.0\nextends: company\npresets: {port: 3}\n", "files/a.tmpl", "team")
 	sets := map[string]fs.FS{"base": base, "company": company, "team": team}
@@ -81,6 +82,10 @@ func TestExtends(t *testing.T) {
 	preset := set.Catalog.Presets["port"]
 	if set.Name != "team" || set.Base != "company 3.0.0" || preset.Value != "3" || set.Catalog.Locked["name"].Reason != "y" || len(set.Catalog.Rules) != 1 {
 		t.Errorf("loaded %+v", set)
+	}
+
+	if set.Changelog != "" || set.BaseChangelog != "of company\n" {
+		t.Errorf("changelogs %q and %q", set.Changelog, set.BaseChangelog)
 	}
 
 	sets["base"] = files("template.yaml", "name: base\nversion: 1.0.0\nextends: team\n")

@@ -82,22 +82,33 @@ func cutLast(s, separator string) (before, after string, found bool) {
 	return "", s, false
 }
 
-// Clone fetches one commit of a repository into dir, which is empty. Nothing of the repository is run.
+// Clone fetches one commit of a repository into dir, which is empty. Nothing of the repository is run: no hook and no
+// submodule, nor a filter of the user's that its attributes name. The same commit gives the same bytes everywhere.
 func Clone(ctx context.Context, url, ref, dir string) error {
 	if strings.HasPrefix(url, "-") || strings.HasPrefix(ref, "-") {
 		return fmt.Errorf("%q is not a git URL", url)
 	}
-	steps := [][]string{
-		{"init", "--quiet", "--template="},
-		{"fetch", "--quiet", "--depth=1", "--no-tags", url, orHead(ref)},
-		{"-c", "core.hooksPath=" + os.DevNull, "-c", "core.autocrlf=false", "checkout", "--quiet", "FETCH_HEAD"},
+	steps := []struct {
+		env, args []string
+	}{
+		{unconfigured, []string{"init", "--quiet", "--template="}},
+		// Only the user's configuration knows how to reach it.
+		{nil, []string{"fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", url, orHead(ref)}},
+		{unconfigured, []string{"checkout", "--quiet", "FETCH_HEAD"}},
 	}
 	for _, step := range steps {
-		if _, err := Git(ctx, dir, append([]string{"-c", "protocol.ext.allow=never"}, step...)...); err != nil {
+		args := append([]string{"-c", "protocol.ext.allow=never", "-c", "core.hooksPath=" + os.DevNull,
+			"-c", "core.attributesFile=" + os.DevNull}, step.args...)
+		if _, err := git(ctx, dir, step.env, args...); err != nil {
 			return err
 		}
 	}
 	return os.RemoveAll(filepath.Join(dir, ".git"))
+}
+
+// unconfigured leaves out of account what anybody has configured for git.
+var unconfigured = []string{
+	"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_COUNT=0", "GIT_CONFIG_PARAMETERS=", "GIT_ATTR_NOSYSTEM=1",
 }
 
 func orHead(ref string) string {
@@ -152,13 +163,18 @@ func CommitAll(ctx context.Context, dir, message string) error {
 
 // Git runs git in dir and returns its output. The repository is the one of dir, whatever the environment says.
 func Git(ctx context.Context, dir string, args ...string) (string, error) {
+	return git(ctx, dir, nil, args...)
+}
+
+// git is Git with variables of its own.
+func git(ctx context.Context, dir string, env []string, args ...string) (string, error) {
 	program, err := exec.LookPath("git")
 	if err != nil {
 		return "", ErrNoGit
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
-	cmd.Env = append(environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	cmd.Env = append(append(environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -73,7 +73,26 @@ func pipelineViolations(r rendered) []string {
 			found = append(found, "the pipeline runs "+step+", which is no step")
 		}
 	}
-	return append(found, publishViolations(r)...)
+	return append(append(found, publishViolations(r)...), upgradeViolations(r)...)
+}
+
+// upgradeViolations are ways in which the scheduled upgrade would commit what it must not.
+func upgradeViolations(r rendered) []string {
+	file, ok := r.Tree[".gitlab-ci.yml"]
+	if !ok {
+		return nil
+	}
+	var gitlab struct {
+		Upgrade struct{ Variables map[string]string }
+	}
+	if err := yaml.Unmarshal(file.Data, &gitlab); err != nil {
+		return []string{err.Error()}
+	}
+	// rustgen is built with Go in that job, and all that is new in the project is committed.
+	if path := gitlab.Upgrade.Variables["GOPATH"]; !strings.HasPrefix(path, "/") {
+		return []string{fmt.Sprintf("the upgrade keeps Go's modules in %q", path)}
+	}
+	return nil
 }
 
 // publishViolations are checks that an image could be published without.
@@ -161,6 +180,10 @@ func TestGitLabFaults(t *testing.T) {
 	r = renderTree(t, cases["stateful"]).with(t, pipeline, "[check, ship, publish]", "[check, publish, ship]")
 	if found := pipelineViolations(r); !slices.Contains(found, "an image is published before the stage ship") {
 		t.Errorf("publishing too early was not found: %q", found)
+	}
+	r = renderTree(t, cases["stateful"]).with(t, pipeline, "    GOPATH: /go\n", "")
+	if found := pipelineViolations(r); !slices.Contains(found, `the upgrade keeps Go's modules in ""`) {
+		t.Errorf("modules in the project were not found: %q", found)
 	}
 }
 

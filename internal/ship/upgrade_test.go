@@ -46,15 +46,21 @@ const (
 	conflicts = upgrades + "exit 3\n"
 )
 
+// caches are what the jobs of a pipeline keep in the project's folder; no proposal holds any of it.
+var caches = map[string]string{
+	"github": "mkdir -p target && touch target/output\n",
+	"gitlab": "mkdir -p target .cargo-home/bin .go/pkg && touch target/output .cargo-home/bin/tool .go/pkg/module\n",
+}
+
 func TestUpgradeIsProposed(t *testing.T) {
-	for _, ci := range []string{"github", "gitlab"} {
+	for ci, kept := range caches {
 		r := renderTree(t, answers{"name": "hello", "ci": ci})
 		for name, test := range map[string]struct {
 			rustgen string
 			draft   bool
 		}{"clean": {upgrades, false}, "with conflicts": {conflicts, true}} {
 			t.Run(ci+" "+name, func(t *testing.T) {
-				p := newProposal(t, r, test.rustgen)
+				p := newProposal(t, r, kept+test.rustgen)
 				output, asked, options, err := p.run(t)
 				if err != nil {
 					t.Fatalf("%v\n%s", err, output)

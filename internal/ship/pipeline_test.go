@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -218,5 +219,75 @@ func TestScriptSpeaks(t *testing.T) {
 	output, err = run(t, dir, "env", "PROMTOOL=no-such-tool", "ci/check.sh", "alerts")
 	if err == nil || !strings.Contains(output, "no-such-tool is missing") || !strings.Contains(output, "apt-get install prometheus") {
 		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// What a push is compared with is what stood there before it, and not the parent of its last commit.
+func TestProtoBase(t *testing.T) {
+	const (
+		none = "0000000000000000000000000000000000000000"
+		file = "proto/hello/v1/hello.proto"
+	)
+	r := renderTree(t, cases["default"])
+	// In place of buf: what it is told to compare with.
+	bin := t.TempDir()
+	buf := "#!/bin/sh\n[ \"$1\" = lint ] || { echo \"base: $(tail -n 1 \"$3/" + file + "\")\"; }\n"
+	if err := os.WriteFile(filepath.Join(bin, "buf"), []byte(buf), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	proto := func(dir, base string) (string, error) {
+		return run(t, dir, "env", "PATH="+bin+":"+os.Getenv("PATH"), "BASE_REF="+base, "ci/check.sh", "proto")
+	}
+
+	one := repository(t, r)
+	three := repository(t, r)
+	before := strings.TrimSpace(mustRun(t, three, "git", "rev-parse", "HEAD"))
+	for _, commit := range []string{"second", "third"} {
+		text := slices.Concat(r.Tree[file].Data, []byte("// "+commit+"\n"))
+		if err := os.WriteFile(filepath.Join(three, file), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, three, "git", "-c", "user.name=owner", "-c", "user.email=owner@localhost", "commit", "--quiet", "--all", "--message", commit)
+	}
+	for _, test := range []struct{ what, dir, base, says string }{
+		{"the first push of a service", one, none, "proto: there is no HEAD^ to compare with"},
+		{"a push of two commits", three, before, "base: }"},
+		{"a tag, or a new branch", three, none, "base: // second"},
+	} {
+		if output, err := proto(test.dir, test.base); err != nil || !strings.Contains(output, "\n"+test.says+"\n") {
+			t.Errorf("%s: %v\n%s", test.what, err, output)
+		}
+	}
+	// A base that is named and is not there is a mistake of the pipeline, not a pass.
+	for _, base := range []string{"origin/nowhere", strings.Repeat("1", 40), "HEAD^"} {
+		if output, err := proto(one, base); err == nil || !strings.Contains(output, "BASE_REF="+base+" is no commit here") {
+			t.Errorf("%s: %v\n%s", base, err, output)
+		}
+	}
+}
+
+// The pipelines hand over what their hosts call the commit before a push.
+func TestPipelinesNameTheBase(t *testing.T) {
+	github := string(renderTree(t, cases["default"]).Tree[".github/workflows/check.yml"].Data)
+	if want := "BASE_REF: ${{ github.event_name == 'pull_request' && format('origin/{0}', github.base_ref) || github.event.before }}\n"; !strings.Contains(github, want) {
+		t.Errorf("check.yml has no %s", want)
+	}
+	var gitlab struct {
+		Proto struct {
+			BeforeScript []string `json:"before_script"`
+		}
+	}
+	if err := yaml.Unmarshal(renderTree(t, cases["stateful"]).Tree[".gitlab-ci.yml"].Data, &gitlab); err != nil {
+		t.Fatal(err)
+	}
+	export := gitlab.Proto.BeforeScript[len(gitlab.Proto.BeforeScript)-1]
+	for want, variables := range map[string][]string{
+		"before": {"CI_COMMIT_BEFORE_SHA=before"},
+		"base":   {"CI_COMMIT_BEFORE_SHA=0000", "CI_MERGE_REQUEST_DIFF_BASE_SHA=base"},
+	} {
+		command := append(append([]string{"env"}, variables...), "bash", "-euc", export+"; echo $BASE_REF")
+		if base := strings.TrimSpace(mustRun(t, ".", command...)); base != want {
+			t.Errorf("with %q, what is compared with is %q", variables, base)
+		}
 	}
 }

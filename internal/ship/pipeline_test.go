@@ -43,6 +43,8 @@ var (
 	pinned = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`)
 	calls  = regexp.MustCompile(`ci/check\.sh((?: \w+)+)`)
 	steps  = regexp.MustCompile(`(?m)^steps=\((.*)\)$`)
+
+	upgradeToken = regexp.MustCompile(`(?m)^ *(token|GH_TOKEN): \$\{\{ (.*) \}\}$`)
 )
 
 // pipelineViolations are actions that someone else can change, and steps of the script that the pipeline forgets.
@@ -77,23 +79,34 @@ func pipelineViolations(r rendered) []string {
 	return append(append(found, publishViolations(r)...), upgradeViolations(r)...)
 }
 
-// upgradeViolations are ways in which the scheduled upgrade would commit what it must not.
+// upgradeViolations are ways in which the scheduled upgrade would push what it must not, or not push what it must.
 func upgradeViolations(r rendered) []string {
-	file, ok := r.Tree[".gitlab-ci.yml"]
-	if !ok {
-		return nil
+	var found []string
+	if file, ok := r.Tree[".github/workflows/upgrade.yml"]; ok {
+		// Git pushes with the token of the checkout, and gh proposes with its own. The workflow's may not change workflows.
+		tokens := upgradeToken.FindAllSubmatch(file.Data, -1)
+		for _, token := range tokens {
+			if string(token[2]) != "secrets.RUSTGEN_PUSH_TOKEN || github.token" {
+				found = append(found, fmt.Sprintf("the upgrade's %s is %s", token[1], token[2]))
+			}
+		}
+		if len(tokens) != 2 {
+			found = append(found, fmt.Sprintf("the upgrade uses %d tokens", len(tokens)))
+		}
 	}
-	var gitlab struct {
-		Upgrade struct{ Variables map[string]string }
+	if file, ok := r.Tree[".gitlab-ci.yml"]; ok {
+		var gitlab struct {
+			Upgrade struct{ Variables map[string]string }
+		}
+		if err := yaml.Unmarshal(file.Data, &gitlab); err != nil {
+			return []string{err.Error()}
+		}
+		// rustgen is built with Go in that job, and all that is new in the project is committed.
+		if path := gitlab.Upgrade.Variables["GOPATH"]; !strings.HasPrefix(path, "/") {
+			found = append(found, fmt.Sprintf("the upgrade keeps Go's modules in %q", path))
+		}
 	}
-	if err := yaml.Unmarshal(file.Data, &gitlab); err != nil {
-		return []string{err.Error()}
-	}
-	// rustgen is built with Go in that job, and all that is new in the project is committed.
-	if path := gitlab.Upgrade.Variables["GOPATH"]; !strings.HasPrefix(path, "/") {
-		return []string{fmt.Sprintf("the upgrade keeps Go's modules in %q", path)}
-	}
-	return nil
+	return found
 }
 
 // publishViolations are checks that an image could be published without.
@@ -132,7 +145,7 @@ func TestGitHub(t *testing.T) {
 
 func TestGitHubFaults(t *testing.T) {
 	need(t, "shellcheck", "apt-get install shellcheck")
-	const check = ".github/workflows/check.yml"
+	const check, upgrade = ".github/workflows/check.yml", ".github/workflows/upgrade.yml"
 	for found, r := range map[string]rendered{
 		"property \"bace_ref\" is not defined": renderTree(t, cases["default"]).with(t, check, "github.base_ref", "github.bace_ref"),
 		"unexpected key \"run-on\"":            renderTree(t, cases["default"]).with(t, check, "runs-on", "run-on"),
@@ -142,6 +155,8 @@ func TestGitHubFaults(t *testing.T) {
 		"the pipeline never runs deps":         renderTree(t, cases["default"]).with(t, check, "ci/check.sh deps advisories", "ci/check.sh advisories"),
 		"an image is published without load":   renderTree(t, cases["default"]).with(t, check, "image, load]", "image]"),
 		"the pipeline runs units":              renderTree(t, cases["default"]).with(t, check, "fmt lint unit", "fmt lint units"),
+		"the upgrade's GH_TOKEN is github":     renderTree(t, cases["default"]).with(t, upgrade, "GH_TOKEN: ${{ secrets.RUSTGEN_PUSH_TOKEN || ", "GH_TOKEN: ${{ "),
+		"the upgrade uses 1 tokens":            renderTree(t, cases["default"]).with(t, upgrade, "        with:\n          token: ${{ secrets.RUSTGEN_PUSH_TOKEN || github.token }}\n", ""),
 	} {
 		if all := append(lint(t, r), pipelineViolations(r)...); !strings.Contains(strings.Join(all, "\n"), found) {
 			t.Errorf("%q was not found: %q", found, all)

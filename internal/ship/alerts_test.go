@@ -93,6 +93,7 @@ func TestAlertFaults(t *testing.T) {
 		"health checks count": {"/\n            sum by (namespace, job) (rate(grpc_server_handled_total{job=\"hello\",grpc_service!~\"grpc[.].*\"}", "/\n            sum by (namespace, job) (rate(grpc_server_handled_total{job=\"hello\"}"},
 		"answers that fail":   {"grpc_client_handled_total{job=\"hello\",grpc_code=~\"Unknown|", "grpc_client_handled_total{job=\"hello\",grpc_code=~\"NotFound|Unknown|"},
 		"an exit code":        {"== 139", "== 137"},
+		"another namespace":   {",namespace=\"hello\"} == 1", "} == 1"},
 		"a metric's name":     {"hotpath_shed_total", "hotpath_sheds_total"},
 		"syntax":              {"absent(up", "absent((up"},
 	} {

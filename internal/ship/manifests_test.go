@@ -256,6 +256,9 @@ func (d *deployment) violations() []string {
 	if stateful {
 		sum += 5
 	}
+	if d.rendered.data["queue_depth"].(int) > 0 {
+		sum += 5
+	}
 	wrong(grace == sum, "the grace period is %d s, and what happens in it takes %d s", grace, sum)
 
 	// Selectors.
@@ -307,6 +310,9 @@ func (d *deployment) violations() []string {
 		if strings.HasSuffix(file, ".rs") {
 			sources += string(content.Data)
 		}
+	}
+	if d.rendered.data["queue_depth"].(int) > 0 {
+		wrong(strings.Contains(sources, "FINISH: Duration = Duration::from_secs(5)"), "a queue takes other than 5 s to finish")
 	}
 	for variable := range d.containerEnv {
 		if downstream := strings.TrimPrefix(variable, "DOWNSTREAM_"); downstream != variable {

@@ -331,7 +331,7 @@ func (s *apiServer) testVolumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, after := render("1GiB")
-	if err := s.apply(after, false); err == nil || !strings.Contains(err.Error(), "updates to statefulset spec") {
+	if err := s.apply(after, false); err == nil || !strings.Contains(err.Error(), "spec.volumeClaimTemplates: Invalid value") {
 		t.Fatalf("a change of the volumes was not refused: %v", err)
 	}
 

@@ -91,7 +91,9 @@ func TestAlertFaults(t *testing.T) {
 		"a threshold too low": {"hotpath_permits_in_use_ratio{job=\"hello\"} > 0.8", "hotpath_permits_in_use_ratio{job=\"hello\"} > 0.5"},
 		"a patience":          {"for: 10m", "for: 1h"},
 		"health checks count": {"/\n            sum by (namespace, job) (rate(grpc_server_handled_total{job=\"hello\",grpc_service!~\"grpc[.].*\"}", "/\n            sum by (namespace, job) (rate(grpc_server_handled_total{job=\"hello\"}"},
+		"answers that fail":   {"grpc_client_handled_total{job=\"hello\",grpc_code=~\"Unknown|", "grpc_client_handled_total{job=\"hello\",grpc_code=~\"NotFound|Unknown|"},
 		"an exit code":        {"== 139", "== 137"},
+		"another namespace":   {",namespace=\"hello\"} == 1", "} == 1"},
 		"a metric's name":     {"hotpath_shed_total", "hotpath_sheds_total"},
 		"syntax":              {"absent(up", "absent((up"},
 	} {

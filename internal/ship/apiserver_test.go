@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/yaml"
 )
 
@@ -281,6 +283,8 @@ func TestAPIServer(t *testing.T) {
 		}
 	})
 
+	t.Run("volumes", s.testVolumes)
+
 	// What only the server knows: the types would take all of these.
 	const base = "deploy/base/"
 	for _, fault := range []struct{ file, old, new, found string }{
@@ -299,5 +303,48 @@ func TestAPIServer(t *testing.T) {
 		if found := s.refused(r, "prod"); !strings.Contains(strings.Join(found, "\n"), fault.found) {
 			t.Errorf("%s with %q: %q was not found: %q", fault.file, fault.new, fault.found, found)
 		}
+	}
+}
+
+// The size of a StatefulSet's volumes changes in the way that the README tells, and in no other.
+func (s *apiServer) testVolumes(t *testing.T) {
+	given := maps.Clone(cases["stateful"])
+	render := func(memory string) (rendered, []byte) {
+		given["memory"] = memory
+		r := renderTree(t, given)
+		objects, err := r.kustomize("prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(objects, func(object *resource.Resource) bool { return object.GetKind() == "StatefulSet" })
+		text, err := objects[at].AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, text
+	}
+	r, before := render("512MiB")
+	for _, refusal := range s.refused(r, "prod") {
+		t.Fatal(refusal)
+	}
+	if err := s.apply(before, false); err != nil {
+		t.Fatal(err)
+	}
+	_, after := render("1GiB")
+	if err := s.apply(after, false); err == nil || !strings.Contains(err.Error(), "spec.volumeClaimTemplates: Invalid value") {
+		t.Fatalf("a change of the volumes was not refused: %v", err)
+	}
+
+	path := "/apis/apps/v1/namespaces/order-api/statefulsets/order-api"
+	deleted, err := s.ask("DELETE", path, "application/json", []byte(`{"propagationPolicy": "Orphan"}`))
+	if err != nil || deleted.status != http.StatusOK {
+		t.Fatalf("%v %s", err, deleted.body)
+	}
+	// The garbage collector, which is not here, takes the pods out of its hands, and then this off.
+	if _, err := s.ask("PATCH", path, "application/merge-patch+json", []byte(`{"metadata": {"finalizers": null}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.apply(after, false); err != nil {
+		t.Error(err)
 	}
 }

@@ -130,6 +130,22 @@ func (d *deployment) add(object runtime.Object) error {
 	return nil
 }
 
+// dev says whether this is the overlay that may stand beside production's in a cluster.
+func (d *deployment) dev() bool {
+	return d.namespace != nil && strings.HasSuffix(d.namespace.Name, "-dev")
+}
+
+// allRules are the alerts and the recorded series.
+func (d *deployment) allRules() []monitoringv1.Rule {
+	var all []monitoringv1.Rule
+	if d.rules != nil {
+		for _, group := range d.rules.Spec.Groups {
+			all = append(all, group.Rules...)
+		}
+	}
+	return all
+}
+
 // violations are the ways in which a deployment breaks what it must hold.
 func (d *deployment) violations() []string {
 	var found []string
@@ -143,7 +159,7 @@ func (d *deployment) violations() []string {
 	for what, missing := range map[string]bool{
 		"workload": d.template == nil, "service": d.service == nil, "service account": d.account == nil,
 		"namespace": d.namespace == nil, "disruption budget": d.budget == nil, "network policy": d.network == nil,
-		"service monitor": d.monitor == nil, "rules": d.rules == nil,
+		"service monitor": d.monitor == nil, "rules": d.rules == nil && !d.dev(),
 		"autoscaler": d.scaler == nil && !stateful, "dashboard": len(d.configs) != 1,
 	} {
 		wrong(!missing, "there is no %s", what)
@@ -241,6 +257,9 @@ func (d *deployment) violations() []string {
 	if stateful {
 		sum += 5
 	}
+	if d.rendered.data["queue_depth"].(int) > 0 {
+		sum += 5
+	}
 	wrong(grace == sum, "the grace period is %d s, and what happens in it takes %d s", grace, sum)
 
 	// Selectors.
@@ -262,16 +281,20 @@ func (d *deployment) violations() []string {
 	if d.scaler != nil {
 		target := d.scaler.Spec.ScaleTargetRef
 		wrong(target.Kind == d.workload && target.Name == name, "the autoscaler scales %s %s, which does not exist", target.Kind, target.Name)
-		recorded := map[string]bool{}
-		for _, group := range d.rules.Spec.Groups {
-			for _, rule := range group.Rules {
-				recorded[rule.Record] = true
+		for _, metric := range d.scaler.Spec.Metrics {
+			if metric.Pods != nil && d.rules != nil {
+				wrong(slices.ContainsFunc(d.allRules(), func(rule monitoringv1.Rule) bool {
+					return rule.Record == metric.Pods.Metric.Name
+				}), "the autoscaler follows %s, which no rule records", metric.Pods.Metric.Name)
 			}
 		}
-		for _, metric := range d.scaler.Spec.Metrics {
-			if metric.Pods != nil {
-				wrong(recorded[metric.Pods.Metric.Name], "the autoscaler follows %s, which no rule records", metric.Pods.Metric.Name)
-			}
+	}
+	// One set of rules for all overlays in a cluster, and the alert that nobody answers is production's.
+	wrong(d.rules == nil || !d.dev(), "the rules of dev record the series of production a second time")
+	for _, rule := range d.allRules() {
+		if rule.Alert == "HotpathDown" {
+			wrong(strings.Contains(rule.Expr.StrVal, fmt.Sprintf("namespace=%q", d.namespace.Name)) && rule.Labels["namespace"] == d.namespace.Name,
+				"HotpathDown is not of namespace %s", d.namespace.Name)
 		}
 	}
 	// What the autoscaler or a volume would make of it.
@@ -288,6 +311,9 @@ func (d *deployment) violations() []string {
 		if strings.HasSuffix(file, ".rs") {
 			sources += string(content.Data)
 		}
+	}
+	if d.rendered.data["queue_depth"].(int) > 0 {
+		wrong(strings.Contains(sources, "FINISH: Duration = Duration::from_secs(5)"), "a queue takes other than 5 s to finish")
 	}
 	for variable := range d.containerEnv {
 		if downstream := strings.TrimPrefix(variable, "DOWNSTREAM_"); downstream != variable {
@@ -377,5 +403,30 @@ func TestManifestFaults(t *testing.T) {
 				t.Errorf("%s with %q was not found: %q", fault.file, fault.new, found)
 			}
 		})
+	}
+}
+
+// A team's own namespace for production is that of the alert too; and dev applies no rules of its own.
+func TestOverlays(t *testing.T) {
+	const dev, prod = "deploy/overlays/dev/kustomization.yaml", "deploy/overlays/prod/kustomization.yaml"
+	moved := renderTree(t, cases["default"]).with(t, prod, "namespace: hello", "namespace: greetings").
+		with(t, "deploy/overlays/prod/namespace.yaml", "name: hello", "name: greetings")
+	for _, test := range []struct {
+		overlay string
+		r       rendered
+		found   []string
+	}{
+		{"prod", moved, nil},
+		{"prod", moved.with(t, prod, "index: 3", "index: 1"), []string{"HotpathDown is not of namespace greetings"}},
+		{"prod", moved.with(t, prod, "labels.namespace", "labels.severity"), []string{"HotpathDown is not of namespace greetings"}},
+		{"dev", renderTree(t, cases["default"]).with(t, dev, "      $patch: delete\n", ""), []string{"the rules of dev record the series of production a second time", "HotpathDown is not of namespace hello-dev"}},
+	} {
+		d, err := test.r.build(test.overlay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := d.violations(); !slices.Equal(found, test.found) {
+			t.Errorf("%q were found, not %q", found, test.found)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -42,6 +43,8 @@ var (
 	pinned = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`)
 	calls  = regexp.MustCompile(`ci/check\.sh((?: \w+)+)`)
 	steps  = regexp.MustCompile(`(?m)^steps=\((.*)\)$`)
+
+	upgradeToken = regexp.MustCompile(`(?m)^ *(token|GH_TOKEN): \$\{\{ (.*) \}\}$`)
 )
 
 // pipelineViolations are actions that someone else can change, and steps of the script that the pipeline forgets.
@@ -73,7 +76,37 @@ func pipelineViolations(r rendered) []string {
 			found = append(found, "the pipeline runs "+step+", which is no step")
 		}
 	}
-	return append(found, publishViolations(r)...)
+	return append(append(found, publishViolations(r)...), upgradeViolations(r)...)
+}
+
+// upgradeViolations are ways in which the scheduled upgrade would push what it must not, or not push what it must.
+func upgradeViolations(r rendered) []string {
+	var found []string
+	if file, ok := r.Tree[".github/workflows/upgrade.yml"]; ok {
+		// Git pushes with the token of the checkout, and gh proposes with its own. The workflow's may not change workflows.
+		tokens := upgradeToken.FindAllSubmatch(file.Data, -1)
+		for _, token := range tokens {
+			if string(token[2]) != "secrets.RUSTGEN_PUSH_TOKEN || github.token" {
+				found = append(found, fmt.Sprintf("the upgrade's %s is %s", token[1], token[2]))
+			}
+		}
+		if len(tokens) != 2 {
+			found = append(found, fmt.Sprintf("the upgrade uses %d tokens", len(tokens)))
+		}
+	}
+	if file, ok := r.Tree[".gitlab-ci.yml"]; ok {
+		var gitlab struct {
+			Upgrade struct{ Variables map[string]string }
+		}
+		if err := yaml.Unmarshal(file.Data, &gitlab); err != nil {
+			return []string{err.Error()}
+		}
+		// rustgen is built with Go in that job, and all that is new in the project is committed.
+		if path := gitlab.Upgrade.Variables["GOPATH"]; !strings.HasPrefix(path, "/") {
+			found = append(found, fmt.Sprintf("the upgrade keeps Go's modules in %q", path))
+		}
+	}
+	return found
 }
 
 // publishViolations are checks that an image could be published without.
@@ -112,7 +145,7 @@ func TestGitHub(t *testing.T) {
 
 func TestGitHubFaults(t *testing.T) {
 	need(t, "shellcheck", "apt-get install shellcheck")
-	const check = ".github/workflows/check.yml"
+	const check, upgrade = ".github/workflows/check.yml", ".github/workflows/upgrade.yml"
 	for found, r := range map[string]rendered{
 		"property \"bace_ref\" is not defined": renderTree(t, cases["default"]).with(t, check, "github.base_ref", "github.bace_ref"),
 		"unexpected key \"run-on\"":            renderTree(t, cases["default"]).with(t, check, "runs-on", "run-on"),
@@ -122,6 +155,8 @@ func TestGitHubFaults(t *testing.T) {
 		"the pipeline never runs deps":         renderTree(t, cases["default"]).with(t, check, "ci/check.sh deps advisories", "ci/check.sh advisories"),
 		"an image is published without load":   renderTree(t, cases["default"]).with(t, check, "image, load]", "image]"),
 		"the pipeline runs units":              renderTree(t, cases["default"]).with(t, check, "fmt lint unit", "fmt lint units"),
+		"the upgrade's GH_TOKEN is github":     renderTree(t, cases["default"]).with(t, upgrade, "GH_TOKEN: ${{ secrets.RUSTGEN_PUSH_TOKEN || ", "GH_TOKEN: ${{ "),
+		"the upgrade uses 1 tokens":            renderTree(t, cases["default"]).with(t, upgrade, "        with:\n          token: ${{ secrets.RUSTGEN_PUSH_TOKEN || github.token }}\n", ""),
 	} {
 		if all := append(lint(t, r), pipelineViolations(r)...); !strings.Contains(strings.Join(all, "\n"), found) {
 			t.Errorf("%q was not found: %q", found, all)
@@ -162,6 +197,10 @@ func TestGitLabFaults(t *testing.T) {
 	if found := pipelineViolations(r); !slices.Contains(found, "an image is published before the stage ship") {
 		t.Errorf("publishing too early was not found: %q", found)
 	}
+	r = renderTree(t, cases["stateful"]).with(t, pipeline, "    GOPATH: /go\n", "")
+	if found := pipelineViolations(r); !slices.Contains(found, `the upgrade keeps Go's modules in ""`) {
+		t.Errorf("modules in the project were not found: %q", found)
+	}
 }
 
 // The scripts, by shellcheck.
@@ -195,5 +234,75 @@ func TestScriptSpeaks(t *testing.T) {
 	output, err = run(t, dir, "env", "PROMTOOL=no-such-tool", "ci/check.sh", "alerts")
 	if err == nil || !strings.Contains(output, "no-such-tool is missing") || !strings.Contains(output, "apt-get install prometheus") {
 		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// What a push is compared with is what stood there before it, and not the parent of its last commit.
+func TestProtoBase(t *testing.T) {
+	const (
+		none = "0000000000000000000000000000000000000000"
+		file = "proto/hello/v1/hello.proto"
+	)
+	r := renderTree(t, cases["default"])
+	// In place of buf: what it is told to compare with.
+	bin := t.TempDir()
+	buf := "#!/bin/sh\n[ \"$1\" = lint ] || { echo \"base: $(tail -n 1 \"$3/" + file + "\")\"; }\n"
+	if err := os.WriteFile(filepath.Join(bin, "buf"), []byte(buf), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	proto := func(dir, base string) (string, error) {
+		return run(t, dir, "env", "PATH="+bin+":"+os.Getenv("PATH"), "BASE_REF="+base, "ci/check.sh", "proto")
+	}
+
+	one := repository(t, r)
+	three := repository(t, r)
+	before := strings.TrimSpace(mustRun(t, three, "git", "rev-parse", "HEAD"))
+	for _, commit := range []string{"second", "third"} {
+		text := slices.Concat(r.Tree[file].Data, []byte("// "+commit+"\n"))
+		if err := os.WriteFile(filepath.Join(three, file), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, three, "git", "-c", "user.name=owner", "-c", "user.email=owner@localhost", "commit", "--quiet", "--all", "--message", commit)
+	}
+	for _, test := range []struct{ what, dir, base, says string }{
+		{"the first push of a service", one, none, "proto: there is no HEAD^ to compare with"},
+		{"a push of two commits", three, before, "base: }"},
+		{"a tag, or a new branch", three, none, "base: // second"},
+	} {
+		if output, err := proto(test.dir, test.base); err != nil || !strings.Contains(output, "\n"+test.says+"\n") {
+			t.Errorf("%s: %v\n%s", test.what, err, output)
+		}
+	}
+	// A base that is named and is not there is a mistake of the pipeline, not a pass.
+	for _, base := range []string{"origin/nowhere", strings.Repeat("1", 40), "HEAD^"} {
+		if output, err := proto(one, base); err == nil || !strings.Contains(output, "BASE_REF="+base+" is no commit here") {
+			t.Errorf("%s: %v\n%s", base, err, output)
+		}
+	}
+}
+
+// The pipelines hand over what their hosts call the commit before a push.
+func TestPipelinesNameTheBase(t *testing.T) {
+	github := string(renderTree(t, cases["default"]).Tree[".github/workflows/check.yml"].Data)
+	if want := "BASE_REF: ${{ github.event_name == 'pull_request' && format('origin/{0}', github.base_ref) || github.event.before }}\n"; !strings.Contains(github, want) {
+		t.Errorf("check.yml has no %s", want)
+	}
+	var gitlab struct {
+		Proto struct {
+			BeforeScript []string `json:"before_script"`
+		}
+	}
+	if err := yaml.Unmarshal(renderTree(t, cases["stateful"]).Tree[".gitlab-ci.yml"].Data, &gitlab); err != nil {
+		t.Fatal(err)
+	}
+	export := gitlab.Proto.BeforeScript[len(gitlab.Proto.BeforeScript)-1]
+	for want, variables := range map[string][]string{
+		"before": {"CI_COMMIT_BEFORE_SHA=before"},
+		"base":   {"CI_COMMIT_BEFORE_SHA=0000", "CI_MERGE_REQUEST_DIFF_BASE_SHA=base"},
+	} {
+		command := append(append([]string{"env"}, variables...), "bash", "-euc", export+"; echo $BASE_REF")
+		if base := strings.TrimSpace(mustRun(t, ".", command...)); base != want {
+			t.Errorf("with %q, what is compared with is %q", variables, base)
+		}
 	}
 }

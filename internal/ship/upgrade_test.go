@@ -46,15 +46,21 @@ const (
 	conflicts = upgrades + "exit 3\n"
 )
 
+// caches are what the jobs of a pipeline keep in the project's folder; no proposal holds any of it.
+var caches = map[string]string{
+	"github": "mkdir -p target && touch target/output\n",
+	"gitlab": "mkdir -p target .cargo-home/bin .go/pkg && touch target/output .cargo-home/bin/tool .go/pkg/module\n",
+}
+
 func TestUpgradeIsProposed(t *testing.T) {
-	for _, ci := range []string{"github", "gitlab"} {
+	for ci, kept := range caches {
 		r := renderTree(t, answers{"name": "hello", "ci": ci})
 		for name, test := range map[string]struct {
 			rustgen string
 			draft   bool
 		}{"clean": {upgrades, false}, "with conflicts": {conflicts, true}} {
 			t.Run(ci+" "+name, func(t *testing.T) {
-				p := newProposal(t, r, test.rustgen)
+				p := newProposal(t, r, kept+test.rustgen)
 				output, asked, options, err := p.run(t)
 				if err != nil {
 					t.Fatalf("%v\n%s", err, output)
@@ -89,5 +95,63 @@ func TestNoUpgradeIsNoProposal(t *testing.T) {
 				t.Errorf("something was proposed: %s", asked)
 			}
 		})
+	}
+}
+
+// The branch of the last proposal is made anew, but never over a person's commit on it.
+func TestUpgradeLeavesWorkAlone(t *testing.T) {
+	const branch = "rustgen/upgrade"
+	// commit changes the branch, in a clone of its own, as a person does.
+	commit := func(t *testing.T, p proposal, command ...string) {
+		t.Helper()
+		clone := filepath.Join(t.TempDir(), "clone")
+		mustRun(t, p.dir, "git", "clone", "--quiet", "--branch", branch, p.bare, clone)
+		mustRun(t, clone, "git", "config", "user.name", "somebody")
+		mustRun(t, clone, "git", "config", "user.email", "somebody@example.com")
+		mustRun(t, clone, append([]string{"git"}, command...)...)
+		mustRun(t, clone, "git", "push", "--quiet", "--force", "origin", branch)
+	}
+	for ci := range caches {
+		r := renderTree(t, answers{"name": "hello", "ci": ci})
+		for name, test := range map[string]struct {
+			command []string
+			left    bool
+		}{
+			"nobody":        {nil, false},
+			"a commit":      {[]string{"commit", "--quiet", "--allow-empty", "--message", "resolved"}, true},
+			"an amendment":  {[]string{"commit", "--quiet", "--amend", "--message", "resolved"}, true},
+			"a merged main": {[]string{"merge", "--quiet", "--no-ff", "origin/main"}, true},
+		} {
+			t.Run(ci+" "+name, func(t *testing.T) {
+				p := newProposal(t, r, conflicts)
+				if output, _, _, err := p.run(t); err != nil {
+					t.Fatalf("%v\n%s", err, output)
+				}
+				// Meanwhile main goes on, and the next run has as little history as a pipeline fetches.
+				mustRun(t, p.dir, "git", "switch", "--quiet", "main")
+				mustRun(t, p.dir, "git", "-c", "user.name=owner", "-c", "user.email=owner@localhost", "commit", "--quiet", "--allow-empty", "--message", "second")
+				mustRun(t, p.dir, "git", "push", "--quiet", "origin", "main")
+				if test.command != nil {
+					commit(t, p, test.command...)
+				}
+				before := mustRun(t, p.bare, "git", "rev-parse", branch)
+				url := mustRun(t, p.dir, "git", "config", "--get-regexp", "^url[.]")
+				p.dir = filepath.Join(t.TempDir(), "shallow")
+				mustRun(t, p.bare, "git", "clone", "--quiet", "--depth", "1", "file://"+p.bare, p.dir)
+				key, value, _ := strings.Cut(strings.TrimSpace(url), " ")
+				mustRun(t, p.dir, "git", "config", key, value)
+
+				output, _, _, err := p.run(t)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, output)
+				}
+				if left := mustRun(t, p.bare, "git", "rev-parse", branch) == before; left != test.left {
+					t.Errorf("left alone: %v\n%s", left, output)
+				}
+				if said := strings.Contains(output, "somebody works on "+branch); said != test.left {
+					t.Errorf("said:\n%s", output)
+				}
+			})
+		}
 	}
 }

@@ -180,7 +180,8 @@ impl Judge<'_> {
         self.gate("burst-p99", what, Bound::Most(most), Some(burst.log.heavy.p99), "ms");
     }
 
-    /// The calls that did nothing wrong: in the worst phase.
+    /// The calls that did nothing wrong: the p99 in the worst phase under load, and whether all were answered, in every
+    /// phase. A phase begins when the calls of the one before are over, so the burst excuses nothing in the recovery.
     fn neighbours(&mut self) {
         for (gate, class, limit) in [
             ("cheap-p99", Class::Cheap, self.gates.cheap.p99_ms),
@@ -191,7 +192,8 @@ impl Judge<'_> {
             let Some(worst) = worst else { continue };
             let what = format!("p99 of {} calls, worst phase ({})", class.name(), worst.name);
             self.gate(gate, what, Bound::Most(limit), Some(worst.log.of(class).p99), "ms");
-            let lost: u64 = loaded().map(|phase| phase.log.of(class).offered - phase.log.of(class).answered).sum();
+            let lost: u64 =
+                self.run.phases.iter().map(|phase| phase.log.of(class).offered - phase.log.of(class).answered).sum();
             let gate = if class == Class::Cheap { "cheap-answered" } else { "health-answered" };
             self.gate(gate, format!("{} calls not answered", class.name()), Bound::Most(0.0), Some(lost as f64), "");
         }

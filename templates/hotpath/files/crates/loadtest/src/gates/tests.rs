@@ -57,6 +57,15 @@ fn each_gate_breaks_and_names_itself() {
 }
 
 #[test]
+fn a_cheap_call_that_is_lost_counts_in_every_phase() {
+    for phase in [IDLE, STEADY, BURST, RECOVERY] {
+        let mut run = good_run();
+        log(&mut run, phase).cheap = calls(100, 99, 2.0, 5.0);
+        assert_eq!(broken(&run), ["cheap-answered"], "{phase}");
+    }
+}
+
+#[test]
 fn the_burst_is_held_to_the_capacity_around_it() {
     let mut run = good_run();
     burst(&mut run).heavy.goodput = 80.0;

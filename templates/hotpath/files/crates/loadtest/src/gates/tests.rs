@@ -27,8 +27,8 @@ type Case = (&'static str, fn(&mut Run));
 #[test]
 fn each_gate_breaks_and_names_itself() {
     let cases: &[Case] = &[
-        ("steady-p99", |run| log(run, STEADY).heavy.p99 = 101.0),
-        ("steady-p999", |run| log(run, STEADY).heavy.p999 = 201.0),
+        ("steady-p99", |run| log(run, STEADY).heavy.p99_with_late = 101.0),
+        ("steady-p999", |run| log(run, STEADY).heavy.p999_with_late = 201.0),
         ("steady-answered", |run| log(run, STEADY).heavy = calls(2_400, 2_300, 30.0, 40.0)),
         ("burst-goodput", |run| burst(run).heavy.goodput = 89.0),
         ("burst-p99", |run| burst(run).heavy.p99 = 81.0),
@@ -115,7 +115,8 @@ fn no_admission_is_named() {
 #[test]
 fn a_steady_load_that_drowns_excuses_no_burst() {
     let mut run = good_run();
-    log(&mut run, STEADY).heavy.p99 = 990.0;
+    let heavy = &mut log(&mut run, STEADY).heavy;
+    (heavy.p99, heavy.p99_with_late) = (990.0, 1_000.0);
     burst(&mut run).heavy.p99 = 995.0;
     assert_eq!(broken(&run), ["steady-p99", "burst-p99"]);
 }
@@ -177,6 +178,17 @@ fn errors_are_named_with_their_codes() {
     log(&mut run, STEADY).cheap.codes.insert("INTERNAL".to_owned(), 3);
     run.gauges.last_mut().unwrap().panics = Some(2.0);
     assert_eq!(cause(&run, "errors"), "2 panics; 3 INTERNAL of cheap calls in steady");
+}
+
+#[test]
+fn a_limit_that_no_call_can_break_is_told() {
+    let told = |deadline| gates().out_of_reach(Duration::from_millis(deadline));
+    assert!(told(201).is_empty(), "{:?}", told(201));
+    assert_eq!(
+        told(200),
+        ["steady.p999_ms = 200 is not below the DEADLINE of 200 ms in workload.rs: no call can break it"]
+    );
+    assert_eq!(told(20).len(), 4);
 }
 
 #[test]

@@ -133,6 +133,20 @@ fn cpu_work_on_the_workers_is_named() {
     assert!(cause(&run, "cheap-p99").starts_with("something holds the runtime's workers"));
 }
 
+/// At several times what it can do a service that only waits has busy workers too: with what calls cost in themselves.
+#[test]
+fn a_service_that_only_waits_is_not_said_to_compute() {
+    let mut run = good_run();
+    log(&mut run, STEADY).heavy.p99_with_late = 101.0;
+    run.gauges.iter_mut().for_each(|gauges| (gauges.cpu_busy, gauges.worker_busy) = (Some(0.0), Some(0.6)));
+    let steady = |run: &Run| cause(run, "steady-p99");
+    assert!(steady(&run).contains("60% busy, a heavy call took 25.0 ms of CPU"), "{}", steady(&run));
+    run.samples.iter_mut().for_each(|sample| (sample.cpu, sample.all_cpu) = (sample.cpu / 100.0, sample.cpu / 100.0));
+    assert!(steady(&run).starts_with("the call itself is slow"), "{}", steady(&run));
+    run.samples.iter_mut().for_each(|sample| sample.all_cpu += sample.at * 0.5);
+    assert!(steady(&run).starts_with("this machine, first: others used up to 0.5"), "{}", steady(&run));
+}
+
 #[test]
 fn a_machine_too_small_is_named() {
     let mut run = good_run();

@@ -53,9 +53,11 @@ advisories() {
 proto() {
     need buf 'go install github.com/bufbuild/buf/cmd/buf@v1.75.0'
     buf lint
-    local base=${BASE_REF:-main}
+    local base=${BASE_REF:-main} named=${BASE_REF:-}
+    # Zeros are what a pipeline calls the commit before a new branch or tag. The parent stands for it, if there is one.
+    if [[ $base =~ ^0+$ ]]; then base=HEAD^ named=; fi
     if ! git rev-parse --verify --quiet "$base^{commit}" >/dev/null; then
-        [ -z "${BASE_REF:-}" ] || fail "BASE_REF=$BASE_REF is no commit here"
+        [ -z "$named" ] || fail "BASE_REF=$named is no commit here"
         echo "proto: there is no $base to compare with"
     elif ! git cat-file -e "$base:./buf.yaml" 2>/dev/null; then
         echo "proto: $base has no API yet"
@@ -117,7 +119,7 @@ image() {
         docker logs "$container" >&2
         fail 'the container did not become healthy'
     }
-    docker stop -t 38 "$container" >/dev/null
+    docker stop -t 43 "$container" >/dev/null
     code=$(docker inspect --format '{{.State.ExitCode}}' "$container")
     [ "$code" = 0 ] || fail "the container exited $code on SIGTERM"
     docker image inspect --format "image: $tag, {{.Size}} bytes" "$tag"

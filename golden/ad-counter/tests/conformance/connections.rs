@@ -1,9 +1,12 @@
 //! Connections: how many, how long, and what they may do.
-use crate::support::{client, eventually, metric, order, start};
+use crate::support::{PATIENCE, client, eventually, metric, order, start};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
+use tonic::transport::Channel;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 /// A tutorial's server keeps every connection that anybody opens.
 #[tokio::test]
@@ -20,6 +23,21 @@ async fn connections_are_capped() {
     server.stop(true).await;
 }
 
+/// A process whose callers have all of its connections is not ill: restarted, it would only have them come back at once.
+#[tokio::test]
+async fn probes_are_answered_when_callers_have_all_connections() {
+    let server = start(&[("CONNECTIONS", "1")]).await;
+    let _caller = client(server.listen()).await;
+    let endpoint = Channel::from_shared(format!("http://{}", server.admin())).unwrap();
+    let mut probe = HealthClient::new(endpoint.connect().await.unwrap());
+    for service in ["", "fixture.v1.Fixture"] {
+        let answer = probe.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "{service}");
+    }
+    server.stop(true).await;
+    assert!(probe.check(HealthCheckRequest::default()).await.is_err(), "after the end");
+}
+
 /// A peer that connects and says nothing, or half of a greeting, or something else, may not keep a place.
 #[tokio::test]
 async fn a_silent_peer_is_closed() {
@@ -27,7 +45,8 @@ async fn a_silent_peer_is_closed() {
     for said in [&b""[..], b"PRI * HT", b"GET / HTTP/1.1\r\n\r\n"] {
         let mut socket = TcpStream::connect(server.listen()).await.unwrap();
         socket.write_all(said).await.unwrap();
-        assert_eq!(socket.read(&mut [0; 1]).await.unwrap_or(0), 0, "after {said:?}");
+        let read = timeout(PATIENCE, socket.read(&mut [0; 1])).await.expect("it is closed");
+        assert_eq!(read.unwrap_or(0), 0, "after {said:?}");
     }
     server.stop(true).await;
 }
@@ -38,8 +57,9 @@ async fn a_peer_that_answers_no_ping_is_closed() {
     let server = start(&[("KEEPALIVE_MS", "60")]).await;
     let mut socket = TcpStream::connect(server.listen()).await.unwrap();
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut said = Vec::new();
-    socket.read_to_end(&mut said).await.unwrap_or_default();
+    // Whatever comes: SETTINGS, pings, and an end, or a reset for one.
+    let end = timeout(PATIENCE, socket.read_to_end(&mut Vec::new())).await;
+    assert!(end.is_ok(), "it is still there");
     server.stop(true).await;
 }
 
@@ -59,8 +79,11 @@ async fn an_idle_connection_is_closed() {
 async fn an_old_connection_goes_when_its_calls_are_done() {
     let server = start(&[("CONNECTION_AGE_MS", "20")]).await;
     let (address, admin) = (server.listen(), server.admin());
-    client(address).await.call(order("sleep", 300)).await.unwrap();
+    // Kept to the end: it is the server that lets it go.
+    let mut client = client(address).await;
+    client.call(order("sleep", 300)).await.unwrap();
     eventually("it went", async || metric(admin, "hotpath_connections", &[]).await == 0.0).await;
+    drop(client);
     server.stop(true).await;
 }
 

@@ -15,7 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tonic::{Response, Status, transport::Channel};
 
@@ -31,7 +31,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const DEFAULTS: Defaults = Defaults {
     memory: 64 * MIB,
     max_message: MIB,
-    deadline: PATIENCE,
+    // Out of the way: no test may pass because this came.
+    deadline: PATIENCE.saturating_mul(30),
     reserve: 0,
 };
 const POLICIES: &[(&str, Policy)] = &[
@@ -144,14 +145,28 @@ pub fn framed(order: &Order) -> Bytes {
 
 /// Makes a call on a raw connection and reads it to its end: its trailers, or its head where that is all.
 pub async fn call(requests: &mut h2::client::SendRequest<Bytes>, request: Request<()>, order: &Order) -> HeaderMap {
+    read(requests, request, order).await.1
+}
+
+/// The same, and how many bytes came.
+pub async fn read(
+    requests: &mut h2::client::SendRequest<Bytes>,
+    request: Request<()>,
+    order: &Order,
+) -> (usize, HeaderMap) {
     let (response, mut body) = requests.send_request(request, false).unwrap();
     body.send_data(framed(order), true).unwrap();
-    let (parts, mut body) = response.await.unwrap().into_parts();
-    while let Some(data) = body.data().await {
-        let length = data.unwrap().len();
-        body.flow_control().release_capacity(length).unwrap();
-    }
-    body.trailers().await.unwrap().unwrap_or(parts.headers)
+    let whole = async {
+        let (parts, mut body) = response.await.unwrap().into_parts();
+        let mut bytes = 0;
+        while let Some(data) = body.data().await {
+            let length = data.unwrap().len();
+            bytes += length;
+            body.flow_control().release_capacity(length).unwrap();
+        }
+        (bytes, body.trailers().await.unwrap().unwrap_or(parts.headers))
+    };
+    timeout(PATIENCE, whole).await.expect("the call ends")
 }
 
 pub struct Handlers {
@@ -177,7 +192,7 @@ impl Handlers {
 #[tonic::async_trait]
 impl Fixture for Handlers {
     async fn call(&self, request: tonic::Request<Order>) -> Result<Response<Done>, Status> {
-        let Order { what, n, payload } = request.into_inner();
+        let (asked, _, Order { what, n, payload }) = request.into_parts();
         let payload = match what.as_str() {
             "echo" => payload,
             "reply" => vec![7; n as usize].into(),
@@ -186,8 +201,11 @@ impl Fixture for Handlers {
                 payload
             }
             "panic" => panic!("planted"),
-            "ask" => {
-                let order = Order { what: "sleep".into(), n, payload };
+            // The time that its caller gave it, as it came.
+            "left" => asked.get("grpc-timeout").map(|left| left.as_bytes().to_vec()).unwrap_or_default().into(),
+            "ask" | "ask what is left" => {
+                let what = if what == "ask" { "sleep" } else { "left" };
+                let order = Order { what: what.into(), n, payload };
                 let answer = self.peer.clone().call(order).await;
                 answer.map_err(|status| hotpath::Outbound::failed("peer", &status))?.into_inner().payload
             }

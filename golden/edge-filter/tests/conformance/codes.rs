@@ -6,6 +6,7 @@ use tonic::Code;
 /// tonic's own timeout says CANCELLED, which no caller retries or alerts on as a timeout.
 #[tokio::test]
 async fn a_passed_deadline_is_deadline_exceeded() {
+    // The caller's own deadline, and not the server's, which is minutes away: `call` waits for neither that nor the sleep.
     let server = start(&[]).await;
     let mut requests = raw(server.listen(), 1 << 20).await;
     let trailers = call(&mut requests, head("Call", &[("grpc-timeout", "30m")]), &order("sleep", 60_000)).await;

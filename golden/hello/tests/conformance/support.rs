@@ -14,7 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tonic::{Response, Status, transport::Channel};
 
@@ -30,7 +30,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const DEFAULTS: Defaults = Defaults {
     memory: 64 * MIB,
     max_message: MIB,
-    deadline: PATIENCE,
+    // Out of the way: no test may pass because this came.
+    deadline: PATIENCE.saturating_mul(30),
     reserve: 0,
 };
 const POLICIES: &[(&str, Policy)] = &[
@@ -135,14 +136,28 @@ pub fn framed(order: &Order) -> Bytes {
 
 /// Makes a call on a raw connection and reads it to its end: its trailers, or its head where that is all.
 pub async fn call(requests: &mut h2::client::SendRequest<Bytes>, request: Request<()>, order: &Order) -> HeaderMap {
+    read(requests, request, order).await.1
+}
+
+/// The same, and how many bytes came.
+pub async fn read(
+    requests: &mut h2::client::SendRequest<Bytes>,
+    request: Request<()>,
+    order: &Order,
+) -> (usize, HeaderMap) {
     let (response, mut body) = requests.send_request(request, false).unwrap();
     body.send_data(framed(order), true).unwrap();
-    let (parts, mut body) = response.await.unwrap().into_parts();
-    while let Some(data) = body.data().await {
-        let length = data.unwrap().len();
-        body.flow_control().release_capacity(length).unwrap();
-    }
-    body.trailers().await.unwrap().unwrap_or(parts.headers)
+    let whole = async {
+        let (parts, mut body) = response.await.unwrap().into_parts();
+        let mut bytes = 0;
+        while let Some(data) = body.data().await {
+            let length = data.unwrap().len();
+            bytes += length;
+            body.flow_control().release_capacity(length).unwrap();
+        }
+        (bytes, body.trailers().await.unwrap().unwrap_or(parts.headers))
+    };
+    timeout(PATIENCE, whole).await.expect("the call ends")
 }
 
 pub struct Handlers {

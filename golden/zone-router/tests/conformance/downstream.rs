@@ -1,15 +1,39 @@
 //! Calls to other services: the fixture calls another instance of itself.
 use crate::support::{client, ended, eventually, metric, order, start};
-use tonic::Code;
+use std::time::Duration;
+use tonic::{Code, Request};
 
 #[tokio::test]
 async fn what_is_left_of_the_deadline_is_passed_on() {
+    const OWN: Duration = Duration::from_secs(60);
     let called = start(&[]).await;
     let peer = format!("http://{}", called.listen());
-    let server = start(&[("DOWNSTREAM_PEER", &peer), ("MAX_DEADLINE_MS", "60")]).await;
+    let server = start(&[("DOWNSTREAM_PEER", &peer), ("MAX_DEADLINE_MS", &OWN.as_millis().to_string())]).await;
+    let mut client = client(server.listen()).await;
+    for (asked, most) in [(Some(OWN / 2), OWN / 2), (Some(OWN * 2), OWN), (None, OWN)] {
+        let mut request = Request::new(order("ask what is left", 0));
+        if let Some(asked) = asked {
+            request.set_timeout(asked);
+        }
+        let told = client.call(request).await.unwrap().into_inner().payload;
+        let told = std::str::from_utf8(&told).unwrap();
+        let micros = told.strip_suffix('u').and_then(|digits| digits.parse().ok());
+        let left = Duration::from_micros(micros.unwrap_or_else(|| panic!("grpc-timeout: {told:?}")));
+        assert!(!left.is_zero() && left < most, "asked for {asked:?}, and passed on {left:?}");
+    }
+    server.stop(true).await;
+    called.stop(true).await;
+}
+
+#[tokio::test]
+async fn a_passed_deadline_ends_the_call_further_down() {
+    let called = start(&[]).await;
+    let peer = format!("http://{}", called.listen());
+    let server = start(&[("DOWNSTREAM_PEER", &peer), ("MAX_DEADLINE_MS", "500")]).await;
     let status = client(server.listen()).await.call(order("ask", 60_000)).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    // The called service's own deadline is much longer: it can only have ended by what was passed on.
+    // Its own deadline is minutes away. Which of the two comes first there, what was passed on or the reset of a caller
+    // whose time is up, is a race.
     let admin = called.admin();
     eventually("the called service knew", async || {
         ended(admin, "Call", ("DeadlineExceeded", "DEADLINE_EXCEEDED")).await

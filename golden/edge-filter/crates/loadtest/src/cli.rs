@@ -8,6 +8,7 @@ use crate::{
     run::Run,
     service::{self, Variant},
     session::{Remote, Session, Subject},
+    workload::DEADLINE,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -103,8 +104,11 @@ pub struct Settings {
 
 impl Options {
     fn settings(&self) -> Result<Settings, String> {
-        let gates = self.gates.clone().unwrap_or_else(|| service::home().join("gates.toml"));
-        let gates = Gates::read(&gates)?;
+        let path = self.gates.clone().unwrap_or_else(|| service::home().join("gates.toml"));
+        let gates = Gates::read(&path)?;
+        for limit in gates.out_of_reach(DEADLINE) {
+            eprintln!("warning: {}: {limit}", path.display());
+        }
         let plan = if self.quick { Plan::quick(gates.recovery()) } else { Plan::full(gates.recovery()) };
         let out = self.out.clone().unwrap_or_else(|| service::workspace().join("target/loadtest"));
         Ok(Settings { gates, plan: plan.scaled(self.scale), seed: self.seed, out })

@@ -124,7 +124,7 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
     let json = serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?;
     report::save(&settings.out.join(format!("{what}.json")), &json)?;
     let title = format!(
-        "{what} at the same load: {:.0}% of {load:.0} calls/s, then {} times as much; medians of {repeats}",
+        "{what} at the same load: {:.0}% of {load:.0} calls/s, then {} times as much; medians of {repeats}; late calls are in p99 and p99.9",
         settings.gates.steady.load * 100.0,
         settings.gates.burst.load
     );
@@ -164,8 +164,8 @@ fn row(name: &str, capacity: f64, runs: &[Run], settings: &Settings) -> Row {
         name: name.to_owned(),
         capacity,
         p50: median(&|run| steady(run).p50),
-        p99: median(&|run| steady(run).p99),
-        p999: median(&|run| steady(run).p999),
+        p99: median(&|run| steady(run).p99_with_late),
+        p999: median(&|run| steady(run).p999_with_late),
         goodput: median(&|run| burst(run).goodput),
         burst_p99: median(&|run| burst(run).p99),
         peak: median(&|run| run.peak_rss().unwrap_or(0) as f64),

@@ -32,6 +32,8 @@ pub fn calls(offered: u64, answered: u64, seconds: f64, p99: f64) -> Calls {
         p99,
         p999: p99 * 1.5,
         max: p99 * 2.0,
+        p99_with_late: p99,
+        p999_with_late: p99 * 1.5,
         refused_p99: 1.0,
         curve: vec![(0.0, p99 / 4.0), (0.5, p99 / 2.0), (0.99, p99)],
         ..Calls::default()

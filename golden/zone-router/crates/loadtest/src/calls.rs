@@ -17,6 +17,10 @@ pub struct Calls {
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
+    /// Milliseconds, of answered calls and of those that came too late, which count as long as their callers waited: the
+    /// slowest of all, and without them a service looks the better the more of its calls run out of time.
+    pub p99_with_late: f64,
+    pub p999_with_late: f64,
     /// Milliseconds, of calls refused with RESOURCE_EXHAUSTED: a refusal must be quick to be of use.
     pub refused_p99: f64,
     /// Every code but OK.

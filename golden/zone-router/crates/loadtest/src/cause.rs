@@ -2,7 +2,7 @@
 use crate::{
     calls::Log,
     gates::{Gates, show},
-    run::{BURST, IDLE, QUIET, RECOVERY, Run, STEADY},
+    run::{BURST, IDLE, Phase, QUIET, RECOVERY, Run, STEADY},
     schedule::Class,
 };
 
@@ -49,6 +49,9 @@ fn general(gate: &str) -> &'static str {
     }
 }
 
+/// Milliseconds of CPU above which a call computes. What it costs in itself, on the wire and in the runtime, is well below.
+const COMPUTES: f64 = 1.0;
+
 type Rule<'a> = fn(&Facts<'a>) -> Option<String>;
 
 struct Facts<'a> {
@@ -75,19 +78,28 @@ impl Facts<'_> {
         })
     }
 
-    /// The runtime's workers compute, and the door for CPU work stays shut: the service's own gauges say so.
+    /// The runtime's workers compute, and the door for CPU work stays shut: the service's own gauges say so. That workers
+    /// are busy is not enough: far above the capacity they are, in a service that only waits too.
     fn cpu_on_workers(&self) -> Option<String> {
         let burst = self.run.phase(BURST).or_else(|| self.run.phases.last())?;
         let steady = self.run.phase(STEADY).unwrap_or(burst);
         let door = self.run.highest(steady.from, burst.to, |gauges| gauges.cpu_busy)?;
         let workers = self.run.highest(steady.from, burst.to, |gauges| gauges.worker_busy)?;
-        (door < 0.5 && workers > 0.3).then(|| {
+        let each = self.cost(steady)?;
+        (door < 0.5 && workers > 0.3 && each > COMPUTES).then(|| {
             format!(
-                "CPU work runs on the runtime's workers: they were up to {:.0}% busy, and the CPU door was never in use; \
-                 move the work behind the door",
+                "CPU work runs on the runtime's workers: they were up to {:.0}% busy, a heavy call took {each:.1} ms of \
+                 CPU, and the CPU door was never in use; move the work behind the door",
                 workers * 100.0
             )
         })
+    }
+
+    /// Milliseconds of CPU for each heavy call of a phase, beyond what the service takes without any.
+    fn cost(&self, phase: &Phase) -> Option<f64> {
+        let idle = self.run.phase(IDLE).and_then(|idle| self.run.cores(idle.from, idle.to));
+        let service = self.run.cores(phase.from, phase.to)?.service - idle.map_or(0.0, |cores| cores.service);
+        (phase.rates.heavy > 0.0).then(|| service / phase.rates.heavy * 1e3)
     }
 
     /// The same, as far as it shows from outside: next to heavy calls, cheap ones wait.

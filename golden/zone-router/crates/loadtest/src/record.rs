@@ -4,6 +4,7 @@
 use crate::{
     calls::{Calls, Log, Point, code_name},
     schedule::Class,
+    workload::DEADLINE,
 };
 use hdrhistogram::Histogram;
 use std::{
@@ -40,6 +41,8 @@ pub struct Recorder {
 
 struct Stats {
     answered: Histogram<u64>,
+    /// Those that were answered, and those that came too late.
+    waited_for: Histogram<u64>,
     refused: Histogram<u64>,
     codes: BTreeMap<&'static str, u64>,
     messages: BTreeMap<&'static str, Box<str>>,
@@ -93,10 +96,13 @@ impl Recorder {
         match outcome.code {
             Code::Ok => {
                 keep(&mut stats.answered, took);
+                keep(&mut stats.waited_for, took);
                 stats.in_time += u64::from(in_time);
                 return;
             }
             Code::ResourceExhausted => keep(&mut stats.refused, took),
+            // Where the service gave up earlier, its caller would have waited all the same.
+            Code::DeadlineExceeded => keep(&mut stats.waited_for, took.max(DEADLINE)),
             _ => {}
         }
         *stats.codes.entry(code_name(outcome.code)).or_default() += 1;
@@ -142,6 +148,7 @@ impl Stats {
     fn new() -> Self {
         Self {
             answered: histogram(3),
+            waited_for: histogram(3),
             refused: histogram(2),
             codes: BTreeMap::new(),
             messages: BTreeMap::new(),
@@ -176,6 +183,8 @@ impl Stats {
             p99: at(&self.answered, 0.99),
             p999: at(&self.answered, 0.999),
             max: at(&self.answered, 1.0),
+            p99_with_late: at(&self.waited_for, 0.99),
+            p999_with_late: at(&self.waited_for, 0.999),
             refused_p99: at(&self.refused, 0.99),
             codes: self.codes.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
             messages: self.messages.iter().map(|(code, said)| ((*code).to_owned(), said.to_string())).collect(),
@@ -265,6 +274,18 @@ mod tests {
             log(&[(0, 0, 20, Code::Ok), (0, 0, 1_000, Code::DeadlineExceeded), (0, 0, 1, Code::ResourceExhausted)]);
         assert!((log.heavy.p999 - 20.0).abs() < 0.1);
         assert!((log.heavy.refused_p99 - 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_late_call_counts_as_long_as_its_caller_waits() {
+        let deadline = DEADLINE.as_millis() as u64;
+        for (early, late) in [(deadline, deadline + 1), (1, deadline)] {
+            let log = log(&[(0, 0, 1, Code::Ok), (0, 0, early, Code::DeadlineExceeded)]);
+            let (p99, deadline) = (log.heavy.p99_with_late, deadline as f64);
+            assert!((log.heavy.p99 - 1.0).abs() < 0.1, "{}", log.heavy.p99);
+            assert!((deadline..1.01 * late as f64).contains(&p99), "{p99}");
+            assert_eq!(log.heavy.p999_with_late, p99);
+        }
     }
 
     #[test]

@@ -103,7 +103,10 @@ fn phases(out: &mut String, run: &Run) {
             }
         }
     }
-    out.push_str("</table><p class=note>Latency counts from when a call was due, of answered calls only.</p>");
+    out.push_str(
+        "</table><p class=note>Latency counts from when a call was due, of answered calls only. \
+         The gates of the steady load count late calls too, as long as their callers waited.</p>",
+    );
 }
 
 fn charts(out: &mut String, run: &Run) {

@@ -27,8 +27,8 @@ type Case = (&'static str, fn(&mut Run));
 #[test]
 fn each_gate_breaks_and_names_itself() {
     let cases: &[Case] = &[
-        ("steady-p99", |run| log(run, STEADY).heavy.p99 = 101.0),
-        ("steady-p999", |run| log(run, STEADY).heavy.p999 = 201.0),
+        ("steady-p99", |run| log(run, STEADY).heavy.p99_with_late = 101.0),
+        ("steady-p999", |run| log(run, STEADY).heavy.p999_with_late = 201.0),
         ("steady-answered", |run| log(run, STEADY).heavy = calls(2_400, 2_300, 30.0, 40.0)),
         ("burst-goodput", |run| burst(run).heavy.goodput = 89.0),
         ("burst-p99", |run| burst(run).heavy.p99 = 81.0),
@@ -53,6 +53,15 @@ fn each_gate_breaks_and_names_itself() {
         breaks(&mut run);
         assert_eq!(broken(&run), [*gate]);
         assert!(!cause(&run, gate).is_empty(), "{gate}");
+    }
+}
+
+#[test]
+fn a_cheap_call_that_is_lost_counts_in_every_phase() {
+    for phase in [IDLE, STEADY, BURST, RECOVERY] {
+        let mut run = good_run();
+        log(&mut run, phase).cheap = calls(100, 99, 2.0, 5.0);
+        assert_eq!(broken(&run), ["cheap-answered"], "{phase}");
     }
 }
 
@@ -106,7 +115,8 @@ fn no_admission_is_named() {
 #[test]
 fn a_steady_load_that_drowns_excuses_no_burst() {
     let mut run = good_run();
-    log(&mut run, STEADY).heavy.p99 = 990.0;
+    let heavy = &mut log(&mut run, STEADY).heavy;
+    (heavy.p99, heavy.p99_with_late) = (990.0, 1_000.0);
     burst(&mut run).heavy.p99 = 995.0;
     assert_eq!(broken(&run), ["steady-p99", "burst-p99"]);
 }
@@ -121,6 +131,20 @@ fn cpu_work_on_the_workers_is_named() {
     // Seen from outside only.
     run.gauges.clear();
     assert!(cause(&run, "cheap-p99").starts_with("something holds the runtime's workers"));
+}
+
+/// At several times what it can do a service that only waits has busy workers too: with what calls cost in themselves.
+#[test]
+fn a_service_that_only_waits_is_not_said_to_compute() {
+    let mut run = good_run();
+    log(&mut run, STEADY).heavy.p99_with_late = 101.0;
+    run.gauges.iter_mut().for_each(|gauges| (gauges.cpu_busy, gauges.worker_busy) = (Some(0.0), Some(0.6)));
+    let steady = |run: &Run| cause(run, "steady-p99");
+    assert!(steady(&run).contains("60% busy, a heavy call took 25.0 ms of CPU"), "{}", steady(&run));
+    run.samples.iter_mut().for_each(|sample| (sample.cpu, sample.all_cpu) = (sample.cpu / 100.0, sample.cpu / 100.0));
+    assert!(steady(&run).starts_with("the call itself is slow"), "{}", steady(&run));
+    run.samples.iter_mut().for_each(|sample| sample.all_cpu += sample.at * 0.5);
+    assert!(steady(&run).starts_with("this machine, first: others used up to 0.5"), "{}", steady(&run));
 }
 
 #[test]
@@ -168,6 +192,17 @@ fn errors_are_named_with_their_codes() {
     log(&mut run, STEADY).cheap.codes.insert("INTERNAL".to_owned(), 3);
     run.gauges.last_mut().unwrap().panics = Some(2.0);
     assert_eq!(cause(&run, "errors"), "2 panics; 3 INTERNAL of cheap calls in steady");
+}
+
+#[test]
+fn a_limit_that_no_call_can_break_is_told() {
+    let told = |deadline| gates().out_of_reach(Duration::from_millis(deadline));
+    assert!(told(201).is_empty(), "{:?}", told(201));
+    assert_eq!(
+        told(200),
+        ["steady.p999_ms = 200 is not below the DEADLINE of 200 ms in workload.rs: no call can break it"]
+    );
+    assert_eq!(told(20).len(), 4);
 }
 
 #[test]

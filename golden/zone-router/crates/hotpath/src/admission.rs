@@ -101,7 +101,7 @@ impl Admission {
     pub(crate) fn admit(&self, method: &MethodLimits) -> Result<(Permit, Held), Shed> {
         let slot = Arc::clone(&method.slots).try_acquire_owned().map_err(|_| Shed::InFlight)?;
         // Nothing more is done for a peer that does not read what was done before; a probe, which takes nothing, is answered.
-        self.unread.fits(method.work.min(1))?;
+        self.unread.fits(method.work.min(1)).map_err(|_| Shed::Connection)?;
         self.memory.fits(method.work + method.answer)?;
         let (memory, answer) = (self.memory.take(method.work), self.memory.take(method.answer));
         if self.memory.pool.used() > self.memory.pool.most {
@@ -119,7 +119,7 @@ impl Admission {
 
     /// As [`hand_over`](Self::hand_over), for one reply of a stream, which may end before its last.
     pub(crate) fn hand_over_more(&self, bytes: u64) -> Result<Held, Shed> {
-        self.unread.fits(bytes)?;
+        self.unread.fits(bytes).map_err(|_| Shed::Connection)?;
         Ok(self.hand_over(bytes))
     }
 

@@ -49,7 +49,7 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
                 account.finish(Code::ResourceExhausted);
                 let mut body = request.into_body();
                 let rest = timeout_at(begun + REST, async move { while let Some(Ok(_)) = body.frame().await {} });
-                return Box::pin(rest.map(move |_read| Ok(shed.status().into_http())));
+                return Box::pin(rest.map(move |_read| Ok(shed.status("100").into_http())));
             }
         };
         let call = Call::new(&account, permit, trace::context(request.headers()));
@@ -82,6 +82,11 @@ async fn take(response: Response<Body>, streams: bool) -> Result<Answer, Status>
 }
 
 impl Edge {
+    /// Lets the transport have a reply, or refuses it for good.
+    pub(crate) fn hand_over(&self, bytes: u64, many: bool) -> Result<Held, Status> {
+        self.peer.admission.hand_over(bytes, many).map_err(|shed| shed.counted(&self.shared.metrics).status("-1"))
+    }
+
     fn reply(
         self,
         answer: Result<Answer, Status>,
@@ -98,10 +103,11 @@ impl Edge {
         };
         let mut messages = Messages::default();
         let sent = messages.push(&data);
-        if let Err(status) = messages.fit("trying to send message", method.limits.reply) {
-            return refuse(account, status);
-        }
-        let unread = self.peer.admission.hand_over(data.len() as u64);
+        let fits = messages.fit("trying to send message", method.limits.reply);
+        let unread = match fits.and_then(|()| self.hand_over(data.len() as u64, false)) {
+            Ok(unread) => unread,
+            Err(status) => return refuse(account, status),
+        };
         method.series.sent(sent);
         let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
         account.finish(code.unwrap_or(Code::Unknown));

@@ -111,16 +111,12 @@ impl Admission {
     }
 
     /// Lets the transport have a reply that takes `bytes` while it waits there for its reader. Those that nobody reads
-    /// are bounded apart from the memory of calls, and much lower: by the next heads, which are refused. What was done is
-    /// answered, since a caller that is told to try again would have it done twice.
-    pub(crate) fn hand_over(&self, bytes: u64) -> Held {
-        self.unread.take(bytes)
-    }
-
-    /// As [`hand_over`](Self::hand_over), for one reply of a stream, which may end before its last.
-    pub(crate) fn hand_over_more(&self, bytes: u64) -> Result<Held, Shed> {
-        self.unread.fits(bytes).map_err(|_| Shed::Connection)?;
-        Ok(self.hand_over(bytes))
+    /// are bounded apart from the memory of calls, and much lower. A reply of a stream, which goes on, keeps to the share
+    /// of its connection; a single one, for which all was done, is let go while there is any room.
+    pub(crate) fn hand_over(&self, bytes: u64, many: bool) -> Result<Held, Shed> {
+        let room = self.unread.held.load(Relaxed) == 0 || self.unread.pool.used() + bytes <= self.unread.pool.most;
+        let fits = room && (!many || self.unread.fits(bytes).is_ok());
+        fits.then(|| self.unread.take(bytes)).ok_or(Shed::Connection)
     }
 
     /// How many replies were read, or let go: a peer that is slow moves this, and one that is deaf does not.
@@ -150,10 +146,11 @@ impl Shed {
         self
     }
 
-    /// RESOURCE_EXHAUSTED, with the pushback that makes a retrying gRPC client wait.
-    pub(crate) fn status(self) -> Status {
+    /// RESOURCE_EXHAUSTED, with the pushback that makes a retrying gRPC client wait so many milliseconds,
+    /// or, below zero, send what was executed no second time.
+    pub(crate) fn status(self, pushback: &'static str) -> Status {
         let mut status = Status::resource_exhausted(format!("overloaded: {}", self.reason()));
-        status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static("100"));
+        status.metadata_mut().insert("grpc-retry-pushback-ms", MetadataValue::from_static(pushback));
         status
     }
 
@@ -238,7 +235,7 @@ mod tests {
         let deaf: Vec<_> = (0..8).map(|_| connect()).collect();
         let mut unread = Vec::new();
         for connection in &deaf {
-            while let Ok(reply) = connection.hand_over_more(KIB) {
+            while let Ok(reply) = connection.hand_over(KIB, true) {
                 unread.push(reply);
             }
         }
@@ -247,7 +244,7 @@ mod tests {
         assert!(deaf[0].admit(&method(0, 0, 1)).is_ok(), "a probe");
         let honest = connect();
         for _ in 0..100 {
-            drop(honest.hand_over(KIB));
+            drop(honest.hand_over(KIB, false).unwrap());
         }
         assert_eq!((honest.progress(), deaf[0].progress()), (100, 0));
         drop(honest.admit(&call).unwrap());
@@ -258,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_retrying_client_is_told_to_wait() {
-        let status = Shed::Memory.status();
+        let status = Shed::Memory.status("100");
         assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "100");
     }
 }

@@ -66,8 +66,7 @@ pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, ed
             Ok(data) => {
                 let sent = messages.push(&data);
                 messages.fit("trying to send message", method.limits.reply)?;
-                let room = edge.peer.admission.hand_over_more(method.limits.unread());
-                unread = Some(room.map_err(|shed| shed.counted(&edge.shared.metrics).status())?);
+                unread = Some(edge.hand_over(method.limits.unread(), true)?);
                 method.series.sent(sent);
                 Ok(Frame::data(held(data, Arc::clone(&paid))))
             }

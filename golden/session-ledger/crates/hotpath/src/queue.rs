@@ -48,7 +48,7 @@ impl<T: Send + 'static> Queue<T> {
                 return Status::unavailable("stopping");
             }
             self.shed.inc();
-            Shed::Queue.status()
+            Shed::Queue.status("100")
         })
     }
 

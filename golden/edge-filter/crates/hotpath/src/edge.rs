@@ -1,8 +1,7 @@
 //! The one layer every call passes, outermost: metrics, trace, admission, deadline. One boxed
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
-use crate::admission::Held;
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
-use crate::{Call, body, call::CURRENT, connections::Peer, methods::Method, server::Shared};
+use crate::{Call, admission::Held, body, call::CURRENT, connections::Peer, methods::Method, server::Shared};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{Account, trace};

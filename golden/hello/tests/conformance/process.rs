@@ -1,5 +1,5 @@
 //! What only a process of its own can show: exit codes, signals, descriptors.
-use crate::support::{PATIENCE, app, client, eventually, order, page, start};
+use crate::support::{PATIENCE, app, client, eventually, order, page, pb::Order, start};
 use hotpath::Env;
 use std::{
     fs::File,
@@ -158,16 +158,27 @@ async fn the_heap_has_a_profile_where_the_allocator_keeps_one() {
     }
 }
 
+/// The lines of the server layer, and of nothing else: they have their trace id all the same.
+const OURS: &str = "hotpath=info";
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// A call in the trace of its caller.
+fn traced(order: Order) -> tonic::Request<Order> {
+    let mut request = tonic::Request::new(order);
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-00").parse().unwrap());
+    request
+}
+
 /// tokio catches a task's panic, and the process lives on with whatever it left behind.
 #[tokio::test]
 async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
     const SIGABRT: i32 = 6;
     for what in ["call", "stream"] {
-        let mut process = Process::start("panic", "", &[]);
+        let mut process = Process::start("panic", "", &[("LOG", OURS)]);
         let mut client = client(process.address("listen").await).await;
         let answer = match what {
-            "call" => client.call(order("panic", 1)).await.map(drop),
-            _ => match client.stream(order("panic", 0)).await {
+            "call" => client.call(traced(order("panic", 1))).await.map(drop),
+            _ => match client.stream(traced(order("panic", 0))).await {
                 Ok(stream) => stream.into_inner().message().await.map(drop),
                 Err(status) => Err(status),
             },
@@ -177,6 +188,7 @@ async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
         let log = process.log();
         let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
         assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("support.rs"), "{line}");
+        assert!(line.contains(TRACE), "the caller's trace: {line}");
     }
 }
 

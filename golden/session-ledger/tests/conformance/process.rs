@@ -1,5 +1,5 @@
 //! What only a process of its own can show: exit codes, signals, descriptors, state across restarts.
-use crate::support::{PATIENCE, app, client, eventually, order, page, start};
+use crate::support::{PATIENCE, app, client, eventually, order, page, pb::Order, start};
 use hotpath::Env;
 use std::{
     fs::File,
@@ -158,14 +158,25 @@ async fn the_heap_has_a_profile_where_the_allocator_keeps_one() {
     }
 }
 
+/// The lines of the server layer, and of nothing else: they have their trace id all the same.
+const OURS: &str = "hotpath=info";
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// A call in the trace of its caller.
+fn traced(order: Order) -> tonic::Request<Order> {
+    let mut request = tonic::Request::new(order);
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-00").parse().unwrap());
+    request
+}
+
 /// tonic turns a handler's panic into CANCELLED and serves on, with whatever the panic left behind.
 #[tokio::test]
 async fn a_panic_is_internal_and_ends_it_with_70() {
     for in_stream in [false, true] {
-        let mut process = Process::start("panic", "", &[("DRAIN_DELAY_MS", "600000")]);
+        let mut process = Process::start("panic", "", &[("DRAIN_DELAY_MS", "600000"), ("LOG", OURS)]);
         let mut client = client(process.address("listen").await).await;
         let status = if in_stream {
-            let mut stream = client.stream(order("panic", 2)).await.unwrap().into_inner();
+            let mut stream = client.stream(traced(order("panic", 2))).await.unwrap().into_inner();
             loop {
                 match stream.message().await {
                     Ok(Some(_)) => {}
@@ -174,13 +185,14 @@ async fn a_panic_is_internal_and_ends_it_with_70() {
                 }
             }
         } else {
-            client.call(order("panic", 1)).await.unwrap_err()
+            client.call(traced(order("panic", 1))).await.unwrap_err()
         };
         assert_eq!(status.code(), tonic::Code::Internal);
         assert_eq!(process.ended().await, (Some(70), None));
         let log = process.log();
         let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
         assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("support.rs"), "{line}");
+        assert!(line.contains(TRACE), "the caller's trace: {line}");
     }
 }
 

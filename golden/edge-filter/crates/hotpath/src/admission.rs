@@ -254,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_done_is_let_go_while_there_is_any_room() {
+        let (_, connect) = connections();
+        let (busy, other) = (connect(), connect());
+        let waiting: Vec<_> = (0..16).map(|_| busy.hand_over(KIB, false).unwrap()).collect();
+        assert_eq!(busy.hand_over(KIB, false).unwrap_err(), Shed::Connection);
+        let one = other.hand_over(KIB, false).unwrap();
+        assert_eq!(other.hand_over(KIB, false).unwrap_err(), Shed::Connection, "one thing, always");
+        drop((waiting, one));
+        assert!(busy.hand_over(KIB, false).is_ok());
+    }
+
+    #[test]
     fn a_retrying_client_is_told_to_wait() {
         let status = Shed::Memory.status("100");
         assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "100");

@@ -234,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn no_time_at_all_is_refused() {
+        let defaults = Defaults {
+            memory: 64 * MIB,
+            max_message: KIB,
+            deadline: Duration::from_secs(1),
+            reserve: 0,
+        };
+        for name in ["MAX_DEADLINE_MS", "HANDSHAKE_MS", "CONNECTION_IDLE_MS", "KEEPALIVE_MS", "CONNECTION_AGE_MS"] {
+            let error = Limits::derive(&defaults, &Env::from_pairs([(name, "0")])).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name}=0: ")), "{error}");
+        }
+    }
+
+    #[test]
     #[expect(clippy::disallowed_methods, reason = "a test")]
     fn the_lowest_limit_around_the_process_counts() {
         let folder = std::env::temp_dir().join(format!("hotpath-cgroups-{}", std::process::id()));

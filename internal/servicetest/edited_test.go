@@ -4,18 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
-	"io/fs"
-	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
-	"rustgen/internal/apply"
 	"rustgen/internal/tree"
 )
 
@@ -82,40 +76,6 @@ var teams = map[string]edited{
 	},
 }
 
-const (
-	releases     = "../../templates/releases"
-	firstRelease = releases + "/hotpath-1.0.0.tar.gz"
-)
-
-// program builds rustgen.
-func program(t *testing.T) string {
-	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("SKIPPED: there is no git")
-	}
-	rustgen := filepath.Join(t.TempDir(), "rustgen")
-	run(t, ".", 0, "go", "build", "-o", rustgen, "../../cmd/rustgen")
-	return rustgen
-}
-
-// unpack lays a kept release out as a template set.
-func unpack(t *testing.T, release string) (set string) {
-	t.Helper()
-	data, err := os.ReadFile(release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := tree.FromArchive(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set = filepath.Join(t.TempDir(), "set")
-	if err := apply.Fresh(t.Context(), set, files, nil); err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
-
 // TestEditedServices upgrades services of the first release that teams have edited to the set of today: no edit is lost,
 // the way back gives the service as it was, and what comes out compiles and passes its tests, the team's own among them.
 func TestEditedServices(t *testing.T) {
@@ -162,69 +122,6 @@ func TestEditedServices(t *testing.T) {
 			run(t, repo, 0, "git", "clean", "--quiet", "--force", "-d")
 			checkBuild(t, dir, team.tests)
 		})
-	}
-}
-
-// TestEveryRelease upgrades a service of each kept release, with a line of its own, to the set of today: it becomes the
-// service that the set renders, and keeps the line.
-func TestEveryRelease(t *testing.T) {
-	rustgen := program(t)
-	kept, err := filepath.Glob(releases + "/*.tar.gz")
-	if err != nil || len(kept) == 0 {
-		t.Fatalf("no release is kept (%v)", err)
-	}
-	answers := []string{"--state", "stateful", "--downstream", "prices", "--queue", "128"}
-	fresh := func(t *testing.T, flags ...string) string {
-		dir := filepath.Join(t.TempDir(), "hello")
-		run(t, ".", 0, rustgen, slices.Concat([]string{"new", "hello", "--yes", "--vcs", "none", "--dir", dir}, answers, flags)...)
-		return dir
-	}
-	const line = "// A line of the team's own.\n"
-	// What is written once is the team's, and stays as the first release wrote it.
-	once := []string{"crates/loadtest/gates.toml", "crates/loadtest/src/workload.rs", "crates/loadtest/src/simulated.rs"}
-	want := snapshot(t, fresh(t))
-	main := want["src/main.rs"]
-	want["src/main.rs"] = tree.File{Mode: main.Mode, Data: append([]byte(line), main.Data...)}
-	for _, release := range kept {
-		t.Run(strings.TrimSuffix(filepath.Base(release), ".tar.gz"), func(t *testing.T) {
-			dir := fresh(t, "--template", unpack(t, release))
-			before, want := snapshot(t, dir), maps.Clone(want)
-			for _, p := range once {
-				want[p] = before[p]
-			}
-			text := append([]byte(line), before["src/main.rs"].Data...)
-			if err := os.WriteFile(filepath.Join(dir, "src", "main.rs"), text, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			run(t, dir, 0, rustgen, "upgrade", "--yes")
-			run(t, dir, 0, rustgen, "status", "--check=conflicts,damaged,behind")
-			if got := snapshot(t, dir); !got.Equal(want) {
-				t.Errorf("the upgrade gives another service than the newest set: %s", different(got, want))
-			}
-		})
-	}
-}
-
-// checkBuild compiles and tests a service, and finds the team's own tests among those that pass.
-func checkBuild(t *testing.T, dir string, tests []string) {
-	t.Helper()
-	if testing.Short() {
-		return
-	}
-	if _, err := exec.LookPath("cargo"); err != nil {
-		if os.Getenv("RUSTGEN_REQUIRE_TOOLS") != "" {
-			t.Fatal("there is no cargo")
-		}
-		t.Skip("SKIPPED: there is no cargo: the upgraded services are not compiled")
-	}
-	touch(t, dir)
-	run(t, dir, 0, "cargo", "fmt", "--all", "--check")
-	// The bans of clippy.toml are the same as in the kept services, which prove them.
-	out := run(t, dir, 0, "cargo", "test", "--locked", "--workspace", "--", "--skip", "every_banned_thing_is_refused")
-	for _, name := range tests {
-		if !strings.Contains(out, "test "+name+" ... ok\n") {
-			t.Errorf("the team's test %s did not pass:\n%s", name, out)
-		}
 	}
 }
 
@@ -329,68 +226,6 @@ func (e edited) checkEdits(t *testing.T, patch string, moved map[string]string, 
 	}
 }
 
-// snapshot reads a service, without the record of its template.
-func snapshot(t *testing.T, dir string) tree.Tree {
-	t.Helper()
-	got := tree.Tree{}
-	err := filepath.WalkDir(dir, func(p string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			if slices.Contains([]string{".git", ".rustgen"}, entry.Name()) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		data, err := os.ReadFile(p)
-		got[filepath.ToSlash(rel)] = tree.File{Mode: tree.NormalMode(info.Mode()), Data: data}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
-
-// different lists the paths that two trees do not share.
-func different(a, b tree.Tree) string {
-	var paths []string
-	for _, p := range append(a.Paths(), b.Paths()...) {
-		x, inA := a[p]
-		y, inB := b[p]
-		if (inA != inB || !x.Equal(y)) && !slices.Contains(paths, p) {
-			paths = append(paths, p)
-		}
-	}
-	return strings.Join(paths, ", ")
-}
-
-// touch makes every file newer than what was built before: see render.
-func touch(t *testing.T, dir string) {
-	t.Helper()
-	for p, f := range snapshot(t, dir) {
-		if f.IsLink() {
-			continue
-		}
-		at := filepath.Join(dir, filepath.FromSlash(p))
-		if err := os.Remove(at); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(at, f.Data, f.Mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func (e edited) commit(t *testing.T, repo, message string) {
 	t.Helper()
 	if e.bare {
@@ -398,26 +233,4 @@ func (e edited) commit(t *testing.T, repo, message string) {
 	}
 	run(t, repo, 0, "git", "add", "--all")
 	run(t, repo, 0, "git", "-c", "user.name=team", "-c", "user.email=team@example.com", "commit", "--quiet", "--message", message)
-}
-
-// run runs a program that must end with a code, and returns what it printed.
-func run(t *testing.T, dir string, code int, program string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Dir = dir
-	if program == "cargo" {
-		// The flags of golden's services, whose compiled dependencies are then taken.
-		cmd.Env = append(os.Environ(), "RUSTFLAGS=-Ctarget-cpu=x86-64-v2", "CARGO_TARGET_DIR="+target(t), "CARGO_TERM_COLOR=never")
-	}
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	if got := cmd.ProcessState.ExitCode(); got != code {
-		t.Fatalf("%s %s: exit %d, want %d\n%s%s", filepath.Base(program), strings.Join(args, " "), got, code, out, errs.String())
-	}
-	return string(out)
 }

@@ -48,8 +48,9 @@ func generated() (all []variant) {
 	return slices.Insert(all, 1, small)
 }
 
-// edits make the generated service answer one key of Lookup with 60 kB, as naive and gosvc do: what a team would write,
-// and the line of the policy that goes with it.
+// edits are what a team would write: one key of Lookup is answered with 60 kB, as naive and gosvc do, and the policy says
+// what this run's calls take, a reply of Lookup and 10 ms of the downstream service beside 5 ms of CPU. Of the latter follow
+// 12 calls in flight, which gosvc has with its bounds.
 var edits = []struct{ file, old, new string }{
 	{"src/handlers.rs", `
         let key = request.into_inner().key;
@@ -62,6 +63,8 @@ var edits = []struct{ file, old, new string }{
 `},
 	{"src/policy.rs", `("Lookup", Policy::light().request(4 << 10).reply(4 << 10)),`,
 		`("Lookup", Policy::light().request(4 << 10).reply(64 << 10)),`},
+	{"src/policy.rs", `Policy::cpu(Duration::from_millis(25), Duration::from_millis(5))`,
+		`Policy::cpu(Duration::from_millis(15), Duration::from_millis(5))`},
 }
 
 // source is the generated service with the edits.

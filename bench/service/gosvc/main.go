@@ -36,7 +36,7 @@ const (
 	connections = 390
 	streams     = 128
 	headerList  = 8 << 10
-	inFlight    = 20
+	inFlight    = 12
 	mostMemory  = 512 << 20
 )
 

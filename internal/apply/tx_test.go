@@ -76,31 +76,17 @@ func makeService(t *testing.T) Root {
 // read is what a directory holds, empty directories too, which a half undone change would leave.
 func read(t *testing.T, root Root) tree.Tree {
 	t.Helper()
-	got := tree.Tree{}
-	err := filepath.WalkDir(root.Dir(), func(p string, d fs.DirEntry, err error) error {
-		rel, _ := filepath.Rel(root.Dir(), p)
-		if err != nil || rel == "." {
-			return err
-		}
-		if d.IsDir() {
+	got, err := tree.FromFS(os.DirFS(root.Dir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(root.Dir(), func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && p != root.Dir() {
 			if entries, _ := os.ReadDir(p); len(entries) == 0 {
+				rel, _ := filepath.Rel(root.Dir(), p)
 				got[rel+"/"] = tree.File{}
 			}
-			return nil
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		f := tree.File{Mode: tree.NormalMode(info.Mode())}
-		if f.IsLink() {
-			target, err := os.Readlink(p)
-			f.Data = []byte(target)
-			got[rel] = f
-			return err
-		}
-		f.Data, err = os.ReadFile(p)
-		got[rel] = f
 		return err
 	})
 	if err != nil {

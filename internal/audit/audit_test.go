@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,15 +193,7 @@ func TestGeneratedServicesPass(t *testing.T) {
 	for _, manifest := range cases {
 		dir := filepath.Dir(manifest)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			files := tree.Tree{}
-			err := fs.WalkDir(os.DirFS(dir), ".", func(p string, entry fs.DirEntry, err error) error {
-				if err != nil || entry.IsDir() {
-					return err
-				}
-				data, err := os.ReadFile(filepath.Join(dir, p))
-				files[p] = tree.File{Mode: tree.ModeFile, Data: data}
-				return err
-			})
+			files, err := tree.FromFS(os.DirFS(dir))
 			if err != nil {
 				t.Fatal(err)
 			}

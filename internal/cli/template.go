@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -51,24 +50,7 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun 
 	if _, err := os.Lstat(dir); err == nil {
 		return failed("choose another DIR", "%s exists", dir)
 	}
-	t := tree.Tree{}
-	err := fs.WalkDir(set.files, ".", func(p string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		if entry.Type()&fs.ModeSymlink != 0 {
-			target, err := fs.ReadLink(set.files, p)
-			t[p] = tree.File{Mode: tree.ModeLink, Data: []byte(target)}
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		data, err := fs.ReadFile(set.files, p)
-		t[p] = tree.File{Mode: tree.NormalMode(info.Mode()), Data: data}
-		return err
-	})
+	t, err := tree.FromFS(set.files)
 	if err != nil {
 		return err
 	}

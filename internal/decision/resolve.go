@@ -96,6 +96,11 @@ func (r *resolver) accept(d *Decision, node yaml.Node, where string, origin Orig
 		r.problem(d.ID, Refuse(explain(d), "%s: %v", label(d, where), err))
 		return nil
 	}
+	return r.take(d, value, where, origin)
+}
+
+// take puts a value down, or says what is wrong with it.
+func (r *resolver) take(d *Decision, value any, where string, origin Origin) error {
 	refused, err := r.check(d, value, where)
 	if err != nil {
 		return err
@@ -242,16 +247,7 @@ func (r *resolver) settle(d *Decision, value any, origin Origin) error {
 			}
 		}
 	}
-	refused, err := r.check(d, value, "the default")
-	if err != nil {
-		return err
-	}
-	if refused != nil {
-		r.problem(d.ID, refused)
-		return nil
-	}
-	r.put(d, value, origin)
-	return nil
+	return r.take(d, value, "the default", origin)
 }
 
 // setsValue is what the set answers by itself: locked, preset, default.

@@ -101,26 +101,7 @@ func both(a, b tree.Tree) tree.Tree {
 
 func readTree(t *testing.T, dir string) tree.Tree {
 	t.Helper()
-	got := tree.Tree{}
-	err := filepath.Walk(dir, func(p string, info os.FileInfo, err error) error {
-		rel, _ := filepath.Rel(dir, p)
-		if err != nil || info.IsDir() {
-			if rel == ".git" {
-				return filepath.SkipDir
-			}
-			return err
-		}
-		f := tree.File{Mode: tree.NormalMode(info.Mode())}
-		if f.IsLink() {
-			target, err := os.Readlink(p)
-			f.Data = []byte(target)
-			got[rel] = f
-			return err
-		}
-		f.Data, err = os.ReadFile(p)
-		got[rel] = f
-		return err
-	})
+	got, err := tree.FromFS(os.DirFS(dir), ".git")
 	if err != nil {
 		t.Fatal(err)
 	}

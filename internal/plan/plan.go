@@ -26,19 +26,7 @@ type Action struct {
 func New(t tree.Tree) []Action {
 	actions := make([]Action, 0, len(t))
 	for _, p := range t.Paths() {
-		actions = append(actions, Action{Path: p, Verb: Create, Mode: ModeText(t[p]), Size: len(t[p].Data)})
+		actions = append(actions, Action{Path: p, Verb: Create, Mode: t[p].GitMode(), Size: len(t[p].Data)})
 	}
 	return actions
-}
-
-// ModeText writes a mode as git does.
-func ModeText(f tree.File) string {
-	switch f.Mode {
-	case tree.ModeLink:
-		return "120000"
-	case tree.ModeExec:
-		return "100755"
-	default:
-		return "100644"
-	}
 }

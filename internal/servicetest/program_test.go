@@ -3,7 +3,6 @@ package servicetest
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,29 +50,7 @@ func checkBuild(t *testing.T, dir string, tests []string) {
 // snapshot reads a service, without the record of its template.
 func snapshot(t *testing.T, dir string) tree.Tree {
 	t.Helper()
-	got := tree.Tree{}
-	err := filepath.WalkDir(dir, func(p string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			if slices.Contains([]string{".git", ".rustgen"}, entry.Name()) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		data, err := os.ReadFile(p)
-		got[filepath.ToSlash(rel)] = tree.File{Mode: tree.NormalMode(info.Mode()), Data: data}
-		return err
-	})
+	got, err := tree.FromFS(os.DirFS(dir), ".git", ".rustgen")
 	if err != nil {
 		t.Fatal(err)
 	}

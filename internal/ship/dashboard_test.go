@@ -2,7 +2,6 @@ package ship
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,39 +33,34 @@ func parseDashboard(t *testing.T, r rendered) dashboard {
 
 // violations are panels that hide each other, say nothing of themselves, or show nothing.
 func (d dashboard) violations() []string {
-	var found []string
-	wrong := func(holds bool, format string, args ...any) {
-		if !holds {
-			found = append(found, fmt.Sprintf(format, args...))
-		}
-	}
-	wrong(d.UID != "" && len(d.UID) <= 40, "uid %q", d.UID)
+	var found findings
+	found.wrong(d.UID != "" && len(d.UID) <= 40, "uid %q", d.UID)
 	variables := map[string]bool{"$__rate_interval": true}
 	for _, variable := range d.Templating.List {
 		variables["$"+variable.Name] = true
 	}
 	taken, ids := map[[2]int]string{}, map[int]bool{}
 	for _, panel := range d.Panels {
-		wrong(!ids[panel.ID], "panel %q has the id of another", panel.Title)
+		found.wrong(!ids[panel.ID], "panel %q has the id of another", panel.Title)
 		ids[panel.ID] = true
-		wrong(panel.GridPos.X+panel.GridPos.W <= 24, "panel %q is off the grid", panel.Title)
+		found.wrong(panel.GridPos.X+panel.GridPos.W <= 24, "panel %q is off the grid", panel.Title)
 		for x := panel.GridPos.X; x < panel.GridPos.X+panel.GridPos.W; x++ {
 			for y := panel.GridPos.Y; y < panel.GridPos.Y+panel.GridPos.H; y++ {
-				wrong(taken[[2]int{x, y}] == "" || taken[[2]int{x, y}] == panel.Title, "panel %q hides %q", panel.Title, taken[[2]int{x, y}])
+				found.wrong(taken[[2]int{x, y}] == "" || taken[[2]int{x, y}] == panel.Title, "panel %q hides %q", panel.Title, taken[[2]int{x, y}])
 				taken[[2]int{x, y}] = panel.Title
 			}
 		}
 		if panel.Type == "row" {
 			continue
 		}
-		wrong(panel.Description != "" && panel.FieldConfig.Defaults.Unit != "", "panel %q says neither what it is for nor its unit", panel.Title)
-		wrong(len(panel.Targets) > 0, "panel %q shows nothing", panel.Title)
+		found.wrong(panel.Description != "" && panel.FieldConfig.Defaults.Unit != "", "panel %q says neither what it is for nor its unit", panel.Title)
+		found.wrong(len(panel.Targets) > 0, "panel %q shows nothing", panel.Title)
 		refs := map[string]bool{}
 		for _, target := range panel.Targets {
-			wrong(!refs[target.RefID], "panel %q has two queries %s", panel.Title, target.RefID)
+			found.wrong(!refs[target.RefID], "panel %q has two queries %s", panel.Title, target.RefID)
 			refs[target.RefID] = true
 			for _, word := range strings.FieldsFunc(target.Expr, func(c rune) bool { return !strings.ContainsRune("$_abcdefghijklmnopqrstuvwxyz", c) }) {
-				wrong(!strings.HasPrefix(word, "$") || variables[word], "panel %q uses %s, which does not exist", panel.Title, word)
+				found.wrong(!strings.HasPrefix(word, "$") || variables[word], "panel %q uses %s, which does not exist", panel.Title, word)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package ship
 
 import (
 	"bytes"
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -41,32 +40,27 @@ func parseDockerfile(text []byte) ([]instructions.Stage, map[string]string, erro
 
 // dockerfileViolations are the ways in which the image would not be what the service promises.
 func dockerfileViolations(r rendered) []string {
-	var found []string
-	wrong := func(holds bool, format string, args ...any) {
-		if !holds {
-			found = append(found, fmt.Sprintf(format, args...))
-		}
-	}
+	var found findings
 	text := r.Tree["Dockerfile"].Data
 	stages, arguments, err := parseDockerfile(text)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	wrong(!regexp.MustCompile(`(?mi)^#\s*syntax\s*=`).Match(text), "a # syntax line fetches a program from elsewhere")
-	wrong(len(stages) == 2, "%d stages", len(stages))
+	found.wrong(!regexp.MustCompile(`(?mi)^#\s*syntax\s*=`).Match(text), "a # syntax line fetches a program from elsewhere")
+	found.wrong(len(stages) == 2, "%d stages", len(stages))
 	if len(stages) != 2 {
 		return found
 	}
 	build, final := stages[0], stages[1]
-	wrong(build.BaseName == "rust:${RUST_VERSION}-${DEBIAN_SUITE}" && arguments["RUST_VERSION"] != "", "the builder %s is not pinned by arguments", build.BaseName)
+	found.wrong(build.BaseName == "rust:${RUST_VERSION}-${DEBIAN_SUITE}" && arguments["RUST_VERSION"] != "", "the builder %s is not pinned by arguments", build.BaseName)
 	if r.data["base"] == "scratch" {
-		wrong(final.BaseName == "scratch", "the base is %s", final.BaseName)
+		found.wrong(final.BaseName == "scratch", "the base is %s", final.BaseName)
 	} else {
 		runtime := arguments["RUNTIME"]
-		wrong(final.BaseName == "${RUNTIME}", "the base is %s", final.BaseName)
+		found.wrong(final.BaseName == "${RUNTIME}", "the base is %s", final.BaseName)
 		suite := suites[arguments["DEBIAN_SUITE"]]
-		wrong(suite != "" && strings.Contains(runtime, "cc-"+suite+":"), "builder suite %s, runtime %s", arguments["DEBIAN_SUITE"], runtime)
-		wrong(strings.HasSuffix(runtime, ":nonroot"), "the runtime %s is not nonroot", runtime)
+		found.wrong(suite != "" && strings.Contains(runtime, "cc-"+suite+":"), "builder suite %s, runtime %s", arguments["DEBIAN_SUITE"], runtime)
+		found.wrong(strings.HasSuffix(runtime, ":nonroot"), "the runtime %s is not nonroot", runtime)
 	}
 
 	// Every manifest comes in before the first build, every source after it.
@@ -76,27 +70,27 @@ func dockerfileViolations(r rendered) []string {
 		case *instructions.CopyCommand:
 			for _, source := range command.SourcePaths {
 				copied[source] = true
-				wrong(source == "." || slices.ContainsFunc(r.Paths(), func(name string) bool {
+				found.wrong(source == "." || slices.ContainsFunc(r.Paths(), func(name string) bool {
 					return name == source || strings.HasPrefix(name, source+"/")
 				}), "there is no %s to copy", source)
 			}
-			wrong(!slices.Contains(command.SourcePaths, ".") || built == 1, "the sources come in before the dependencies are built")
+			found.wrong(!slices.Contains(command.SourcePaths, ".") || built == 1, "the sources come in before the dependencies are built")
 		case *instructions.RunCommand:
 			line := strings.Join(command.CmdLine, " ")
 			if strings.Contains(line, "cargo auditable build") {
 				built++
-				wrong(strings.Contains(line, "--locked"), "a build without --locked")
+				found.wrong(strings.Contains(line, "--locked"), "a build without --locked")
 			}
 			if built == 1 {
 				for _, name := range r.Paths() {
 					if path.Base(name) == "Cargo.toml" || name == "Cargo.lock" {
-						wrong(copied[name], "%s is not there when the dependencies are built", name)
+						found.wrong(copied[name], "%s is not there when the dependencies are built", name)
 					}
 				}
 			}
 		}
 	}
-	wrong(built == 2, "%d builds, not one of the dependencies and one of the code", built)
+	found.wrong(built == 2, "%d builds, not one of the dependencies and one of the code", built)
 
 	var user, health, entry bool
 	labels := map[string]bool{}
@@ -113,14 +107,14 @@ func dockerfileViolations(r rendered) []string {
 				labels[label.Key] = true
 			}
 		case *instructions.RunCommand:
-			wrong(false, "the final image has no shell to run %v", command.CmdLine)
+			found.wrong(false, "the final image has no shell to run %v", command.CmdLine)
 		}
 	}
-	wrong(user, "the user is not numeric")
-	wrong(entry, "the entry point is not in exec form")
-	wrong(health, "the health check is not the binary's own")
+	found.wrong(user, "the user is not numeric")
+	found.wrong(entry, "the entry point is not in exec form")
+	found.wrong(health, "the health check is not the binary's own")
 	for _, label := range []string{"title", "version", "revision", "source"} {
-		wrong(labels["org.opencontainers.image."+label], "no label %s", label)
+		found.wrong(labels["org.opencontainers.image."+label], "no label %s", label)
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package ship
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -123,6 +124,16 @@ func eachCase(t *testing.T, needs string, test func(t *testing.T, r rendered)) {
 	}
 	if !ran {
 		t.Fatalf("no case renders %s", needs)
+	}
+}
+
+// findings are the ways in which something breaks what it must hold.
+type findings []string
+
+// wrong adds what does not hold.
+func (f *findings) wrong(holds bool, format string, args ...any) {
+	if !holds {
+		*f = append(*f, fmt.Sprintf(format, args...))
 	}
 }
 

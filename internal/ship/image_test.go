@@ -148,19 +148,14 @@ func (i image) buildsAgain() {
 func (i image) contents() []string {
 	t := i.t
 	name := i.data["name"].(string)
-	var found []string
-	wrong := func(holds bool, format string, args ...any) {
-		if !holds {
-			found = append(found, fmt.Sprintf(format, args...))
-		}
-	}
+	var found findings
 	size, below := imageSize(t, i.tag), int64(0)
 	files, binary := i.files(i.tag, name)
 	want := []string{name}
 	if i.data["stateful"].(bool) {
 		want = append(want, "state/")
 		state := files["state/"]
-		wrong(state != nil && state.Uid == 65532 && state.Mode&0o777 == 0o700, "the state's folder is %+v", state)
+		found.wrong(state != nil && state.Uid == 65532 && state.Mode&0o777 == 0o700, "the state's folder is %+v", state)
 	}
 	if i.base != "" {
 		below = imageSize(t, i.base)
@@ -171,16 +166,16 @@ func (i image) contents() []string {
 			}
 		}
 	} else {
-		wrong(size < 8e6, "scratch: %d bytes, not under 8 MB", size)
+		found.wrong(size < 8e6, "scratch: %d bytes, not under 8 MB", size)
 	}
 	for path := range files {
-		wrong(slices.Contains(want, path) || engineOwn.MatchString(path), "it holds %s beside its base and the binary", path)
+		found.wrong(slices.Contains(want, path) || engineOwn.MatchString(path), "it holds %s beside its base and the binary", path)
 	}
-	wrong(files[name] != nil && files[name].Mode&0o777 == 0o755, "the binary is %+v", files[name])
-	wrong(size-below == int64(len(binary)), "image %d, base %d, binary %d bytes", size, below, len(binary))
-	wrong(len(binary) < 8e6, "the binary has %d bytes, not under 8 MB", len(binary))
+	found.wrong(files[name] != nil && files[name].Mode&0o777 == 0o755, "the binary is %+v", files[name])
+	found.wrong(size-below == int64(len(binary)), "image %d, base %d, binary %d bytes", size, below, len(binary))
+	found.wrong(len(binary) < 8e6, "the binary has %d bytes, not under 8 MB", len(binary))
 	if dependencies, err := billOfMaterials(binary); err != nil || !slices.Contains(dependencies, "tonic") {
-		wrong(false, "the binary's list of its dependencies is %v, %v", dependencies, err)
+		found.wrong(false, "the binary's list of its dependencies is %v, %v", dependencies, err)
 	}
 	t.Logf("%s: image %.1f MB, of which binary %.1f MB", i.tag, float64(size)/1e6, float64(len(binary))/1e6)
 	return found

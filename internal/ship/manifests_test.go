@@ -18,16 +18,6 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// findings are the ways in which a deployment breaks what it must hold.
-type findings []string
-
-// wrong adds what does not hold.
-func (f *findings) wrong(holds bool, format string, args ...any) {
-	if !holds {
-		*f = append(*f, fmt.Sprintf(format, args...))
-	}
-}
-
 // violations are what a deployment breaks of all that it must hold.
 func (d *deployment) violations() []string {
 	var f findings

@@ -1,7 +1,6 @@
 package ship
 
 import (
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -19,12 +18,7 @@ var (
 
 // readmeViolations are the words of the runbook that nothing in the tree answers to.
 func readmeViolations(r rendered) []string {
-	var found []string
-	wrong := func(holds bool, format string, args ...any) {
-		if !holds {
-			found = append(found, fmt.Sprintf(format, args...))
-		}
-	}
+	var found findings
 	text := string(r.Tree["README.md"].Data)
 	sources := ""
 	for name, file := range r.Tree {
@@ -37,30 +31,30 @@ func readmeViolations(r rendered) []string {
 		if strings.HasPrefix(match[1], ".") {
 			wanted = "." + wanted
 		}
-		wrong(slices.ContainsFunc(r.Paths(), func(p string) bool { return p == wanted || strings.HasPrefix(p, wanted+"/") }), "there is no %s", match[1])
+		found.wrong(slices.ContainsFunc(r.Paths(), func(p string) bool { return p == wanted || strings.HasPrefix(p, wanted+"/") }), "there is no %s", match[1])
 	}
 	for _, match := range readmeSetting.FindAllStringSubmatch(text, -1) {
 		for _, setting := range strings.Split(strings.ReplaceAll(match[1], "`", ""), ", ") {
-			wrong(strings.Contains(sources, `"`+setting+`"`) || strings.HasPrefix(setting, "DOWNSTREAM_"), "the service knows no setting %s", setting)
+			found.wrong(strings.Contains(sources, `"`+setting+`"`) || strings.HasPrefix(setting, "DOWNSTREAM_"), "the service knows no setting %s", setting)
 		}
 	}
 	steps := strings.Fields(string(steps.FindSubmatch(r.Tree["ci/check.sh"].Data)[1]))
 	for _, match := range readmeStep.FindAllStringSubmatch(text, -1) {
 		for _, step := range strings.Fields(match[1]) {
-			wrong(slices.Contains(steps, step), "ci/check.sh has no step %s", step)
+			found.wrong(slices.Contains(steps, step), "ci/check.sh has no step %s", step)
 		}
 	}
 	for _, match := range readmeAnchor.FindAllStringSubmatch(text, -1) {
-		wrong(strings.Contains(text, "### "+match[1]+"\n"), "there is no section %s", match[1])
+		found.wrong(strings.Contains(text, "### "+match[1]+"\n"), "there is no section %s", match[1])
 	}
 	for _, match := range readmeExitCode.FindAllStringSubmatch(text, -1) {
-		wrong(match[1] == "0" || strings.Contains(sources, ": u8 = "+match[1]), "no exit code %s", match[1])
+		found.wrong(match[1] == "0" || strings.Contains(sources, ": u8 = "+match[1]), "no exit code %s", match[1])
 	}
 	for _, panel := range regexp.MustCompile(`\*([A-Z][\w ]+)\*`).FindAllStringSubmatch(strings.ReplaceAll(text, "\n", " "), -1) {
-		wrong(strings.Contains(string(r.Tree["deploy/base/dashboard.json"].Data), `"title": "`+panel[1]) || strings.Contains(text, "## "+panel[1]) || strings.Contains(text, "**"+panel[1]), "no panel and no section is called %s", panel[1])
+		found.wrong(strings.Contains(string(r.Tree["deploy/base/dashboard.json"].Data), `"title": "`+panel[1]) || strings.Contains(text, "## "+panel[1]) || strings.Contains(text, "**"+panel[1]), "no panel and no section is called %s", panel[1])
 	}
 	for number, line := range strings.Split(text, "\n") {
-		wrong(len(line) <= 125 || strings.HasPrefix(line, "|"), "line %d is %d long", number+1, len(line))
+		found.wrong(len(line) <= 125 || strings.HasPrefix(line, "|"), "line %d is %d long", number+1, len(line))
 	}
 	return found
 }

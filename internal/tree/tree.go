@@ -31,6 +31,18 @@ type File struct {
 // IsLink reports whether the entry is a symbolic link.
 func (f File) IsLink() bool { return f.Mode&fs.ModeSymlink != 0 }
 
+// GitMode is the entry's mode as git writes it.
+func (f File) GitMode() string {
+	switch f.Mode {
+	case ModeLink:
+		return "120000"
+	case ModeExec:
+		return "100755"
+	default:
+		return "100644"
+	}
+}
+
 // Equal reports whether two entries have the same mode and bytes.
 func (f File) Equal(g File) bool { return f.Mode == g.Mode && string(f.Data) == string(g.Data) }
 
@@ -45,6 +57,37 @@ func IsText(data []byte) bool {
 
 // Tree maps slash-separated paths to entries. Directories exist through what is in them.
 type Tree map[string]File
+
+// FromFS reads a tree, without the directories of the names to skip, wherever they lie.
+func FromFS(files fs.FS, skip ...string) (Tree, error) {
+	t := Tree{}
+	err := fs.WalkDir(files, ".", func(p string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if slices.Contains(skip, entry.Name()) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		f := File{Mode: NormalMode(info.Mode())}
+		if f.IsLink() {
+			target, err := fs.ReadLink(files, p)
+			f.Data = []byte(target)
+			t[p] = f
+			return err
+		}
+		f.Data, err = fs.ReadFile(files, p)
+		t[p] = f
+		return err
+	})
+	return t, err
+}
 
 // Paths returns the paths in lexical order.
 func (t Tree) Paths() []string { return slices.Sorted(maps.Keys(t)) }

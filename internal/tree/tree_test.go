@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func file(text string) File { return File{Mode: ModeFile, Data: []byte(text)} }
@@ -237,6 +238,30 @@ func TestNormalMode(t *testing.T) {
 	} {
 		if got := NormalMode(mode); got != want {
 			t.Errorf("%v is %v, want %v", mode, got, want)
+		}
+	}
+}
+
+func TestFromFS(t *testing.T) {
+	files := fstest.MapFS{
+		"a":           {Mode: 0o600, Data: []byte("1")},
+		"b/run":       {Mode: 0o700, Data: []byte("2")},
+		"b/link":      {Mode: fs.ModeSymlink | 0o777, Data: []byte("run")},
+		".git/HEAD":   {Mode: 0o644},
+		"b/.git/HEAD": {Mode: 0o644},
+	}
+	want := Tree{
+		"a":      {Mode: ModeFile, Data: []byte("1")},
+		"b/run":  {Mode: ModeExec, Data: []byte("2")},
+		"b/link": {Mode: ModeLink, Data: []byte("run")},
+	}
+	got, err := FromFS(files, ".git")
+	if err != nil || !got.Equal(want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for p, mode := range map[string]string{"a": "100644", "b/run": "100755", "b/link": "120000"} {
+		if got[p].GitMode() != mode {
+			t.Errorf("%s: %s", p, got[p].GitMode())
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (s *Service) Committed(ctx context.Context, p string, f tree.File) bool {
 	}
 	object, err := s.object(ctx, p, f)
 	head, _, _ := strings.Cut(entry, "\t")
-	return err == nil && head == mode(f)+" blob "+object
+	return err == nil && head == f.GitMode()+" blob "+object
 }
 
 // Conflict puts the three sides of a path into the index, so that git and editors see a merge.
@@ -139,7 +139,7 @@ func (s *Service) Stage(ctx context.Context, conflicts []Conflict, files tree.Tr
 		if err != nil {
 			return err
 		}
-		lines = append(lines, fmt.Sprintf("%s %s 0\t%s", mode(files[p]), object, s.prefix+p))
+		lines = append(lines, fmt.Sprintf("%s %s 0\t%s", files[p].GitMode(), object, s.prefix+p))
 	}
 	for _, c := range conflicts {
 		lines = append(lines, removal(s.prefix+c.Path))
@@ -151,7 +151,7 @@ func (s *Service) Stage(ctx context.Context, conflicts []Conflict, files tree.Tr
 			if err != nil {
 				return err
 			}
-			lines = append(lines, fmt.Sprintf("%s %s %d\t%s", mode(*f), object, i+1, s.prefix+c.Path))
+			lines = append(lines, fmt.Sprintf("%s %s %d\t%s", f.GitMode(), object, i+1, s.prefix+c.Path))
 		}
 	}
 	return s.updateIndex(ctx, lines)
@@ -173,17 +173,6 @@ func (s *Service) Restore(ctx context.Context, paths, entries []string) error {
 }
 
 func removal(p string) string { return "0 " + strings.Repeat("0", 40) + "\t" + p }
-
-func mode(f tree.File) string {
-	switch f.Mode {
-	case tree.ModeLink:
-		return "120000"
-	case tree.ModeExec:
-		return "100755"
-	default:
-		return "100644"
-	}
-}
 
 // object names content as git would on adding the path, with the filters and line endings of the repository; the option
 // -w stores it, too.

@@ -66,7 +66,7 @@ func report(r result) string {
 	line("# Benchmarks of the generated service")
 	line("")
 	line("One run of `bench/service`, on one machine, everything against 127.0.0.1: the generated service (`rustgen new hello")
-	line("--downstream prices`, all six builds of allocator and runtime, one also with a small budget) beside a naive tonic service (`bench/service/naive`: what the")
+	line("--downstream prices`, all six builds of allocator and runtime, one also with a small budget, and linked statically as for the image from scratch) beside a naive tonic service (`bench/service/naive`: what the")
 	line("tutorials lead to, also with `spawn_blocking`) and a grpc-go service (`bench/service/gosvc`: as the fleet's are written, also")
 	line("with bounds added by hand). All four share the proto and the business code, and all Rust is built with `lto` and one codegen")
 	line("unit. One key of `Lookup` is answered with 60 kB, which the sample does not do: to the generated service the program adds it as a")

@@ -17,8 +17,10 @@ type variant struct {
 	name   string
 	binary string
 	env    []string
-	// ours is the generated service.
-	ours bool
+	// ours is the generated service, with its features; static is linked as for the image from scratch.
+	ours     bool
+	features string
+	static   bool
 }
 
 // inCommon is what every server and every phase is told; a phase adds its own.
@@ -32,20 +34,20 @@ var controls = []variant{
 	{name: "grpc-go, bounded by hand", binary: "gosvc", env: []string{"BOUNDED=1"}},
 }
 
-// generated are the builds of the generated service: its binary's name is its features.
+// generated are the builds of the generated service, and the first of them with a small budget and linked statically.
 func generated() (all []variant) {
 	for _, runtime := range []string{"multi-thread", "current-thread"} {
 		for _, allocator := range []string{"system", "jemalloc", "mimalloc"} {
+			features := fmt.Sprintf("alloc-%s,runtime-%s", allocator, runtime)
 			all = append(all, variant{
-				name:   fmt.Sprintf("generated, %s, %s", allocator, runtime),
-				binary: fmt.Sprintf("alloc-%s,runtime-%s", allocator, runtime),
-				ours:   true,
+				name: fmt.Sprintf("generated, %s, %s", allocator, runtime), binary: features, ours: true, features: features,
 			})
 		}
 	}
-	small := all[0]
+	small, static := all[0], all[0]
 	small.name, small.env = small.name+", 64 MiB", []string{"MEMORY_BUDGET=64MiB"}
-	return slices.Insert(all, 1, small)
+	static.name, static.binary, static.static = static.name+", static", static.binary+",static", true
+	return slices.Insert(all, 1, small, static)
 }
 
 // edits are what a team would write: one key of Lookup is answered with 60 kB, as naive and gosvc do, and the policy says
@@ -128,7 +130,14 @@ func build(ctx context.Context, dir string, all []variant) error {
 		to := filepath.Join(dir, v.binary)
 		switch {
 		case v.ours:
-			err = live.Build(hello, "hello", to, nil, "--release", "--no-default-features", "--features", v.binary)
+			var flags []string
+			args := []string{"--release", "--no-default-features", "--features", v.features}
+			if v.static {
+				// As its Dockerfile does: with a target of their own, build scripts stay dynamic.
+				flags = []string{live.RustFlags + " -Ctarget-feature=+crt-static"}
+				args = append(args, "--target", "x86_64-unknown-linux-gnu")
+			}
+			err = live.Build(hello, "hello", to, flags, args...)
 		case v.binary == "naive":
 			err = live.Build("naive", "naive", to, profile, "--release")
 		default:

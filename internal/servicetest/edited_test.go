@@ -61,7 +61,7 @@ var teams = map[string]edited{
 			"--deploy", "none", "--go-client=false", "--memory", "128MiB",
 		},
 		bare:     true,
-		verdicts: map[string]string{"src/score.rs": "kept", "crates/hotpath/src/cpu.rs": "deleted"},
+		verdicts: map[string]string{"src/score.rs": "kept", "crates/hotpath/src/routes.rs": "deleted"},
 		resolved: map[string]func(yours, template string) string{
 			"crates/hotpath/src/connections.rs": func(yours, template string) string {
 				mine, _, _ := strings.Cut(yours, "    http2\n")

@@ -28,3 +28,21 @@ async fn a_passed_deadline_stops_its_cpu_work() {
     eventually("nothing computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 0.0).await;
     server.stop(true).await;
 }
+
+#[tokio::test]
+async fn a_caller_that_goes_away_while_it_waits_for_a_cpu_is_not_computed_for() {
+    let server = start(&[("CPU_WIDTH", "1")]).await;
+    let (address, admin) = (server.listen(), server.admin());
+    let compute = || tokio::spawn(async move { client(address).await.compute(order("spin", LONG_MS)).await });
+    let first = compute();
+    eventually("one computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 1.0).await;
+    let second = compute();
+    let calls = ["grpc_method=\"Compute\""];
+    eventually("one waits", async || metric(admin, "hotpath_in_flight", &calls).await == 2.0).await;
+    second.abort();
+    eventually("it is gone", async || ended(admin, "Compute", ("Canceled", "CANCELLED")).await == 1.0).await;
+    first.abort();
+    eventually("nothing computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 0.0).await;
+    eventually("nothing is held", async || metric(admin, "hotpath_memory_in_use_bytes", &[]).await == 0.0).await;
+    server.stop(true).await;
+}

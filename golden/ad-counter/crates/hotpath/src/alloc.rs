@@ -72,12 +72,14 @@ mod heap {
     }
 }
 
-/// Two arenas of glibc rather than eight a CPU: each keeps what it once had, and under a burst they grow to GiB.
+/// Two arenas of glibc, and two for each CPU, rather than eight: each keeps what it once had, and under a burst they grow to
+/// GiB. With two in all, threads that compute may have to share one, and wait for its lock: two CPUs then do less than one.
 pub(crate) fn tune() {
     #[cfg(all(target_env = "gnu", not(any(feature = "alloc-jemalloc", feature = "alloc-mimalloc"))))]
     // SAFETY: called before any other thread exists.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        libc::mallopt(libc::M_ARENA_MAX, 2 + 2 * cpus as i32);
     }
 }
 

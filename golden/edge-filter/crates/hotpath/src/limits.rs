@@ -18,6 +18,9 @@ const CONNECTION: u64 = 64 * KIB;
 pub(crate) const WINDOW: u64 = 256 * KIB;
 /// What the transport buffers for a reader, a stream.
 pub(crate) const SEND_BUFFER: u64 = 64 * KIB;
+/// Calls in flight of a method that computes, at least: with fewer, calls that arrive in a bunch are refused at a load that
+/// the CPUs can carry (at 80% of it 5 to 10% of them, where 8 were let in on two CPUs; up to 5% with 12).
+const FEWEST: f64 = 12.0;
 /// HTTP/2 streams at once on one connection.
 pub(crate) const STREAMS: u32 = 128;
 /// Bytes of headers, of a request or of another service's answer.
@@ -111,11 +114,15 @@ impl Limits {
         // A message is held twice: as received, and decoded; as built, and encoded.
         let (work, answer) = (CALL + policy.heap + 2 * request, 2 * reply);
         let fits = (self.call_memory / (work + answer)).max(1) as usize;
+        let deadline = policy.deadline.unwrap_or(self.deadline);
         let (most, probe) = match policy.work {
             Work::Cpu(wall, cpu) => {
-                // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts.
-                let waiting = wall.as_secs_f64() / cpu.as_secs_f64().max(1e-6);
-                (((self.cpu_width as f64 * waiting * 2.0).ceil() as usize).max(2 * self.cpu_width), false)
+                let (width, cpu) = (self.cpu_width as f64, cpu.as_secs_f64().max(1e-6));
+                // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts; and no more on
+                // account of those than the CPUs finish in half of the deadline.
+                let twice = 2.0 * width * (wall.as_secs_f64() / cpu).max(1.0);
+                let fewest = FEWEST.min(width * deadline.as_secs_f64() / cpu / 2.0);
+                (twice.max(fewest).ceil() as usize, false)
             }
             Work::Light => (fits, false),
             Work::Probe(in_flight) => (in_flight, true),
@@ -128,31 +135,23 @@ impl Limits {
             answer: if probe { 0 } else { answer },
             in_flight,
             slots: Arc::new(Semaphore::new(in_flight)),
-            deadline: policy.deadline.unwrap_or(self.deadline),
+            deadline,
         }
     }
 
     /// As one JSON object, for the log and the `limits` subcommand.
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "memory_bytes": self.memory,
-            "baseline_bytes": BASELINE,
-            "call_memory_bytes": self.call_memory,
-            "unread_bytes": self.unread,
-            "max_message_bytes": self.max_message,
-            "connections": self.connections,
-            "streams_per_connection": STREAMS,
-            "window_bytes": WINDOW,
-            "header_list_bytes": HEADER_LIST,
-            "send_buffer_bytes": SEND_BUFFER,
-            "cpu_width": self.cpu_width,
-            "deadline_ms": self.deadline.as_millis() as u64,
-            "handshake_ms": self.handshake.as_millis() as u64,
-            "idle_ms": self.idle.as_millis() as u64,
+            "memory_bytes": self.memory, "baseline_bytes": BASELINE,
+            "call_memory_bytes": self.call_memory, "unread_bytes": self.unread,
+            "max_message_bytes": self.max_message, "connections": self.connections,
+            "streams_per_connection": STREAMS, "window_bytes": WINDOW,
+            "header_list_bytes": HEADER_LIST, "send_buffer_bytes": SEND_BUFFER,
+            "cpu_width": self.cpu_width, "deadline_ms": self.deadline.as_millis() as u64,
+            "handshake_ms": self.handshake.as_millis() as u64, "idle_ms": self.idle.as_millis() as u64,
             "keepalive_ms": self.keepalive.as_millis() as u64,
             "connection_age_ms": self.connection_age.as_millis() as u64,
-            "drain_delay_ms": self.drain_delay.as_millis() as u64,
-            "drain_ms": self.drain.as_millis() as u64,
+            "drain_delay_ms": self.drain_delay.as_millis() as u64, "drain_ms": self.drain.as_millis() as u64,
         })
     }
 }
@@ -277,6 +276,10 @@ mod tests {
         let policy = Policy::cpu(Duration::from_millis(25), Duration::from_millis(5));
         assert_eq!(limits(512 * MIB).method(&policy).in_flight, 20);
         assert_eq!(limits(512 * MIB).method(&policy.in_flight(3)).in_flight, 3);
+        let busy = |cpu| limits(512 * MIB).method(&Policy::cpu(cpu, cpu)).in_flight;
+        assert_eq!(busy(Duration::from_millis(5)), 12, "room for a bunch");
+        assert_eq!(busy(Duration::from_millis(100)), 10, "which is served in half of the deadline");
+        assert_eq!(busy(Duration::from_millis(400)), 4);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! of its own, so that a scrape is answered, and says so, while the data plane is saturated; and connections of its own,
 //! so that probes get in when callers have taken all of theirs.
 use crate::process::{RUNTIME, blocking_threads};
-use crate::{Failure, Locked, alloc, limits::MethodLimits, panics, server::Shared};
-use hotpath_telemetry::{Name, Page};
+use crate::{Failure, Locked, alloc, limits::MethodLimits, server::Shared};
+use hotpath_telemetry::{Name, Page, logs};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
@@ -92,7 +92,7 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
     gauge("hotpath_memory_in_use_bytes", "What the admitted calls may take.", memory.used() as f64);
     gauge("hotpath_memory_budget_bytes", "The memory budget that every bound follows from.", limits.memory as f64);
     gauge("hotpath_cpu_width", "CPU work at once.", limits.cpu_width as f64);
-    gauge("hotpath_cpu_busy", "CPU work under way.", (limits.cpu_width - shared.cpu.slots.available_permits()) as f64);
+    gauge("hotpath_cpu_busy", "CPU work under way.", shared.cpu.busy() as f64);
     gauge("hotpath_connections_limit", "Connections at once.", limits.connections as f64);
     gauge("hotpath_workers", "Async workers.", runtime.num_workers() as f64);
     gauge("hotpath_worker_busy_ratio", "Part of the time since the last scrape that the async workers were busy.", busy);
@@ -100,7 +100,7 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
     let [allocated, held] = alloc::stats().map(|bytes| bytes.map(|bytes| bytes as f64));
     if let Some(bytes) = allocated { gauge("hotpath_allocator_allocated_bytes", "Bytes that the process asked for.", bytes); }
     if let Some(bytes) = held { gauge("hotpath_allocator_resident_bytes", "Bytes that the allocator holds.", bytes); }
-    page.metric("hotpath_panics_total", "counter", "Panics in this process.", panics::count() as f64);
+    page.metric("hotpath_panics_total", "counter", "Panics in this process.", logs::panics() as f64);
     let methods = |value: fn(&MethodLimits) -> usize| shared.methods.values().map(move |method| {
         let Name { service, method: name, .. } = &method.name;
         (format!("{{grpc_service=\"{service}\",grpc_method=\"{name}\"}}"), value(&method.limits) as f64)

@@ -13,6 +13,7 @@ mod alloc;
 mod body;
 mod call;
 mod connections;
+mod cpu;
 mod edge;
 mod env;
 mod host;
@@ -28,7 +29,8 @@ mod stream;
 mod target_cpu;
 mod wire;
 
-pub use call::{Call, Cpu};
+pub use call::Call;
+pub use cpu::Cpu;
 pub use env::Env;
 pub use host::{App, Host, Routes};
 pub use hotpath_telemetry::Failure;

@@ -48,6 +48,8 @@ pub struct Run {
     pub variant: String,
     pub target: String,
     pub seed: u64,
+    /// CPUs that this load generator may use, and its service.
+    pub cpus: usize,
     /// Heavy calls per second that the service answers when its callers wait for their answers.
     pub capacity: f64,
     /// The same at the end: where it is much less, the machine was not this test's alone.
@@ -73,6 +75,17 @@ impl Run {
     /// One look of a few seconds is off by a tenth where the machine's speed changes.
     pub fn capacity_at_burst(&self) -> f64 {
         f64::midpoint(self.capacity, self.capacity_after.unwrap_or(self.capacity))
+    }
+
+    /// The part of the machine's cores that the load generator took in the burst, and not yet at the steady load: each call
+    /// that is refused costs it as much as the service, which cannot have those cores too.
+    pub fn taken_by_generator(&self) -> f64 {
+        let generator = |name| {
+            let phase = self.phase(name)?;
+            Some(self.cores(phase.from, phase.to)?.generator)
+        };
+        let more = generator(BURST).zip(generator(STEADY)).map_or(0.0, |(burst, steady)| burst - steady);
+        (more / self.cpus.max(1) as f64).clamp(0.0, 0.5)
     }
 
     /// The median of what `of` says of the samples between two moments.

@@ -3,9 +3,13 @@
 use crate::Failure;
 use crate::trace::{self, Exporter, TARGET};
 use json_subscriber::fmt;
-use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{backtrace::Backtrace, io, panic::PanicHookInfo, thread};
+use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// What is written where nothing is said.
 const FILTER: &str = "info,h2=warn,hyper=warn,opentelemetry=warn";
@@ -30,4 +34,21 @@ pub fn init(filter: Option<&str>, spans: trace::Settings<'_>) -> Result<Exporter
     let (spans, exporter) = trace::layer(spans)?;
     tracing_subscriber::registry().with(lines).with(spans).try_init()?;
     Ok(exporter)
+}
+
+/// Panics so far.
+pub fn panics() -> u64 {
+    PANICS.load(Relaxed)
+}
+
+/// Logs a panic, with its backtrace, and counts it.
+pub fn panicked(info: &PanicHookInfo<'_>) {
+    PANICS.fetch_add(1, Relaxed);
+    error!(
+        panic = info.payload_as_str().unwrap_or("(no message)"),
+        location = info.location().map(ToString::to_string),
+        thread = thread::current().name().unwrap_or("?"),
+        backtrace = %Backtrace::force_capture(),
+        "panicked"
+    );
 }

@@ -72,10 +72,7 @@ pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Met
 pub(crate) fn describe(limits: &Limits, methods: &Methods) -> Value {
     let bounds = |MethodLimits { in_flight, work, answer, request, reply, deadline, .. }: &MethodLimits| {
         json!({
-            "in_flight": in_flight,
-            "memory_bytes": work + answer,
-            "request_bytes": request,
-            "reply_bytes": reply,
+            "in_flight": in_flight, "memory_bytes": work + answer, "request_bytes": request, "reply_bytes": reply,
             "deadline_ms": deadline.as_millis() as u64,
         })
     };

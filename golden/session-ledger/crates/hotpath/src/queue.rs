@@ -2,7 +2,6 @@
 use crate::{Failure, Metrics, admission::Shed};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use prometheus::{IntCounter, IntGauge};
-use std::fmt;
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot};
 use tonic::Status;
 
@@ -13,6 +12,7 @@ const BATCH: usize = 256;
 pub(crate) type Finish = BoxFuture<'static, bool>;
 
 /// A bounded queue. Full, it refuses; it never grows.
+#[derive(Debug)]
 pub struct Queue<T> {
     items: mpsc::Sender<Option<T>>,
     depth: IntGauge,
@@ -25,12 +25,6 @@ impl<T> Clone for Queue<T> {
         let (items, depth) = (self.items.clone(), self.depth.clone());
         let (dropped, shed) = (self.dropped.clone(), self.shed.clone());
         Self { items, depth, dropped, shed }
-    }
-}
-
-impl<T> fmt::Debug for Queue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.items.fmt(f)
     }
 }
 

@@ -41,7 +41,6 @@ pub trait State: Default + Send + 'static {
 type Work<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 /// The way to a [`State`].
-#[derive(Debug)]
 pub struct Store<S>(Queue<Work<S>>);
 
 impl<S> Clone for Store<S> {

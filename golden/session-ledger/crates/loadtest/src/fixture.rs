@@ -105,6 +105,7 @@ pub fn good_run() -> Run {
     });
     Run {
         target: "http://127.0.0.1:1".to_owned(),
+        cpus: 2,
         capacity: 100.0,
         capacity_after: Some(99.0),
         phases,

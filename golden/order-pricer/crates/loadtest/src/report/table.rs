@@ -90,6 +90,7 @@ fn process(run: &Run) -> String {
         "descriptors",
         "cores",
         "generator cores",
+        "other cores",
     ])];
     let most = |of: fn(&crate::observe::Sample) -> u64| run.samples.iter().map(of).max().unwrap_or(0).to_string();
     let mib = |bytes: Option<f64>| bytes.map_or_else(|| "-".to_owned(), |bytes| show(bytes, "MiB"));

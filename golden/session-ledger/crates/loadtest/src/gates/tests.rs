@@ -187,6 +187,18 @@ fn what_kept_the_memory_is_named() {
 }
 
 #[test]
+fn the_burst_is_held_to_what_the_generator_leaves() {
+    let mut run = good_run();
+    burst(&mut run).heavy.goodput = 81.0;
+    assert_eq!(broken(&run), ["burst-goodput"]);
+    // A fifth of a core in the burst, of two.
+    run.samples.iter_mut().for_each(|sample| sample.own_cpu = (sample.at - 43.0).clamp(0.0, 10.0) * 0.2);
+    assert_eq!(broken(&run), [""; 0]);
+    burst(&mut run).heavy.goodput = 80.0;
+    assert_eq!(broken(&run), ["burst-goodput"]);
+}
+
+#[test]
 fn errors_are_named_with_their_codes() {
     let mut run = good_run();
     log(&mut run, STEADY).cheap.codes.insert("INTERNAL".to_owned(), 3);

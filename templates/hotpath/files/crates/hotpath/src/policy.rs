@@ -32,7 +32,8 @@ pub(crate) enum Work {
 
 impl Policy {
     /// A method that computes: `wall` and `cpu` are the times of one call on an idle machine. The number in flight
-    /// follows from them (Little's law: more than the CPUs can finish would only wait).
+    /// follows from them (Little's law: more than the CPUs can finish would only wait); it is twelve at least, for calls
+    /// that arrive in a bunch, or what the CPUs finish in half of the deadline.
     pub const fn cpu(wall: Duration, cpu: Duration) -> Self {
         Self { work: Work::Cpu(wall, cpu), ..Self::light() }
     }

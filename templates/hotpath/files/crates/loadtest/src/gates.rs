@@ -185,10 +185,10 @@ impl Judge<'_> {
     fn burst(&mut self) {
         let (Some(steady), Some(burst)) = (self.run.phase(STEADY), self.run.phase(BURST)) else { return };
         let (limits, at) = (&self.gates.burst, times(self.gates.burst.load));
-        let capacity = self.run.capacity_at_burst();
+        let capacity = self.run.capacity_at_burst() * (1.0 - self.run.taken_by_generator());
         self.gate(
             "burst-goodput",
-            format!("answered at {at} capacity ({} of {capacity:.0}/s)", percent(limits.goodput)),
+            format!("answered at {at} capacity ({} of {capacity:.0}/s beside the generator)", percent(limits.goodput)),
             Bound::Least(limits.goodput * capacity),
             Some(burst.log.heavy.goodput),
             "/s",

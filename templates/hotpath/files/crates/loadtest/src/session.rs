@@ -16,6 +16,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, atomic::Ordering},
+    thread,
     time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
@@ -75,7 +76,8 @@ impl Session {
         let observer = Observer::start(origin, pid, admin);
         let progress = Progress::new(Arc::clone(&observer.rss));
         let own = service.is_some();
-        let run = Run { variant, target: uri, seed, own, ..Run::default() };
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        let run = Run { variant, target: uri, seed, own, cpus, ..Run::default() };
         Ok(Self { runtime, callers, origin, observer, service, progress, run })
     }
 

@@ -171,6 +171,7 @@ pub async fn read(
 
 pub struct Handlers {
     cpu: Cpu,
+    computed: IntCounter,
     peer: FixtureClient<hotpath::Outbound>,
     memory: hotpath::Store<Remembered>,
 }
@@ -180,9 +181,12 @@ impl Handlers {
         let made = IntCounter::new("fixture_handlers_total", "How often the handlers were made.")?;
         made.inc();
         host.registry().register(Box::new(made))?;
+        let computed = IntCounter::new("fixture_computed_total", "How often a CPU took up a call.")?;
+        host.registry().register(Box::new(computed.clone()))?;
         Ok(Self {
             // Work that computes.
             cpu: host.cpu(),
+            computed,
             peer: FixtureClient::new(host.downstream("peer", "http://127.0.0.1:1")?),
             memory: host.store("fixture")?,
         })
@@ -218,8 +222,10 @@ impl Fixture for Handlers {
 
     async fn compute(&self, request: tonic::Request<Order>) -> Result<Response<Done>, Status> {
         let end = Instant::now() + Duration::from_millis(request.into_inner().n.into());
+        let computed = self.computed.clone();
         self.cpu
             .run(move |call| {
+                computed.inc();
                 while Instant::now() < end {
                     call.check()?;
                     std::thread::sleep(Duration::from_millis(1));

@@ -43,6 +43,7 @@ async fn a_caller_that_goes_away_while_it_waits_for_a_cpu_is_not_computed_for() 
     eventually("it is gone", async || ended(admin, "Compute", ("Canceled", "CANCELLED")).await == 1.0).await;
     first.abort();
     eventually("nothing computes", async || metric(admin, "hotpath_cpu_busy", &[]).await == 0.0).await;
+    assert_eq!(metric(admin, "fixture_computed_total", &[]).await, 1.0);
     eventually("nothing is held", async || metric(admin, "hotpath_memory_in_use_bytes", &[]).await == 0.0).await;
     server.stop(true).await;
 }

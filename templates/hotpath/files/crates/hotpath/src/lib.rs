@@ -7,15 +7,9 @@
 //! - [`Cpu`]: the one door for work that computes.
 //! - [`stream`](fn@stream): replies from an ordinary loop.
 //! - [`Locked`]: shared values, without a guard that could span an await.
-<%- if .queued %>
 //! - [`Queue`]: work that the caller need not wait for.
-<%- end %>
-<%- if .stateful %>
 //! - [`Store`]: state that survives a restart.
-<%- end %>
-<%- if .downstream %>
 //! - [`Outbound`]: calls to other services.
-<%- end %>
 mod admin;
 mod admission;
 mod alloc;
@@ -29,24 +23,16 @@ mod host;
 mod limits;
 mod locked;
 mod methods;
-<%- if .downstream %>
 mod outbound;
-<%- end %>
 mod panics;
 mod policy;
 mod process;
-<%- if .queued %>
 mod queue;
-<%- end %>
 mod server;
-<%- if .stateful %>
 mod store;
-<%- end %>
 mod stream;
-<%- if ne .target_cpu "generic" %>
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
-<%- end %>
 mod wire;
 
 pub use call::Call;
@@ -58,17 +44,11 @@ use hotpath_telemetry::Metrics;
 pub use limits::{Defaults, Limits};
 pub use locked::Locked;
 pub use methods::check_policies;
-<%- if .downstream %>
 pub use outbound::Outbound;
-<%- end %>
 pub use policy::Policy;
 pub use process::{run, serve};
 pub use prometheus;
-<%- if .queued %>
 pub use queue::Queue;
-<%- end %>
 pub use server::{Server, Stopped};
-<%- if .stateful %>
 pub use store::{State, Store};
-<%- end %>
 pub use stream::{Replies, Sink, stream};

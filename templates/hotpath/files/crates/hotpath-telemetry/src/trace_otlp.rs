@@ -4,7 +4,7 @@ use crate::{Failure, Name, is_fault};
 use http::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{Status, TraceContextExt as _, TracerProvider as _};
-use opentelemetry_http::<% if .downstream %>{HeaderExtractor, HeaderInjector}<% else %>HeaderExtractor<% end %>;
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator};
@@ -79,7 +79,6 @@ pub(crate) fn record_code(span: &Span, code: Code) {
         span.set_status(Status::error(format!("{code:?}")));
     }
 }
-<%- if .downstream %>
 
 /// The span of a call that goes out.
 pub fn client_span(name: &Name) -> Span {
@@ -93,4 +92,3 @@ pub fn client_span(name: &Name) -> Span {
 pub fn inject(headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeaderInjector(headers));
 }
-<%- end %>

@@ -1,4 +1,3 @@
-<%- if eq .panic "unwind" -%>
 //! A panic is logged with its backtrace before anything else happens, answered INTERNAL where a call waits, and then
 //! the process drains, flushes and ends: after a panic nobody knows what its memory is worth.
 use hotpath_telemetry::logs;
@@ -23,16 +22,3 @@ pub(crate) fn hook(end: CancellationToken) {
 pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Status> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|_panic| status())
 }
-<%- else -%>
-//! A panic is logged with its backtrace, and ends the process: nothing half-broken lives on.
-use hotpath_telemetry::logs;
-use std::{panic, process};
-
-/// Logs every panic, on whatever thread, then aborts: in a debug build too, which would unwind by itself.
-pub(crate) fn hook() {
-    panic::set_hook(Box::new(|info| {
-        logs::panicked(info);
-        process::abort();
-    }));
-}
-<%- end %>

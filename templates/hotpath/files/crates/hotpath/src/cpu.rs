@@ -1,5 +1,5 @@
 //! The one door to the blocking pool, through which calls compute.
-use crate::{Call, Locked, Metrics, <% if eq .panic "unwind" %>panics, <% end %>wire::deadline_exceeded};
+use crate::{Call, Locked, Metrics, panics, wire::deadline_exceeded};
 use prometheus::Histogram;
 use std::{collections::VecDeque, iter, sync::Arc};
 use tokio::sync::oneshot;
@@ -51,11 +51,7 @@ impl Cpu {
         let (answer, answered) = oneshot::channel();
         self.enter(Box::new(move || {
             wait.observe(begun.elapsed().as_secs_f64());
-<%- if eq .panic "unwind" %>
             let result = call.check().and_then(|()| panics::caught(|| work(&call))?);
-<%- else %>
-            let result = call.check().and_then(|()| work(&call));
-<%- end %>
             drop(call);
             drop(answer.send(result));
         }));

@@ -23,7 +23,6 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
         _ => return None,
     })
 }
-<%- if .downstream %>
 
 /// `grpc-timeout` for an outgoing call: at most eight digits.
 pub(crate) fn timeout_header(left: Duration) -> HeaderValue {
@@ -32,7 +31,6 @@ pub(crate) fn timeout_header(left: Duration) -> HeaderValue {
         if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0u"))
 }
-<%- end %>
 
 /// The code in a header block, where it has one.
 pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
@@ -117,7 +115,6 @@ mod tests {
             assert_eq!(text(bad), None, "{bad}");
         }
     }
-<%- if .downstream %>
 
     #[test]
     fn timeouts_are_written_as_they_are_read() {
@@ -125,7 +122,6 @@ mod tests {
             assert_eq!(read(timeout_header(left)), Some(left));
         }
     }
-<%- end %>
 
     #[test]
     fn messages_are_counted_across_any_split() {

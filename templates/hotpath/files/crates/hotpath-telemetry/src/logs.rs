@@ -1,7 +1,7 @@
 //! Logs: one JSON object a line on stderr, with the trace id of the call; written synchronously, so that the last line
 //! survives an abort.
 use crate::Failure;
-use crate::trace::<% if eq .traces "otlp" %>{self, Exporter, TARGET}<% else %>TARGET<% end %>;
+use crate::trace::{self, Exporter, TARGET};
 use json_subscriber::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{backtrace::Backtrace, io, panic::PanicHookInfo, thread};
@@ -12,13 +12,13 @@ use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::Subscriber
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// What is written where nothing is said.
-const FILTER: &str = "info,h2=warn,hyper=warn<% if eq .traces "otlp" %>,opentelemetry=warn<% end %>";
+const FILTER: &str = "info,h2=warn,hyper=warn,opentelemetry=warn";
 
-/// Sets up the logs that `filter` lets pass, as in `info,hello=debug`<% if eq .traces "otlp" %>, and the spans of calls<% end %>.
+/// Sets up the logs that `filter` lets pass, as in `info,hello=debug`, and the spans of calls.
 ///
 /// # Errors
 /// If the filter is malformed, or logs are set up already.
-pub fn init(filter: Option<&str><% if eq .traces "otlp" %>, spans: trace::Settings<'_><% end %>) -> Result<<% if eq .traces "otlp" %>Exporter<% else %>()<% end %>, Failure> {
+pub fn init(filter: Option<&str>, spans: trace::Settings<'_>) -> Result<Exporter, Failure> {
     let filter: Targets = filter.unwrap_or(FILTER).parse().map_err(|error| format!("LOG: {error}"))?;
     // The spans of calls are there at every level: the trace id of a line is theirs.
     let filter = filter.with_target(TARGET, LevelFilter::INFO);
@@ -31,14 +31,9 @@ pub fn init(filter: Option<&str><% if eq .traces "otlp" %>, spans: trace::Settin
         .with_span_list(false)
         .with_writer(io::stderr)
         .with_filter(filter);
-<%- if eq .traces "otlp" %>
     let (spans, exporter) = trace::layer(spans)?;
     tracing_subscriber::registry().with(lines).with(spans).try_init()?;
     Ok(exporter)
-<%- else %>
-    tracing_subscriber::registry().with(lines).try_init()?;
-    Ok(())
-<%- end %>
 }
 
 /// Panics so far.

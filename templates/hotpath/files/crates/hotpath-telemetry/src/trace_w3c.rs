@@ -1,4 +1,4 @@
-//! W3C trace context: read from the caller, written into the log lines<% if .downstream %>, passed on to the services that are called<% end %>.
+//! W3C trace context: read from the caller, written into the log lines, passed on to the services that are called.
 use crate::Name;
 use http::{HeaderMap, HeaderValue};
 use tracing::{Span, field::Empty, info_span};
@@ -21,7 +21,6 @@ fn trace_id(parent: &HeaderValue) -> Option<&str> {
     let id = parent.to_str().ok()?.split('-').nth(1)?;
     (id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(id)
 }
-<%- if .downstream %>
 
 /// The caller's context, to be passed on.
 pub fn context(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -37,7 +36,6 @@ pub fn client_span(_name: &Name) -> Span {
 pub fn inject(headers: &mut HeaderMap, parent: HeaderValue) {
     headers.insert(PARENT, parent);
 }
-<%- end %>
 
 #[cfg(test)]
 mod tests {

@@ -107,7 +107,7 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
     });
     page.family("hotpath_in_flight", "gauge", "Admitted calls.", methods(MethodLimits::taken));
     page.family("hotpath_in_flight_limit", "gauge", "Calls that may be admitted at once.", methods(|limits| limits.in_flight));
-    let (version, allocator, decided) = (shared.version, alloc::NAME, "state=\"<% .state %>\",panic=\"<% .panic %>\",target_cpu=\"<% .target_cpu %>\"");
+    let (version, allocator, decided) = (shared.version, alloc::NAME, "state=\"stateful\",panic=\"unwind\",target_cpu=\"x86-64-v3\"");
     let built = format!("{{version=\"{version}\",allocator=\"{allocator}\",runtime=\"{RUNTIME}\",{decided}}}");
     page.family("hotpath_build_info", "gauge", "What was decided for this build.", [(built, 1.0)]);
     page.process();

@@ -91,13 +91,7 @@ impl Service<Request<Body>> for Outbound {
             return std::future::ready(Err(status)).boxed();
         };
         let span = trace::client_span(&name);
-<%- if eq .traces "otlp" %>
         span.in_scope(|| trace::inject(request.headers_mut()));
-<%- else %>
-        if let Some(parent) = caller.as_ref().and_then(Call::traceparent) {
-            trace::inject(request.headers_mut(), parent.clone());
-        }
-<%- end %>
         let left = deadline.saturating_duration_since(begun);
         request.headers_mut().insert("grpc-timeout", timeout_header(left));
         let mut account = Account::open(series.clone(), span.clone(), begun, deadline);

@@ -1,18 +1,10 @@
 //! What a service is made of, and what it is given at start.
-<%- if .downstream %>
 use crate::outbound::{Called, Outbound};
-<%- end %>
-<%- if .queued %>
 use crate::queue::{Finish, Queue};
-<%- end %>
-<%- if .stateful %>
 use crate::store::{State, Store};
-<%- end %>
 use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, Policy, admission::Shed};
 use futures_util::{FutureExt as _, future::ready};
-<%- if .downstream %>
 use hotpath_telemetry::{Dialect, names};
-<%- end %>
 use http::{Request, Response};
 use prometheus::Registry;
 use std::{collections::BTreeMap, convert::Infallible};
@@ -21,16 +13,14 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
 pub struct App {
-    /// Its name in logs<% if eq .traces "otlp" %> and traces<% end %>.
+    /// Its name in logs and traces.
     pub name: &'static str,
     /// Its version in metrics.
     pub version: &'static str,
     /// The descriptors of its proto files: what reflection answers, and which methods there are.
     pub descriptors: &'static [u8],
-<%- if .downstream %>
     /// The descriptors of the services that it calls: which methods of theirs there are.
     pub called: &'static [u8],
-<%- end %>
     /// One line a method: its name, and what a call of it may take.
     pub policies: &'static [(&'static str, Policy)],
     /// The root of every bound.
@@ -45,15 +35,9 @@ pub struct Host {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
-<%- if .downstream %>
     pub(crate) called: Called,
-<%- end %>
-<%- if .queued %>
     pub(crate) queues: Vec<Finish>,
-<%- end %>
-<%- if .stateful %>
     pub(crate) stores: Vec<Finish>,
-<%- end %>
 }
 
 impl Host {
@@ -61,16 +45,10 @@ impl Host {
         let limits = Limits::derive(&app.defaults, &env)?;
         let metrics = Metrics::new(&Shed::ALL.map(Shed::reason))?;
         let cpu = Cpu::new(limits.cpu_width, &metrics);
-<%- if .downstream %>
         let (names, dialect) = (names(app.called)?, Dialect::client(&metrics.registry)?);
         let called = Called { names, dialect };
-<%- end %>
-<%- if and .queued .stateful %>
         let (queues, stores) = (Vec::new(), Vec::new());
-<%- else if .queued %>
-        let queues = Vec::new();
-<%- end %>
-        Ok(Self { env, limits, metrics, cpu<% if .downstream %>, called<% end %><% if .queued %>, queues<% end %><% if .stateful %>, stores<% end %> })
+        Ok(Self { env, limits, metrics, cpu, called, queues, stores })
     }
 
     /// The environment, for the service's own settings.
@@ -92,7 +70,6 @@ impl Host {
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
     }
-<%- if .queued %>
 
     /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued
     /// when the process stops is still worked off.
@@ -111,8 +88,6 @@ impl Host {
         self.queues.push(finish);
         Ok(queue)
     }
-<%- end %>
-<%- if .stateful %>
 
     /// Recovers the state named `name` from its last snapshot, and starts the thread that owns it.
     ///
@@ -123,8 +98,6 @@ impl Host {
         self.stores.push(finish);
         Ok(store)
     }
-<%- end %>
-<%- if .downstream %>
 
     /// A client's transport to the service `name`, whose address stands in `DOWNSTREAM_<NAME>`; for the generated
     /// `XClient::new`. Connects at the first call.
@@ -134,7 +107,6 @@ impl Host {
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
         Outbound::new(name, default, self)
     }
-<%- end %>
 }
 
 /// The services that a process serves: what the generated `XServer::new` returns, one after the other.

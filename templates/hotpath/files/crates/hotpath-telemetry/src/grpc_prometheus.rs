@@ -1,7 +1,7 @@
 //! The golden signals under the names, labels, help and buckets of go-grpc-middleware's Prometheus provider.
 use crate::{Failure, Name};
-<% if .downstream %>use http::Uri;
-<% end %>use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Registry};
+use http::Uri;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Registry};
 use prometheus::{
     register_histogram_vec_with_registry as histograms, register_int_counter_vec_with_registry as counters,
 };
@@ -19,7 +19,7 @@ const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 const LABELS: [&str; 3] = ["grpc_type", "grpc_service", "grpc_method"];
 
 /// The metric families of one side.
-#[derive(<% if .downstream %>Clone, <% end %>Debug)]
+#[derive(Clone, Debug)]
 pub struct Dialect {
     started: IntCounterVec,
     handled: IntCounterVec,
@@ -48,7 +48,6 @@ impl Dialect {
         ];
         Self::new(registry, names)
     }
-<%- if .downstream %>
 
     /// Of calls that go out.
     ///
@@ -68,7 +67,6 @@ impl Dialect {
         ];
         Self::new(registry, names)
     }
-<%- end %>
 
     fn new(registry: &Registry, names: [(&str, &str); 5]) -> Result<Self, Failure> {
         let [started, handled, received, sent, seconds] = names;
@@ -95,13 +93,11 @@ impl Dialect {
             handled: CODES.map(|code| self.handled.with_label_values(&[kind, service, method, code])),
         }
     }
-<%- if .downstream %>
 
     /// The series of a method that is called; this dialect does not say where.
     pub fn client_series(&self, name: &Name, _peer: &Uri) -> Series {
         self.series(name)
     }
-<%- end %>
 }
 
 /// One method's series: a call costs a few atomic additions.

@@ -31,9 +31,7 @@ impl Account {
         if self.ended.is_cancelled() {
             return;
         }
-<%- if eq .traces "otlp" %>
         crate::trace::record_code(&self.span, code);
-<%- end %>
         self.series.handled(code, self.begun.elapsed().as_secs_f64());
         self.ended.cancel();
     }

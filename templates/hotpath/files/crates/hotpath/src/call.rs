@@ -1,9 +1,6 @@
 //! What a call carries: its deadline, whether anyone still waits, and the permit that pays for it.
 use crate::{admission::Permit, wire::deadline_exceeded};
 use hotpath_telemetry::Account;
-<%- if and .downstream (eq .traces "none") %>
-use http::HeaderValue;
-<%- end %>
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,22 +18,13 @@ struct Inner {
     deadline: Instant,
     cancelled: CancellationToken,
     _permit: Permit,
-<%- if and .downstream (eq .traces "none") %>
-    traceparent: Option<HeaderValue>,
-<%- end %>
 }
 
 impl Call {
-    pub(crate) fn new(account: &Account, permit: Permit<% if and .downstream (eq .traces "none") %>, traceparent: Option<HeaderValue><% end %>) -> Self {
+    pub(crate) fn new(account: &Account, permit: Permit) -> Self {
         let (deadline, cancelled) = (account.deadline, account.ended.clone());
-        Self(Arc::new(Inner { deadline, cancelled, _permit: permit<% if and .downstream (eq .traces "none") %>, traceparent<% end %> }))
+        Self(Arc::new(Inner { deadline, cancelled, _permit: permit }))
     }
-<%- if and .downstream (eq .traces "none") %>
-
-    pub(crate) fn traceparent(&self) -> Option<&HeaderValue> {
-        self.0.traceparent.as_ref()
-    }
-<%- end %>
 
     /// The call that this task is serving, if it is serving one.
     pub fn current() -> Option<Self> {

@@ -136,13 +136,11 @@ pub(crate) enum Shed {
     InFlight,
     Memory,
     Connection,
-<%- if .queued %>
     Queue,
-<%- end %>
 }
 
 impl Shed {
-    pub(crate) const ALL: [Self; <% ternary 4 3 .queued %>] = [Self::InFlight, Self::Memory, Self::Connection<% if .queued %>, Self::Queue<% end %>];
+    pub(crate) const ALL: [Self; 4] = [Self::InFlight, Self::Memory, Self::Connection, Self::Queue];
 
     pub(crate) fn counted(self, metrics: &Metrics) -> Self {
         metrics.shed.with_label_values(&[self.reason()]).inc();
@@ -163,9 +161,7 @@ impl Shed {
             Self::InFlight => "in_flight",
             Self::Memory => "memory",
             Self::Connection => "connection",
-<%- if .queued %>
             Self::Queue => "queue",
-<%- end %>
         }
     }
 }

@@ -1,11 +1,9 @@
 //! The life of the process: settings, runtime, signals, drain, exit code.
 #![expect(clippy::disallowed_macros, reason = "what is said before there is a log, or to whoever asked")]
 use crate::methods::{self, describe};
-<%- if eq .panic "unwind" %>
 use crate::server::Stopped;
-<%- end %>
 use crate::{App, Env, Failure, Limits, Server, alloc, panics};
-use hotpath_telemetry::{Dialect, logs<% if eq .traces "otlp" %>, trace<% end %>};
+use hotpath_telemetry::{Dialect, logs, trace};
 use std::io::{Write as _, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,9 +11,7 @@ use std::{process::ExitCode, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
-<%- if eq .panic "unwind" %>
 use tokio_util::sync::CancellationToken;
-<%- end %>
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tracing::info;
@@ -31,14 +27,10 @@ const SPARE_THREADS: usize = 4;
 
 const DONE: u8 = 0;
 const UNHEALTHY: u8 = 1;
-<%- if eq .panic "unwind" %>
-/// `EX_SOFTWARE`: something panicked; the log says what<% if .stateful %>, and the state was flushed<% end %>.
+/// `EX_SOFTWARE`: something panicked; the log says what, and the state was flushed.
 const PANICKED: u8 = 70;
-<%- end %>
-<%- if .stateful %>
 /// `EX_IOERR`: the state could not be written down.
 const NOT_WRITTEN: u8 = 74;
-<%- end %>
 /// `EX_TEMPFAIL`: calls were cut at the end of the drain.
 const CUT: u8 = 75;
 /// `EX_CONFIG`: it cannot start as it is told to.
@@ -49,7 +41,6 @@ const CONFIGURATION: u8 = 78;
 /// Without an argument it serves until SIGTERM or SIGINT. `healthcheck` asks the process that listens here whether it
 /// serves; `limits` prints the bounds.
 pub fn run(app: App) -> ExitCode {
-<%- if ne .target_cpu "generic" %>
     #[cfg(target_arch = "x86_64")]
     if !crate::target_cpu::is_enough() {
         return ExitCode::from(CONFIGURATION);
@@ -60,7 +51,6 @@ pub fn run(app: App) -> ExitCode {
 /// Apart from [`run`], so that nothing of it is compiled into what comes before the check.
 #[inline(never)]
 fn main(app: App) -> ExitCode {
-<%- end %>
     let env = Env::process();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.join(" ").as_str() {
@@ -72,7 +62,7 @@ fn main(app: App) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| refuse(&error)))
 }
 
-/// Serves until SIGTERM or SIGINT<% if eq .panic "unwind" %>, or until something panics<% end %>; gives the exit code.
+/// Serves until SIGTERM or SIGINT, or until something panics; gives the exit code.
 pub fn serve(app: &App, env: Env) -> u8 {
     alloc::tune();
     until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
@@ -88,21 +78,12 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     let bounds = Limits::derive(&app.defaults, &env)?;
     let runtime = runtime(&env, bounds.cpu_width)?;
     let code = runtime.block_on(async {
-<%- if eq .traces "otlp" %>
         let (ratio, collector) = (env.get("TRACE_RATIO", 0.01)?, env.text("OTEL_EXPORTER_OTLP_ENDPOINT"));
         let exporter = logs::init(env.text("LOG"), trace::Settings { name: app.name, ratio, collector })?;
-<%- else %>
-        logs::init(env.text("LOG"))?;
-<%- end %>
-<%- if eq .panic "unwind" %>
         let panicked = CancellationToken::new();
         panics::hook(panicked.clone());
-<%- else %>
-        panics::hook();
-<%- end %>
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let server = Server::start(app, env).await?;
-<%- if eq .panic "unwind" %>
         let because = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
@@ -110,31 +91,15 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
         };
         info!(because, "stopping");
         let stopped = server.stop(panicked.is_cancelled()).await;
-<%- else %>
-        let because = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        info!(because, "stopping");
-        let stopped = server.stop(false).await;
-<%- end %>
-<%- if eq .traces "otlp" %>
         #[expect(clippy::disallowed_methods, reason = "one call, at the end")]
         drop(tokio::task::spawn_blocking(|| exporter.shutdown()).await);
-<%- end %>
         info!(?stopped, "the end");
-<%- if eq .panic "unwind" %>
         Ok(match stopped {
             _ if panicked.is_cancelled() => PANICKED,
-<%- if .stateful %>
             Stopped { flushed: false, .. } => NOT_WRITTEN,
-<%- end %>
             Stopped { whole: false, .. } => CUT,
             _ => DONE,
         })
-<%- else %>
-        Ok(if stopped.whole { DONE } else { CUT })
-<%- end %>
     });
     // Blocking work cannot be cancelled: without a bound, dropping the runtime would wait for it for ever.
     runtime.shutdown_timeout(Duration::from_secs(1));

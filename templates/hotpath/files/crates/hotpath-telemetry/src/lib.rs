@@ -1,37 +1,25 @@
 //! What is told of calls and of the process, in the words of the fleet's Go services: metrics in the dialect of
-//! <% .metrics %>, traces, logs.
+//! otelgrpc, traces, logs.
 mod account;
-<%- if eq .metrics "go-grpc-middleware" %>
-mod grpc_prometheus;
-<%- end %>
 pub mod logs;
 mod metrics;
 mod name;
-<%- if eq .metrics "otelgrpc" %>
 mod otelgrpc;
-<%- end %>
 mod page;
-#[path = "trace_<% if eq .traces "otlp" %>otlp<% else %>w3c<% end %>.rs"]
+#[path = "trace_otlp.rs"]
 pub mod trace;
 
 pub use account::Account;
-<%- if eq .metrics "go-grpc-middleware" %>
-pub use grpc_prometheus::{Dialect, Series};
-<%- end %>
 pub use metrics::Metrics;
 pub use name::{Name, names};
-<%- if eq .metrics "otelgrpc" %>
 pub use otelgrpc::{Dialect, Series};
-<%- end %>
 pub use page::Page;
 
 /// Why something could not be done at start.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-<%- if or (eq .traces "otlp") (eq .metrics "otelgrpc") %>
 
 /// Whether a code is the server's fault, to whoever counts or traces its calls.
 fn is_fault(code: tonic::Code) -> bool {
     use tonic::Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
     matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
-<%- end %>

@@ -1,9 +1,7 @@
 //! The golden signals as otelgrpc exports them through OpenTelemetry's Prometheus exporter: `rpc.server.call.duration`
 //! of the semantic conventions, in seconds, with their buckets and attributes.
 use crate::{Failure, Name, is_fault};
-<%- if .downstream %>
 use http::Uri;
-<%- end %>
 use prometheus::core::{Collector, Desc};
 use prometheus::{HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
 use std::sync::Arc;
@@ -25,7 +23,7 @@ const LABELS: [&str; 9] = [
 ];
 
 /// The metric family of one side.
-#[derive(<% if .downstream %>Clone, <% end %>Debug)]
+#[derive(Clone, Debug)]
 pub struct Dialect(HistogramVec);
 
 impl Dialect {
@@ -37,7 +35,6 @@ impl Dialect {
         let help = "Measures the duration of an incoming Remote Procedure Call (RPC).";
         Self::new(registry, "rpc_server_call_duration_seconds", help)
     }
-<%- if .downstream %>
 
     /// Of calls that go out.
     ///
@@ -47,7 +44,6 @@ impl Dialect {
         let help = "Measures the duration of an outgoing Remote Procedure Call (RPC).";
         Self::new(registry, "rpc_client_call_duration_seconds", help)
     }
-<%- end %>
 
     fn new(registry: &Registry, name: &str, help: &str) -> Result<Self, Failure> {
         let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()), &LABELS)?;
@@ -64,7 +60,6 @@ impl Dialect {
             is_error: is_fault,
         }
     }
-<%- if .downstream %>
 
     /// The series of a method that is called at `peer`. To a client, every code but OK is an error.
     pub fn client_series(&self, name: &Name, peer: &Uri) -> Series {
@@ -76,7 +71,6 @@ impl Dialect {
             is_error: |code| code != Code::Ok,
         }
     }
-<%- end %>
 }
 
 /// One method's series, made when they are first needed, as OpenTelemetry does.

@@ -1,27 +1,18 @@
-//! The compiler counts on <% .target_cpu %> (see `.cargo/config.toml`). Asked before anything else, so that an older CPU is
+//! The compiler counts on x86-64-v3 (see `.cargo/config.toml`). Asked before anything else, so that an older CPU is
 //! refused with a line that says what it lacks, rather than by an illegal instruction somewhere. Nothing here may need
 //! what is asked for: `is_x86_feature_detected!` is constant under that very option, so the CPU is asked itself; and
 //! these are masks, because a shift by a variable is an instruction of x86-64-v3.
-<%- if ne .target_cpu "x86-64-v2" %>
 #![expect(unsafe_code, reason = "asks which registers the operating system keeps")]
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
-<%- else %>
-use std::arch::x86_64::__cpuid;
-<%- end %>
 use std::io::{Write as _, stderr};
 
-<% if ne .target_cpu "x86-64-v2" -%>
 /// Each feature of the level: the word that tells of it, its bit there, and its name.
 #[rustfmt::skip]
-const LEVEL: [(usize, u64, &str); <% if eq .target_cpu "x86-64-v3" %>18<% else %>26<% end %>] = [
+const LEVEL: [(usize, u64, &str); 18] = [
     (0, 1, "SSE3"), (0, 1 << 9, "SSSE3"), (0, 1 << 13, "CMPXCHG16B"), (0, 1 << 19, "SSE4.1"), (0, 1 << 20, "SSE4.2"),
     (0, 1 << 23, "POPCNT"), (1, 1, "LAHF"),
     (0, 1 << 12, "FMA"), (0, 1 << 22, "MOVBE"), (0, 1 << 27, "OSXSAVE"), (0, 1 << 28, "AVX"), (0, 1 << 29, "F16C"),
     (2, 1 << 3, "BMI1"), (2, 1 << 5, "AVX2"), (2, 1 << 8, "BMI2"), (1, 1 << 5, "LZCNT"),
-<%- if eq .target_cpu "x86-64-v4" %>
-    (2, 1 << 16, "AVX512F"), (2, 1 << 17, "AVX512DQ"), (2, 1 << 28, "AVX512CD"), (2, 1 << 30, "AVX512BW"),
-    (2, 1 << 31, "AVX512VL"), (3, 1 << 5, UNSAVED), (3, 1 << 6, UNSAVED), (3, 1 << 7, UNSAVED),
-<%- end %>
     (3, 1 << 1, UNSAVED), (3, 1 << 2, UNSAVED),
 ];
 const UNSAVED: &str = "operating system that keeps its vector registers";
@@ -34,19 +25,6 @@ fn words() -> [u64; 4] {
     let saved = if basic & 1 << 27 != 0 { unsafe { _xgetbv(0) } } else { 0 };
     [basic.into(), extended.into(), more.into(), saved]
 }
-<%- else -%>
-/// Each feature of the level: the word that tells of it, its bit there, and its name.
-#[rustfmt::skip]
-const LEVEL: [(usize, u64, &str); 7] = [
-    (0, 1, "SSE3"), (0, 1 << 9, "SSSE3"), (0, 1 << 13, "CMPXCHG16B"), (0, 1 << 19, "SSE4.1"), (0, 1 << 20, "SSE4.2"),
-    (0, 1 << 23, "POPCNT"), (1, 1, "LAHF"),
-];
-
-/// What this CPU says of itself.
-fn words() -> [u64; 2] {
-    [__cpuid(1).ecx.into(), __cpuid(0x8000_0001).ecx.into()]
-}
-<%- end %>
 
 /// False, and a line in the log, if this is not the CPU that the code was compiled for.
 #[inline(never)]
@@ -54,7 +32,7 @@ pub(crate) fn is_enough() -> bool {
     let Some(missing) = missing(&words()) else { return true };
     let mut log = stderr().lock();
     for part in [
-        "{\"level\":\"ERROR\",\"message\":\"cannot start\",\"error\":\"compiled for <% .target_cpu %>, and this CPU has no ",
+        "{\"level\":\"ERROR\",\"message\":\"cannot start\",\"error\":\"compiled for x86-64-v3, and this CPU has no ",
         missing,
         "\"}\n",
     ] {
@@ -78,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg_attr(not(target_feature = "<% if eq .target_cpu "x86-64-v2" %>sse4.2<% else if eq .target_cpu "x86-64-v3" %>avx2<% else %>avx512f<% end %>"), ignore = "RUSTFLAGS had it compiled for less")]
+    #[cfg_attr(not(target_feature = "avx2"), ignore = "RUSTFLAGS had it compiled for less")]
     fn the_machine_that_compiled_this_can_run_it() {
         assert_eq!(missing(&words()), None);
     }

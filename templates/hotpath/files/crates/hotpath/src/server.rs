@@ -1,23 +1,19 @@
 //! A running server, in a process of its own or in a test.
 use crate::methods::{self, Methods, describe};
-<%- if .queued %>
 use crate::queue::Finish;
-<%- end %>
 use crate::{App, Cpu, Env, Failure, Limits, Routes, admin, admission::Pool, connections, host::Host};
 use hotpath_telemetry::{Dialect, Metrics};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::{net::SocketAddr, sync::Arc<% if .queued %>, time::Duration<% end %>};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tokio::time::<% if .queued %>{sleep, timeout}<% else %>sleep<% end %>;
+use tokio::time::{sleep, timeout};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::<% if .queued %>{error, info}<% else %>info<% end %>;
-<%- if .queued %>
+use tracing::{error, info};
 
 /// How long the workers may take for what is still queued when the process stops.
 const FINISH: Duration = Duration::from_secs(5);
-<%- end %>
 
 /// One server's parts: the admin port reads them, and every call passes through them.
 pub(crate) struct Shared {
@@ -44,12 +40,8 @@ pub struct Server {
     health: HealthReporter,
     drain: CancellationToken,
     listener: JoinHandle<bool>,
-<%- if .queued %>
     queues: Vec<Finish>,
-<%- end %>
-<%- if .stateful %>
     stores: Vec<Finish>,
-<%- end %>
 }
 
 impl Server {
@@ -93,7 +85,6 @@ impl Server {
         let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
         let limits = describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
-<%- if .queued %>
         Ok(Self {
             listen,
             admin,
@@ -102,16 +93,9 @@ impl Server {
             health,
             drain,
             listener,
-<%- if .queued %>
             queues: host.queues,
-<%- end %>
-<%- if .stateful %>
             stores: host.stores,
-<%- end %>
         })
-<%- else %>
-        Ok(Self { listen, admin, shared, names, health, drain, listener })
-<%- end %>
     }
 
     /// Where it listens for calls.
@@ -139,23 +123,17 @@ impl Server {
         }
         self.drain.cancel();
         let whole = self.listener.await.unwrap_or(false);
-<%- if .queued %>
         // Before the stores, which they may write to.
         for queue in self.queues {
             if !matches!(timeout(FINISH, queue).await, Ok(true)) {
                 error!("a queue was not worked off");
             }
         }
-<%- end %>
-<%- if .stateful %>
         let mut flushed = true;
         for store in self.stores {
             flushed &= store.await;
         }
         Stopped { whole, flushed }
-<%- else %>
-        Stopped { whole }
-<%- end %>
     }
 }
 
@@ -164,8 +142,6 @@ impl Server {
 pub struct Stopped {
     /// No call was cut.
     pub whole: bool,
-<%- if .stateful %>
     /// The state was written down.
     pub flushed: bool,
-<%- end %>
 }

@@ -31,6 +31,7 @@ var rooms = map[string]room{
 	"internal/templateset":  {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":       {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
 	"internal/merge":        {imports: []string{"internal/tree"}},
+	"internal/layer":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/docs":         {pure: true, imports: []string{"internal/decision"}},
 	"internal/vcs":          {imports: []string{"internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
@@ -40,7 +41,7 @@ var rooms = map[string]room{
 	"internal/prompt/quiet": {},
 	"templates":             {},
 	"internal/cli": {imports: []string{
-		"internal/apply", "internal/audit", "internal/decision", "internal/merge", "internal/plan", "internal/project",
+		"internal/apply", "internal/audit", "internal/decision", "internal/layer", "internal/merge", "internal/plan", "internal/project",
 		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/vcs",
 		"templates",
 	}},

@@ -199,6 +199,7 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 		a.setCommand(opened),
 		a.diffCommand(opened),
 		a.explainCommand(opened),
+		a.layerCommand(),
 		a.templateCommand(opened),
 		a.manCommand(root),
 	)

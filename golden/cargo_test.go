@@ -4,7 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"rustgen/internal/layertest"
 )
 
 // rustFlags replace what .cargo/config.toml says, so that all services share one set of compiled dependencies, and so
@@ -36,6 +39,9 @@ func TestCargo(t *testing.T) {
 			// share a target directory, and builds again only what is newer.
 			dir := t.TempDir()
 			write(t, dir, read(t, s.name))
+			if s.out.Answers["layer"].Value == "registry" {
+				layertest.Share(t, dir)
+			}
 			cargo := func(args ...string) {
 				t.Helper()
 				cmd := exec.Command("cargo", args...)
@@ -45,9 +51,13 @@ func TestCargo(t *testing.T) {
 					t.Fatalf("cargo %v: %v\n%s", args, err, out)
 				}
 			}
-			cargo("fmt", "--all", "--check")
-			cargo("clippy", "--locked", "--workspace", "--all-targets", "--", "-Dwarnings")
-			cargo("test", "--locked", "--workspace", "--quiet")
+			packages := []string{"--package", s.name, "--package", "loadtest"}
+			cargo(slices.Concat([]string{"fmt"}, packages, []string{"--check"})...)
+			cargo(slices.Concat([]string{"clippy"}, packages, []string{"--all-targets", "--", "-Dwarnings"})...)
+			cargo(slices.Concat([]string{"test", "--quiet"}, packages)...)
+			if s.out.Answers["layer"].Value == "vendored" {
+				cargo("metadata", "--locked", "--format-version", "1")
+			}
 		})
 	}
 }

@@ -268,25 +268,3 @@ func TestCoverage(t *testing.T) {
 		}
 	}
 }
-
-// TestNameWithTwoHyphens holds main.rs and Cargo to one name of the library, which rustc does not warn of.
-func TestNameWithTwoHyphens(t *testing.T) {
-	set, engine := hotpath(t), render.NewEngine()
-	for name, lib := range map[string]bool{"order-pricer": false, "order--pricer": true} {
-		given := map[string]decision.Input{decision.NameID: decision.Text(name, "name", true)}
-		out, err := set.Catalog.Resolve(engine.Eval, decision.Request{Given: given, AcceptDefaults: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rendered, err := engine.Render(set, out.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Contains(rendered["src/main.rs"].Data, []byte("order_pricer::app()")) {
-			t.Errorf("%s: main.rs calls another library: %s", name, rendered["src/main.rs"].Data)
-		}
-		if got := bytes.Contains(rendered["Cargo.toml"].Data, []byte("[lib]")) && bytes.Contains(rendered["Cargo.toml"].Data, []byte(`name = "order_pricer"`)); got != lib {
-			t.Errorf("%s: Cargo.toml names the library: %t", name, got)
-		}
-	}
-}

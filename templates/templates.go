@@ -3,9 +3,10 @@ package templates
 
 import "embed"
 
-// FS holds one directory for each embedded template set.
+// FS holds one directory for each embedded template set. What builds and tests the server layer in place lies beside the
+// set's files, and is no part of it.
 //
-//go:embed all:hotpath
+//go:embed all:hotpath/files hotpath/template.yaml hotpath/CHANGELOG.md
 var FS embed.FS
 
 // Default is the directory in [FS] of the set that is used unless another is asked for.

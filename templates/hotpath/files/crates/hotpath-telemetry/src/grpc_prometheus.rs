@@ -1,6 +1,5 @@
 //! The golden signals under the names, labels, help and buckets of go-grpc-middleware's Prometheus provider.
 use crate::{Failure, Name};
-use http::Uri;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Registry};
 use prometheus::{
     register_histogram_vec_with_registry as histograms, register_int_counter_vec_with_registry as counters,
@@ -20,7 +19,7 @@ const LABELS: [&str; 3] = ["grpc_type", "grpc_service", "grpc_method"];
 
 /// The metric families of one side.
 #[derive(Clone, Debug)]
-pub struct Dialect {
+pub(crate) struct Families {
     started: IntCounterVec,
     handled: IntCounterVec,
     received: IntCounterVec,
@@ -28,12 +27,12 @@ pub struct Dialect {
     seconds: HistogramVec,
 }
 
-impl Dialect {
+impl Families {
     /// Of calls that come in.
     ///
     /// # Errors
     /// If `registry` has them already.
-    pub fn server(registry: &Registry) -> Result<Self, Failure> {
+    pub(crate) fn server(registry: &Registry) -> Result<Self, Failure> {
         let handling =
             "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.";
         let names = [
@@ -53,7 +52,7 @@ impl Dialect {
     ///
     /// # Errors
     /// If `registry` has them already.
-    pub fn client(registry: &Registry) -> Result<Self, Failure> {
+    pub(crate) fn client(registry: &Registry) -> Result<Self, Failure> {
         let handling = "Histogram of response latency (seconds) of the gRPC until it is finished by the application.";
         let names = [
             ("grpc_client_started_total", "Total number of RPCs started on the client."),
@@ -82,7 +81,7 @@ impl Dialect {
     }
 
     /// The series of one method, all at zero.
-    pub fn series(&self, name: &Name) -> Series {
+    pub(crate) fn series(&self, name: &Name) -> Series {
         let labels = [name.kind, &name.service, &name.method];
         let [kind, service, method] = labels;
         Series {
@@ -93,16 +92,11 @@ impl Dialect {
             handled: CODES.map(|code| self.handled.with_label_values(&[kind, service, method, code])),
         }
     }
-
-    /// The series of a method that is called; this dialect does not say where.
-    pub fn client_series(&self, name: &Name, _peer: &Uri) -> Series {
-        self.series(name)
-    }
 }
 
 /// One method's series: a call costs a few atomic additions.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     started: IntCounter,
     received: IntCounter,
     sent: IntCounter,
@@ -112,22 +106,22 @@ pub struct Series {
 
 impl Series {
     /// Counts a call that begins.
-    pub fn started(&self) {
+    pub(crate) fn started(&self) {
         self.started.inc();
     }
 
     /// Counts messages that came.
-    pub fn received(&self, messages: u64) {
+    pub(crate) fn received(&self, messages: u64) {
         self.received.inc_by(messages);
     }
 
     /// Counts messages that went.
-    pub fn sent(&self, messages: u64) {
+    pub(crate) fn sent(&self, messages: u64) {
         self.sent.inc_by(messages);
     }
 
     /// Counts a call that ended, after so many seconds.
-    pub fn handled(&self, code: Code, seconds: f64) {
+    pub(crate) fn handled(&self, code: Code, seconds: f64) {
         if let Some(counter) = self.handled.get(code as usize) {
             counter.inc();
         }

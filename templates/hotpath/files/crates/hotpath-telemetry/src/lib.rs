@@ -1,18 +1,19 @@
-//! What is told of calls and of the process, in the words of the fleet's Go services: metrics in the dialect of
-//! otelgrpc, traces, logs.
+//! What a service tells of its calls and of its process, in the words of a fleet of Go services: metrics in the dialect of
+//! go-grpc-middleware or of otelgrpc, traces, logs.
 mod account;
+mod dialect;
+mod grpc_prometheus;
 pub mod logs;
 mod metrics;
 mod name;
 mod otelgrpc;
 mod page;
-#[path = "trace_otlp.rs"]
 pub mod trace;
 
 pub use account::Account;
+pub use dialect::{CallMetrics, Dialect, Series};
 pub use metrics::Metrics;
 pub use name::{Name, names};
-pub use otelgrpc::{Dialect, Series};
 pub use page::Page;
 
 /// Why something could not be done at start.

@@ -4,7 +4,6 @@ use crate::{Failure, Name, is_fault};
 use http::Uri;
 use prometheus::core::{Collector, Desc};
 use prometheus::{HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
-use std::sync::Arc;
 use tonic::Code;
 
 /// gRPC's codes by number, in the protocol's spelling.
@@ -24,14 +23,14 @@ const LABELS: [&str; 9] = [
 
 /// The metric family of one side.
 #[derive(Clone, Debug)]
-pub struct Dialect(HistogramVec);
+pub(crate) struct Families(HistogramVec);
 
-impl Dialect {
+impl Families {
     /// Of calls that come in.
     ///
     /// # Errors
     /// If `registry` has them already.
-    pub fn server(registry: &Registry) -> Result<Self, Failure> {
+    pub(crate) fn server(registry: &Registry) -> Result<Self, Failure> {
         let help = "Measures the duration of an incoming Remote Procedure Call (RPC).";
         Self::new(registry, "rpc_server_call_duration_seconds", help)
     }
@@ -40,7 +39,7 @@ impl Dialect {
     ///
     /// # Errors
     /// If `registry` has them already.
-    pub fn client(registry: &Registry) -> Result<Self, Failure> {
+    pub(crate) fn client(registry: &Registry) -> Result<Self, Failure> {
         let help = "Measures the duration of an outgoing Remote Procedure Call (RPC).";
         Self::new(registry, "rpc_client_call_duration_seconds", help)
     }
@@ -52,22 +51,18 @@ impl Dialect {
     }
 
     /// The series of a method that is served.
-    pub fn series(&self, name: &Name) -> Series {
+    pub(crate) fn series(&self, name: &Name) -> Series {
         let labels = [name.to_string(), String::new(), String::new()];
-        Series {
-            family: self.0.clone(),
-            labels: Arc::new(labels),
-            is_error: is_fault,
-        }
+        Series { family: self.0.clone(), labels, is_error: is_fault }
     }
 
     /// The series of a method that is called at `peer`. To a client, every code but OK is an error.
-    pub fn client_series(&self, name: &Name, peer: &Uri) -> Series {
+    pub(crate) fn client_series(&self, name: &Name, peer: &Uri) -> Series {
         let port = peer.port().map(|port| port.to_string()).unwrap_or_default();
         let labels = [name.to_string(), peer.host().unwrap_or_default().to_owned(), port];
         Series {
             family: self.0.clone(),
-            labels: Arc::new(labels),
+            labels,
             is_error: |code| code != Code::Ok,
         }
     }
@@ -75,32 +70,23 @@ impl Dialect {
 
 /// One method's series, made when they are first needed, as OpenTelemetry does.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     family: HistogramVec,
     /// Method, address and port.
-    labels: Arc<[String; 3]>,
+    labels: [String; 3],
     is_error: fn(Code) -> bool,
 }
 
 impl Series {
     /// Counts a call that ended, after so many seconds.
-    pub fn handled(&self, code: Code, seconds: f64) {
-        let [method, address, port] = &*self.labels;
+    pub(crate) fn handled(&self, code: Code, seconds: f64) {
+        let [method, address, port] = &self.labels;
         let name = CODES.get(code as usize).copied().unwrap_or_default();
         let error = if (self.is_error)(code) { name } else { "" };
         let scope = ["hotpath", env!("CARGO_PKG_VERSION"), "https://opentelemetry.io/schemas/1.43.0"];
         let labels = ["grpc", method, name, error, address, port, scope[0], scope[1], scope[2]];
         self.family.with_label_values(&labels).observe(seconds);
     }
-
-    /// Not counted in this dialect.
-    pub fn started(&self) {}
-
-    /// Not counted in this dialect.
-    pub fn received(&self, _messages: u64) {}
-
-    /// Not counted in this dialect.
-    pub fn sent(&self, _messages: u64) {}
 }
 
 /// Leaves out labels without a value, which OpenTelemetry would not have set.

@@ -140,7 +140,8 @@ pub(crate) enum Shed {
 }
 
 impl Shed {
-    pub(crate) const ALL: [Self; 4] = [Self::InFlight, Self::Memory, Self::Connection, Self::Queue];
+    /// The reasons that any call may meet; [`Self::Queue`] is counted where there is a queue.
+    pub(crate) const OF_CALLS: [Self; 3] = [Self::InFlight, Self::Memory, Self::Connection];
 
     pub(crate) fn counted(self, metrics: &Metrics) -> Self {
         metrics.shed.with_label_values(&[self.reason()]).inc();

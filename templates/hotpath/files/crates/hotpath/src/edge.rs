@@ -4,7 +4,7 @@ use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
 use crate::{Call, admission::Held, body, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use hotpath_telemetry::{Account, trace};
+use hotpath_telemetry::{Account, trace, trace::Parent};
 use http::{HeaderMap, Request, Response, response::Parts};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
@@ -51,7 +51,7 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
                 return Box::pin(rest.map(move |_read| Ok(shed.status("100").into_http())));
             }
         };
-        let call = Call::new(&account, permit);
+        let call = Call::new(&account, permit, Parent::of(request.headers()));
         let request = request.map(|body| body::received(body, Arc::clone(&method)));
         // Combinators: an async block keeps what it is given beside what it makes of it, and a call would hold four times
         // as much.

@@ -2,7 +2,7 @@
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
-use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, Policy, admission::Shed};
+use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, OnPanic, Policy, admission::Shed};
 use futures_util::{FutureExt as _, future::ready};
 use hotpath_telemetry::{Dialect, names};
 use http::{Request, Response};
@@ -19,12 +19,16 @@ pub struct App {
     pub version: &'static str,
     /// The descriptors of its proto files: what reflection answers, and which methods there are.
     pub descriptors: &'static [u8],
-    /// The descriptors of the services that it calls: which methods of theirs there are.
+    /// The descriptors of the services that it calls: which methods of theirs there are. Empty where it calls none.
     pub called: &'static [u8],
     /// One line a method: its name, and what a call of it may take.
     pub policies: &'static [(&'static str, Policy)],
     /// The root of every bound.
     pub defaults: Defaults,
+    /// What a panic does to the process.
+    pub on_panic: OnPanic,
+    /// The names under which calls are counted.
+    pub metrics: Dialect,
     /// Makes the handlers, once, before the first call.
     pub start: fn(&mut Host) -> Result<Routes, Failure>,
 }
@@ -43,10 +47,12 @@ pub struct Host {
 impl Host {
     pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
         let limits = Limits::derive(&app.defaults, &env)?;
-        let metrics = Metrics::new(&Shed::ALL.map(Shed::reason))?;
+        let metrics = Metrics::new(&Shed::OF_CALLS.map(Shed::reason))?;
         let cpu = Cpu::new(limits.cpu_width, &metrics);
-        let (names, dialect) = (names(app.called)?, Dialect::client(&metrics.registry)?);
-        let called = Called { names, dialect };
+        let called = Called {
+            names: names(app.called)?,
+            metrics: app.metrics.client(&metrics.registry)?,
+        };
         let (queues, stores) = (Vec::new(), Vec::new());
         Ok(Self { env, limits, metrics, cpu, called, queues, stores })
     }

@@ -3,7 +3,7 @@
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout_header};
 use crate::{Call, Failure, Host, body::until, limits::HEADER_LIST};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
-use hotpath_telemetry::{Account, Dialect, Name, Series, trace};
+use hotpath_telemetry::{Account, CallMetrics, Name, Series, trace};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
 use std::{collections::BTreeMap, sync::Arc, task::Context, task::Poll, time::Duration};
@@ -21,7 +21,7 @@ const RACE: Duration = Duration::from_millis(20);
 /// The methods of all services that are called, and the metrics of calls that go out.
 pub(crate) struct Called {
     pub(crate) names: Vec<Name>,
-    pub(crate) dialect: Dialect,
+    pub(crate) metrics: CallMetrics,
 }
 
 /// The transport of a generated client: `XClient::new(outbound)`. Cheap to clone.
@@ -40,7 +40,7 @@ impl Outbound {
         let endpoint = Endpoint::from_shared(address.clone()).ok().filter(|endpoint| endpoint.uri().scheme().is_some());
         let wrong = || format!("{variable}={address}: not a URI such as http://{service}:50051");
         let endpoint = endpoint.ok_or_else(wrong)?;
-        let series = |name: &Name| (name.clone(), host.called.dialect.client_series(name, endpoint.uri()));
+        let series = |name: &Name| (name.clone(), host.called.metrics.client_series(name, endpoint.uri()));
         let methods = host.called.names.iter().map(|name| (format!("/{name}"), series(name))).collect();
         #[expect(clippy::disallowed_methods, reason = "only while calls are under way, and those end soon")]
         let channel = endpoint
@@ -91,7 +91,7 @@ impl Service<Request<Body>> for Outbound {
             return std::future::ready(Err(status)).boxed();
         };
         let span = trace::client_span(&name);
-        span.in_scope(|| trace::inject(request.headers_mut()));
+        trace::inject(caller.as_ref().map(Call::parent), &span, request.headers_mut());
         let left = deadline.saturating_duration_since(begun);
         request.headers_mut().insert("grpc-timeout", timeout_header(left));
         let mut account = Account::open(series.clone(), span.clone(), begun, deadline);

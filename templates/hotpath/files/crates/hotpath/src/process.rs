@@ -3,7 +3,7 @@
 use crate::methods::{self, describe};
 use crate::server::Stopped;
 use crate::{App, Env, Failure, Limits, Server, alloc, panics};
-use hotpath_telemetry::{Dialect, logs, trace};
+use hotpath_telemetry::{logs, trace};
 use std::io::{Write as _, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -81,7 +81,7 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
         let (ratio, collector) = (env.get("TRACE_RATIO", 0.01)?, env.text("OTEL_EXPORTER_OTLP_ENDPOINT"));
         let exporter = logs::init(env.text("LOG"), trace::Settings { name: app.name, ratio, collector })?;
         let panicked = CancellationToken::new();
-        panics::hook(panicked.clone());
+        panics::hook(app.on_panic, panicked.clone());
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let server = Server::start(app, env).await?;
         let because = tokio::select! {
@@ -131,9 +131,9 @@ pub(crate) fn blocking_threads(workers: usize) -> usize {
 
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
     let limits = Limits::derive(&app.defaults, env)?;
-    let dialect = Dialect::server(&prometheus::Registry::new())?;
+    let metrics = app.metrics.server(&prometheus::Registry::new())?;
     // A reader that has seen enough is no error.
-    writeln!(stdout(), "{:#}", describe(&limits, &methods::build(app, &limits, &dialect)?)).ok();
+    writeln!(stdout(), "{:#}", describe(&limits, &methods::build(app, &limits, &metrics)?)).ok();
     Ok(DONE)
 }
 

@@ -1,8 +1,8 @@
 //! A running server, in a process of its own or in a test.
 use crate::methods::{self, Methods, describe};
 use crate::queue::Finish;
-use crate::{App, Cpu, Env, Failure, Limits, Routes, admin, admission::Pool, connections, host::Host};
-use hotpath_telemetry::{Dialect, Metrics};
+use crate::{App, Cpu, Env, Failure, Limits, OnPanic, Routes, admin, admission::Pool, connections, host::Host};
+use hotpath_telemetry::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::runtime::{Handle, RuntimeMetrics};
@@ -18,6 +18,9 @@ const FINISH: Duration = Duration::from_secs(5);
 /// One server's parts: the admin port reads them, and every call passes through them.
 pub(crate) struct Shared {
     pub(crate) version: &'static str,
+    pub(crate) on_panic: OnPanic,
+    /// Whether the service opened a store.
+    pub(crate) stateful: bool,
     pub(crate) limits: Limits,
     pub(crate) methods: Methods,
     /// Of all calls together, and of what waits for its readers.
@@ -51,7 +54,7 @@ impl Server {
     /// If a setting is wrong, a policy is missing, a port is taken, or the service itself does not start.
     pub async fn start(app: &App, env: Env) -> Result<Self, Failure> {
         let mut host = Host::new(app, env)?;
-        let methods = methods::build(app, &host.limits, &Dialect::server(&host.metrics.registry)?)?;
+        let methods = methods::build(app, &host.limits, &app.metrics.server(&host.metrics.registry)?)?;
         let listen = host.env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
         let admin = host.env.get("ADMIN", SocketAddr::from(([0, 0, 0, 0], 9_090)))?;
         let routes = (app.start)(&mut host)?;
@@ -66,6 +69,8 @@ impl Server {
         let (listen, admin) = (listener.local_addr()?, port.local_addr()?);
         let shared = Arc::new(Shared {
             version: app.version,
+            on_panic: app.on_panic,
+            stateful: !host.stores.is_empty(),
             memory: Pool::new(host.limits.call_memory),
             unread: Pool::new(host.limits.unread),
             limits: host.limits,

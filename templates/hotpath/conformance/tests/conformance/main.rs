@@ -1,4 +1,4 @@
-//! What must hold under the sample API and under any other: each test names the trap that it keeps shut.
+//! What must hold under any API: each test names the trap that it keeps shut.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -13,19 +13,14 @@
 mod cancellation;
 mod codes;
 mod connections;
-<%- if .downstream %>
 mod downstream;
-<%- end %>
 mod memory;
 mod metrics;
 mod process;
 mod settings;
-<%- if .stateful %>
 mod state;
-<%- end %>
 mod stop;
 mod streams;
 mod support;
-<%- if eq .traces "otlp" %>
+#[cfg(feature = "otlp")]
 mod traces;
-<%- end %>

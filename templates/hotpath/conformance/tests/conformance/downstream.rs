@@ -11,7 +11,7 @@ async fn what_is_left_of_the_deadline_is_passed_on() {
     let server = start(&[("DOWNSTREAM_PEER", &peer), ("MAX_DEADLINE_MS", &OWN.as_millis().to_string())]).await;
     let mut client = client(server.listen()).await;
     for (asked, most) in [(Some(OWN / 2), OWN / 2), (Some(OWN * 2), OWN), (None, OWN)] {
-        let mut request = Request::new(order("ask what is left", 0));
+        let mut request = Request::new(order("ask header grpc-timeout", 0));
         if let Some(asked) = asked {
             request.set_timeout(asked);
         }
@@ -30,7 +30,7 @@ async fn a_passed_deadline_ends_the_call_further_down() {
     let called = start(&[]).await;
     let peer = format!("http://{}", called.listen());
     let server = start(&[("DOWNSTREAM_PEER", &peer), ("MAX_DEADLINE_MS", "500")]).await;
-    let status = client(server.listen()).await.call(order("ask", 60_000)).await.unwrap_err();
+    let status = client(server.listen()).await.call(order("ask sleep", 60_000)).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     // Its own deadline is minutes away. Which of the two comes first there, what was passed on or the reset of a caller
     // whose time is up, is a race.
@@ -51,7 +51,7 @@ async fn a_caller_that_goes_away_ends_the_call_further_down() {
     let peer = format!("http://{}", called.listen());
     let server = start(&[("DOWNSTREAM_PEER", &peer)]).await;
     let (address, admin) = (server.listen(), called.admin());
-    let call = tokio::spawn(async move { client(address).await.call(order("ask", 60_000)).await });
+    let call = tokio::spawn(async move { client(address).await.call(order("ask sleep", 60_000)).await });
     let busy = async || metric(admin, "hotpath_in_flight", &["grpc_method=\"Call\""]).await;
     eventually("it is asked", async || busy().await == 1.0).await;
     call.abort();
@@ -65,13 +65,13 @@ async fn a_caller_that_goes_away_ends_the_call_further_down() {
 #[tokio::test]
 async fn a_service_that_is_not_there_is_unavailable_and_never_its_own_code() {
     let server = start(&[("DOWNSTREAM_PEER", "http://127.0.0.1:1")]).await;
-    let status = client(server.listen()).await.call(order("ask", 1)).await.unwrap_err();
+    let status = client(server.listen()).await.call(order("ask sleep", 1)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().starts_with("peer: "), "{status:?}");
     let called = start(&[]).await;
     let peer = format!("http://{}", called.listen());
     let server = start(&[("DOWNSTREAM_PEER", &peer)]).await;
-    client(server.listen()).await.call(order("ask", 1)).await.unwrap();
+    client(server.listen()).await.call(order("ask sleep", 1)).await.unwrap();
     server.stop(true).await;
     called.stop(true).await;
 }

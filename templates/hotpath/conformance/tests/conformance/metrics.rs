@@ -1,9 +1,16 @@
 //! Every call is counted, once, whatever becomes of it.
-use crate::support::{client, ended, eventually, head, metric, order, page, raw, start};
+use crate::support::{client, ended, eventually, head, metric, order, page, raw, start, start_app};
+use hotpath::{Dialect, OnPanic};
 
 #[tokio::test]
 async fn answered_late_and_shed_calls_are_counted_once() {
-    let server = start(&[]).await;
+    for dialect in [Dialect::GoGrpcMiddleware, Dialect::Otelgrpc] {
+        counted_once(dialect).await;
+    }
+}
+
+async fn counted_once(dialect: Dialect) {
+    let server = start_app(&hotpath_conformance::app(OnPanic::Drain, dialect), &[]).await;
     let (address, admin) = (server.listen(), server.admin());
     client(address).await.call(order("echo", 1)).await.unwrap();
     assert_eq!(ended(admin, "Call", ("OK", "OK")).await, 1.0);
@@ -22,7 +29,6 @@ async fn answered_late_and_shed_calls_are_counted_once() {
     eventually("both are counted", async || ended(admin, "Compute", ("Canceled", "CANCELLED")).await == 2.0).await;
     server.stop(true).await;
 }
-<%- if eq .metrics "go-grpc-middleware" %>
 
 #[tokio::test]
 async fn every_series_is_there_before_the_first_call_and_messages_are_counted() {
@@ -41,7 +47,6 @@ async fn every_series_is_there_before_the_first_call_and_messages_are_counted() 
     assert_eq!(metric(admin, "grpc_server_handling_seconds_count", &stream).await, 1.0);
     server.stop(true).await;
 }
-<%- end %>
 
 #[tokio::test]
 async fn a_metric_of_the_handlers_stands_beside_the_others() {

@@ -1,6 +1,6 @@
-//! What only a process of its own can show: exit codes, signals, descriptors<% if .stateful %>, state across restarts<% end %>.
-use crate::support::{PATIENCE, app, client, eventually, order, page, pb::Order, start};
-use hotpath::Env;
+//! What only a process of its own can show: exit codes, signals, descriptors, state across restarts.
+use crate::support::{PATIENCE, client, eventually, order, page, pb::Order, start};
+use hotpath::{Dialect, Env, OnPanic};
 use std::{
     fs::File,
     net::SocketAddr,
@@ -14,9 +14,10 @@ use tokio::net::TcpStream;
 #[test]
 #[ignore = "started by the other tests"]
 fn fixture_process() {
-    if std::env::var_os("FIXTURE_PROCESS").is_some() {
-        std::process::exit(hotpath::serve(&app(), Env::process()).into());
-    }
+    let Some(on_panic) = std::env::var_os("FIXTURE_PROCESS") else { return };
+    let on_panic = if on_panic == "abort" { OnPanic::Abort } else { OnPanic::Drain };
+    let app = hotpath_conformance::app(on_panic, Dialect::GoGrpcMiddleware);
+    std::process::exit(hotpath::serve(&app, Env::process()).into());
 }
 
 pub struct Process {
@@ -35,7 +36,7 @@ impl Process {
         let child = Command::new("sh")
             .args(["-c", &command])
             .arg(std::env::current_exe().unwrap())
-            .env("FIXTURE_PROCESS", "1")
+            .env("FIXTURE_PROCESS", "drain")
             .envs([("LISTEN", "127.0.0.1:0"), ("ADMIN", "127.0.0.1:0"), ("DRAIN_DELAY_MS", "0")])
             .env("STATE_DIR", folder.join("state"))
             .envs(settings.iter().copied())
@@ -162,13 +163,15 @@ async fn the_heap_has_a_profile_where_the_allocator_keeps_one() {
 const OURS: &str = "hotpath=info";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
+/// Has the fixture abort on a panic.
+const ABORTS: (&str, &str) = ("FIXTURE_PROCESS", "abort");
+
 /// A call in the trace of its caller.
 fn traced(order: Order) -> tonic::Request<Order> {
     let mut request = tonic::Request::new(order);
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-00").parse().unwrap());
     request
 }
-<%- if eq .panic "unwind" %>
 
 /// tonic turns a handler's panic into CANCELLED and serves on, with whatever the panic left behind.
 #[tokio::test]
@@ -192,18 +195,17 @@ async fn a_panic_is_internal_and_ends_it_with_70() {
         assert_eq!(process.ended().await, (Some(70), None));
         let log = process.log();
         let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
-        assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("support.rs"), "{line}");
+        assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("lib.rs"), "{line}");
         assert!(line.contains(TRACE), "the caller's trace: {line}");
     }
 }
-<%- else %>
 
 /// tokio catches a task's panic, and the process lives on with whatever it left behind.
 #[tokio::test]
 async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
     const SIGABRT: i32 = 6;
     for what in ["call", "stream"] {
-        let mut process = Process::start("panic", "", &[("LOG", OURS)]);
+        let mut process = Process::start("abort", "", &[("LOG", OURS), ABORTS]);
         let mut client = client(process.address("listen").await).await;
         let answer = match what {
             "call" => client.call(traced(order("panic", 1))).await.map(drop),
@@ -216,11 +218,10 @@ async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
         assert_eq!(process.ended().await, (None, Some(SIGABRT)));
         let log = process.log();
         let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
-        assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("support.rs"), "{line}");
+        assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("lib.rs"), "{line}");
         assert!(line.contains(TRACE), "the caller's trace: {line}");
     }
 }
-<%- end %>
 
 /// What computes and what attends to calls had equal shares of a CPU: a health check waited for CPU work to use up its own.
 #[cfg(target_os = "linux")]

@@ -1,0 +1,35 @@
+//! The same run, three times: a table to read now, JSON for machines, a page to look at.
+mod html;
+mod plot;
+mod table;
+
+use crate::{
+    judge::{State, Verdict},
+    run::Run,
+};
+use serde::Serialize;
+use std::{fs, path::Path};
+pub use table::{capacity, comparison, print};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    passed: bool,
+    gates: &'a [Verdict],
+    run: &'a Run,
+}
+
+/// Writes report.json and report.html.
+pub fn write(run: &Run, verdicts: &[Verdict], out: &Path) -> Result<(), String> {
+    let report = Report { passed: passed(verdicts), gates: verdicts, run };
+    let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+    save(&out.join("report.json"), &json)?;
+    save(&out.join("report.html"), &html::page(run, verdicts))
+}
+
+pub fn save(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+pub fn passed(verdicts: &[Verdict]) -> bool {
+    verdicts.iter().all(|verdict| verdict.state != State::Broken)
+}

@@ -32,6 +32,7 @@ awk -v none="$work/none/Cargo.lock" '
   {
     other = without[id($0)]
     sub(/name = "lockname"/, "name = \"<% .name %>\""); sub(/name = "lockname"/, "name = \"<% .name %>\"", other)
+    gsub(/\n "lockname",/, "\n \"<% .name %>\","); gsub(/\n "lockname",/, "\n \"<% .name %>\",", other)
     if (other == $0) print $0 "\n"
     else if (other == "") print "<% if eq .traces \"otlp\" -%>\n" $0 "\n\n<% end -%>"
     else print "<% if eq .traces \"otlp\" -%>\n" $0 "\n<% else -%>\n" other "\n<% end %>"
@@ -47,10 +48,12 @@ awk -v names="$names" '
 ' templates/hotpath/template.yaml >"$work/template.yaml"
 cp "$work/template.yaml" templates/hotpath/template.yaml
 
-# Proof: what is rendered is what cargo would write.
+# Proof: what is rendered is what cargo would write, whatever the service is called.
 go build -o "$work/rustgen" ./cmd/rustgen
 for traces in otlp none; do
-  "$work/rustgen" new aa --yes --vcs none --template templates/hotpath --traces "$traces" --dir "$work/again-$traces" >/dev/null 2>&1
-  (cd "$work/again-$traces" && cargo update --workspace --locked --quiet)
+  for name in aa zz; do
+    "$work/rustgen" new "$name" --yes --vcs none --template templates/hotpath --traces "$traces" --dir "$work/again-$name-$traces" >/dev/null 2>&1
+    (cd "$work/again-$name-$traces" && cargo update --workspace --locked --quiet)
+  done
 done
 echo "locked $(grep -c '^\[\[package' "$work/otlp/Cargo.lock") packages"

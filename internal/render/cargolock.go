@@ -12,8 +12,9 @@ import (
 
 var lockEntry = regexp.MustCompile(`^\[\[package\]\]\nname = "([^"]+)"\nversion = "([^"]+)"`)
 
-// sortCargoLock puts the [[package]] entries of a Cargo.lock in the order in which Cargo keeps them, by name and then
-// by version, so that `cargo build --locked` finds nothing to rewrite whatever the service is called.
+// sortCargoLock puts the [[package]] entries of a Cargo.lock, and the dependencies within each, in the order in which
+// Cargo keeps them: entries by name and then by version, dependencies by their text. So `cargo build --locked` finds
+// nothing to rewrite, whatever the service is called.
 func sortCargoLock(text string) (string, error) {
 	type entry struct {
 		name    string
@@ -34,7 +35,7 @@ func sortCargoLock(text string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", m[1], err)
 		}
-		entries = append(entries, entry{m[1], version, block})
+		entries = append(entries, entry{m[1], version, sortDependencies(block)})
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), a.version.Compare(b.version))
@@ -44,4 +45,17 @@ func sortCargoLock(text string) (string, error) {
 		blocks[i] = e.text
 	}
 	return strings.Join(blocks, "\n\n") + "\n", nil
+}
+
+// sortDependencies sorts the lines of an entry's dependencies.
+func sortDependencies(block string) string {
+	const opening, closing = "dependencies = [\n", "\n]"
+	head, rest, ok := strings.Cut(block, opening)
+	if !ok {
+		return block
+	}
+	list, tail, _ := strings.Cut(rest, closing)
+	lines := strings.Split(list, "\n")
+	slices.Sort(lines)
+	return head + opening + strings.Join(lines, "\n") + closing + tail
 }

@@ -169,6 +169,10 @@ func TestFilesShareNoTemplates(t *testing.T) {
 
 func TestSortCargoLock(t *testing.T) {
 	t.Parallel()
+	unsorted := "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\ndependencies = [\n \"zone\",\n \"hotpath\",\n]"
+	if got, err := sortCargoLock(unsorted); err != nil || !strings.Contains(got, "[\n \"hotpath\",\n \"zone\",\n]") {
+		t.Errorf("the dependencies are not sorted (%v):\n%s", err, got)
+	}
 	entry := func(name, version string) string {
 		return fmt.Sprintf("[[package]]\nname = %q\nversion = %q\ndependencies = [\n \"x\",\n]\n", name, version)
 	}

@@ -1,20 +1,15 @@
-//! How much the service can do: a closed loop with more and more callers, until more callers bring no more answers.
-//! Closed, because an open loop beyond the capacity measures how a service drowns, which is the burst's business.
-use crate::{
-    calls::Calls,
-    error::Error,
-    plan::Plan,
-    run::Step,
-    session::Session,
-};
+//! Finds how many heavy calls a second the service answers: a closed loop with more and more callers, until another step
+//! brings no more answers. The loop is closed because open-loop load above the capacity measures overload; the burst does.
+use crate::{calls::Calls, error::Error, plan::Plan, run::Step, session::Session};
 
+/// How many callers each step has.
 const CALLERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
-/// A step that brings less than this over the best so far brings nothing.
+/// The factor by which a step must exceed the best goodput so far to count as a gain.
 const GAIN: f64 = 1.03;
-/// More refused than this, and the service has said how many callers it takes.
+/// The share of refused calls above which no more callers are tried: the service's own limit is reached.
 const REFUSED: f64 = 0.10;
 
-/// Finds the capacity and leaves it in the run.
+/// Finds the capacity and sets it in the run. It is an error if no heavy call was answered.
 pub fn find(session: &mut Session, plan: &Plan) -> Result<(), Error> {
     let mut best: Option<Step> = None;
     let mut flat = 0;
@@ -38,13 +33,13 @@ pub fn find(session: &mut Session, plan: &Plan) -> Result<(), Error> {
             break;
         }
     }
-    // The best of several short steps flatters: the capacity is what a longer look at it finds.
+    // The best of several short steps is too high by chance, so its number of callers is measured again, for longer.
     let callers = best.map_or(1, |best| best.callers);
     session.run.capacity = hold(session, callers, plan)?;
     Ok(())
 }
 
-/// Measures again, with as many callers as were best.
+/// Measures the capacity again at the end of a run, with the number of callers that was best.
 pub fn again(session: &mut Session, plan: &Plan) -> Result<(), Error> {
     let best = session.run.steps.iter().max_by(|a, b| a.goodput.total_cmp(&b.goodput));
     let callers = best.map_or(1, |best| best.callers);

@@ -1,8 +1,8 @@
-//! Why a gate broke, as far as what was measured tells: the first rule that fits, with its evidence.
+//! Why a gate most likely broke: the first rule that fits what was measured, with its evidence.
 use crate::{
     calls::Log,
     gates::Gates,
-    run::{BURST, IDLE, Phase, QUIET, RECOVERY, Run, STEADY},
+    run::{BURST, IDLE, NOTICED_CORES, Phase, RECOVERY, Run, STEADY},
     schedule::Class,
     units::show,
 };
@@ -30,7 +30,7 @@ pub fn of<'a>(gate: &str, run: &'a Run, gates: &'a Gates) -> String {
     rules.iter().find_map(|rule| rule(&facts)).unwrap_or_else(|| general(gate).to_owned())
 }
 
-/// Where no evidence points anywhere.
+/// The most likely cause where no rule fits.
 fn general(gate: &str) -> &'static str {
     match gate {
         "burst-goodput" => "the service spends more on refusing than it should, or works for callers that have gone",
@@ -46,11 +46,13 @@ fn general(gate: &str) -> &'static str {
         "rss-after-burst" | "soak-rss" => {
             "the allocator keeps what the burst needed: decay, arenas, or buffers that grew and never shrink"
         }
-        _ => "the generator had its limit of calls out at once: the service answers none, or the machine is too small",
+        _ => {
+            "the generator reached its limit of calls in flight: the service answers none, or the machine is too small"
+        }
     }
 }
 
-/// Milliseconds of CPU above which a call computes. What it costs in itself, on the wire and in the runtime, is well below.
+/// Milliseconds of CPU above which a call is taken to compute. Transport and runtime alone cost well below that.
 const COMPUTES: f64 = 1.0;
 
 type Rule<'a> = fn(&Facts<'a>) -> Option<String>;
@@ -61,7 +63,7 @@ struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Overload was not refused.
+    /// The service did not refuse what it could not do.
     fn not_shed(&self) -> Option<String> {
         let burst = self.run.phase(BURST)?;
         let (refused, due) = (burst.log.heavy.refused(), 1.0 - 1.0 / self.gates.burst.load);
@@ -79,31 +81,31 @@ impl Facts<'_> {
         })
     }
 
-    /// The runtime's workers compute, and the door for CPU work stays shut: the service's own gauges say so. That workers
-    /// are busy is not enough: far above the capacity they are, in a service that only waits too.
+    /// The runtime's workers compute while `hotpath::Cpu` is not used, as the service's own gauges show. Busy workers alone
+    /// prove nothing: far above its capacity, a service that only waits has them too.
     fn cpu_on_workers(&self) -> Option<String> {
         let burst = self.run.phase(BURST).or_else(|| self.run.phases.last())?;
         let steady = self.run.phase(STEADY).unwrap_or(burst);
-        let door = self.run.highest(steady.from, burst.to, |gauges| gauges.cpu_busy)?;
+        let pool = self.run.highest(steady.from, burst.to, |gauges| gauges.cpu_busy)?;
         let workers = self.run.highest(steady.from, burst.to, |gauges| gauges.worker_busy)?;
         let each = self.cost(steady)?;
-        (door < 0.5 && workers > 0.3 && each > COMPUTES).then(|| {
+        (pool < 0.5 && workers > 0.3 && each > COMPUTES).then(|| {
             format!(
                 "CPU work runs on the runtime's workers: they were up to {:.0}% busy, a heavy call took {each:.1} ms of \
-                 CPU, and the CPU door was never in use; move the work behind the door",
+                 CPU, and hotpath::Cpu was not in use; move the work into Cpu::run",
                 workers * 100.0
             )
         })
     }
 
-    /// Milliseconds of CPU for each heavy call of a phase, beyond what the service takes without any.
+    /// Milliseconds of CPU for each heavy call of a phase, less what the service uses without any.
     fn cost(&self, phase: &Phase) -> Option<f64> {
         let idle = self.run.phase(IDLE).and_then(|idle| self.run.cores(idle.from, idle.to));
         let service = self.run.cores(phase.from, phase.to)?.service - idle.map_or(0.0, |cores| cores.service);
         (phase.rates.heavy > 0.0).then(|| service / phase.rates.heavy * 1e3)
     }
 
-    /// The same, as far as it shows from outside: next to heavy calls, cheap ones wait.
+    /// Something holds the runtime's workers, as far as it shows from outside: cheap calls wait beside heavy ones.
     fn workers_held(&self) -> Option<String> {
         let idle = self.run.phase(IDLE)?;
         let (before, during) = (neighbours(&idle.log), self.worst(neighbours));
@@ -115,7 +117,7 @@ impl Facts<'_> {
         })
     }
 
-    /// The numbers are the generator's, not the service's.
+    /// The generator sent calls late, which is part of their latency.
     fn late_generator(&self) -> Option<String> {
         let (late, cheap) = (self.worst(|log| log.lateness_p99), self.worst(neighbours));
         (late > 0.4 * cheap).then(|| {
@@ -126,37 +128,38 @@ impl Facts<'_> {
         })
     }
 
-    /// The highest of something in the phases with heavy load.
+    /// The highest value of `of` in the phases with heavy load.
     fn worst(&self, of: impl Fn(&Log) -> f64) -> f64 {
         let loaded = self.run.phases.iter().filter(|phase| phase.rates.heavy > 0.0);
         loaded.map(|phase| of(&phase.log)).fold(0.0, f64::max)
     }
 
-    /// The machine was not this test's alone.
+    /// Other processes used the machine, or it became slower.
     fn other_load(&self) -> Option<String> {
         let others = self.run.others();
         let before = self.run.capacity;
         let drift = self.run.capacity_after.filter(|after| *after < 0.9 * before);
         let drift = drift.map(|after| format!(", and the capacity went from {before:.0}/s to {after:.0}/s"));
-        (others > QUIET || drift.is_some()).then(|| {
+        (others > NOTICED_CORES || drift.is_some()).then(|| {
             format!(
-                "this machine, first: others used up to {others:.1} of its cores{}; measure again on a quiet one",
+                "this machine, first: others used up to {others:.1} of its cores{}; measure again without other load on it",
                 drift.unwrap_or_default()
             )
         })
     }
 
+    /// Calls below the capacity were refused.
     fn limits_too_low(&self) -> Option<String> {
         let heavy = &self.run.phase(STEADY)?.log.heavy;
         (heavy.refused() > 0.5 * (1.0 - heavy.answered_ratio())).then(|| {
             format!(
-                "{:.1}% of the calls below capacity were refused: the method's calls in flight leave no room for a burst of arrivals",
+                "{:.1}% of the calls below capacity were refused: the method's calls in flight are too few for arrivals in a bunch",
                 heavy.refused() * 100.0
             )
         })
     }
 
-    /// A queue holds more than it may, or is never emptied.
+    /// A queue holds more than its capacity.
     fn queue(&self) -> Option<String> {
         let depth = self.run.highest(0.0, f64::MAX, |gauges| gauges.queue_depth)?;
         let capacity = self.run.highest(0.0, f64::MAX, |gauges| gauges.queue_capacity)?;
@@ -165,7 +168,7 @@ impl Facts<'_> {
         })
     }
 
-    /// The service still works on what nobody waits for.
+    /// The service still works although nobody waits for a reply.
     fn backlog(&self) -> Option<String> {
         let recovery = self.run.phase(RECOVERY)?;
         let idle = self.run.phase(IDLE)?;
@@ -176,17 +179,17 @@ impl Facts<'_> {
         })
     }
 
-    /// Memory grows with the calls that were answered, and stays.
+    /// Memory grows with every call that is answered, and does not come back.
     fn leak(&self) -> Option<String> {
         let phase = self.run.phase(STEADY).or_else(|| self.run.phases.last())?;
         if phase.log.heavy.answered_ratio() < 0.95 {
-            // Drowning already there: what grows is what waits.
+            // The service is overloaded already: what grows is its backlog, not a leak.
             return None;
         }
         let third = (phase.to - phase.from) / 3.0;
         let at =
             |from: f64| self.run.median(phase.from + from * third, phase.from + (from + 1.0) * third, |s| s.rss as f64);
-        // Between the middles of the second and the last third: the first touches everything for the first time.
+        // From the middle of the second third to the middle of the last: in the first, memory is touched for the first time.
         let (grown, calls) = (at(2.0)? - at(1.0)?, phase.log.heavy.answered as f64 / 3.0);
         let live = self
             .run
@@ -203,6 +206,7 @@ impl Facts<'_> {
             .then(|| format!("a leak: live allocations went from {} to {}", show(before, "MiB"), show(after, "MiB")))
     }
 
+    /// Which codes came back, of which calls.
     fn codes(&self) -> Option<String> {
         let panics = self.run.last(f64::MAX, |gauges| gauges.panics).unwrap_or(0.0);
         let mut seen: Vec<String> = Vec::new();
@@ -220,6 +224,7 @@ impl Facts<'_> {
         (!seen.is_empty()).then(|| format!("{panicked}{}", seen.join(", ")))
     }
 
+    /// What the exit code of the service means.
     fn exit(&self) -> Option<String> {
         Some(match self.run.exit {
             None => "it ended by a signal, or had to be killed 30 s after SIGTERM: something never ends".to_owned(),
@@ -230,7 +235,7 @@ impl Facts<'_> {
     }
 }
 
-/// The slower of the two that did nothing wrong.
+/// The p99 of cheap calls or of health checks, whichever is higher, in milliseconds.
 fn neighbours(log: &Log) -> f64 {
     log.cheap.p99.max(log.health.p99)
 }

@@ -84,7 +84,7 @@ struct Options {
     /// Makes every phase longer or shorter by this factor
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = scale)]
     scale: f64,
-    /// Of the arrival times: the same seed and rates give the same arrivals
+    /// Seed of the arrival times: the same seed and rates give the same arrivals
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The limits [default: loadtest/gates.toml]
@@ -184,7 +184,7 @@ fn measured(
     };
     let remote = Remote { uri: uri.clone(), pid: target.pid, admin: target.admin };
     eprintln!(
-        "loading {uri}, which this test did not start: whoever else uses it will feel it, and be measured with it"
+        "loading {uri}, which this test did not start: its other callers feel the load, and are measured with it"
     );
     if target.pid.is_none() {
         eprintln!("no --pid: memory, threads and descriptors are not measured, and their gates are skipped");
@@ -210,7 +210,7 @@ fn scale(text: &str) -> Result<f64, String> {
     }
 }
 
-/// "90s", "30m", "8h".
+/// Parses a duration such as "90s", "30m" or "8h".
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a number and a unit, such as 90s, 30m or 8h, up to 7 days".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;

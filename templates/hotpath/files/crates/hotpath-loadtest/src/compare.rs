@@ -1,4 +1,4 @@
-//! The same load on the service built in other ways, side by side: measure, don't guess.
+//! Puts the same load on variants of the service, and prints them side by side.
 use crate::{
     error::Error,
     judge::judge,
@@ -17,6 +17,8 @@ use std::{
 
 const ALLOCATORS: [&str; 3] = ["alloc-system", "alloc-jemalloc", "alloc-mimalloc"];
 const RUNTIMES: [&str; 2] = ["runtime-multi-thread", "runtime-current-thread"];
+/// The features of the variants that differ from a build without features.
+const NEEDED: [&str; 3] = ["alloc-jemalloc", "alloc-mimalloc", "runtime-current-thread"];
 
 const ALLOCATOR_RULE: &str = "\
 How to choose: take the lowest p99.9 among those whose peak and RSS after the burst leave room in the memory budget.
@@ -26,12 +28,14 @@ const RUNTIME_RULE: &str = "\
 How to choose: multi-thread, unless replicas have one CPU. There take current-thread, if its p99.9 is not higher: it
 needs no synchronisation and less memory. Then make the choice with `rustgen set runtime=...`.";
 
+/// Builds and loads the service with each allocator.
 pub fn allocators(settings: &Settings, repeats: u8) -> Result<(), Error> {
     let features = Features::read(&workspace(&settings.workload))?;
     let variants = ALLOCATORS.map(|feature| features.variant(feature, "alloc-", "runtime-"));
     compare("allocators", &variants, settings, repeats, ALLOCATOR_RULE)
 }
 
+/// Builds and loads the service with each runtime.
 pub fn runtimes(settings: &Settings, repeats: u8) -> Result<(), Error> {
     let features = Features::read(&workspace(&settings.workload))?;
     let variants = RUNTIMES.map(|feature| features.variant(feature, "runtime-", "alloc-"));
@@ -41,7 +45,7 @@ pub fn runtimes(settings: &Settings, repeats: u8) -> Result<(), Error> {
 /// The Cargo features of the service.
 pub struct Features {
     known: Vec<String>,
-    /// Those it has by default: what is not compared stays as the team decided.
+    /// Those that are on by default, as the team decided.
     default: Vec<String>,
 }
 
@@ -62,11 +66,12 @@ impl Features {
     /// An error that names the variants that cannot be built, if there are any.
     pub fn complete(&self) -> Result<(), String> {
         let missing: Vec<&str> =
-            ALLOCATORS.into_iter().chain(RUNTIMES).filter(|feature| !self.known.iter().any(|known| known == feature)).collect();
+            NEEDED.into_iter().filter(|feature| !self.known.iter().any(|known| known == feature)).collect();
         if missing.is_empty() { Ok(()) } else { Err(format!("Cargo.toml has no feature {}", missing.join(", "))) }
     }
 
-    /// The service with `feature`, and of the other kind what it has by default. What needs no code has no feature.
+    /// The service with `feature`, and with its default features of the other kind. A variant that is what the service is
+    /// without a feature needs none.
     fn variant(&self, feature: &str, kind: &str, other: &str) -> Variant {
         let chosen = self.known.iter().filter(|known| *known == feature);
         let kept = self.default.iter().filter(|default| default.starts_with(other));
@@ -78,7 +83,7 @@ impl Features {
     }
 }
 
-/// What is compared, of one variant: the medians of its runs.
+/// The medians of one variant's runs. Rates are calls per second, percentiles milliseconds, memory bytes.
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
@@ -104,9 +109,9 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
     let mut binaries = Vec::new();
     for variant in variants {
         eprintln!("building with {}", variant.name);
-        binaries.push(kept(variant, settings)?);
+        binaries.push(build_and_keep(variant, settings)?);
     }
-    // The same load for all: what the weakest can take.
+    // Every variant gets the same load, which the weakest of them can take.
     let mut capacities = Vec::new();
     for (variant, binary) in variants.iter().zip(&binaries) {
         eprintln!("capacity with {}", variant.name);
@@ -116,7 +121,7 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
     }
     let load = capacities.iter().copied().fold(f64::MAX, f64::min);
     let mut runs: Vec<Vec<Run>> = variants.iter().map(|_| Vec::new()).collect();
-    // In turn, so that a machine that becomes slower does so to all.
+    // The variants take turns, so that a machine that becomes slower slows all of them.
     for turn in 1..=repeats {
         for ((variant, binary), runs) in variants.iter().zip(&binaries).zip(&mut runs) {
             eprintln!("{}, run {turn} of {repeats}", variant.name);
@@ -146,8 +151,8 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
     Ok(())
 }
 
-/// Builds a variant and puts its binary where the next build does not overwrite it.
-fn kept(variant: &Variant, settings: &Settings) -> Result<PathBuf, String> {
+/// Builds a variant and copies its binary to where the next build does not overwrite it.
+fn build_and_keep(variant: &Variant, settings: &Settings) -> Result<PathBuf, String> {
     let built = service::build(&workspace(&settings.workload), settings.workload.binary, variant)?;
     let kept = settings.out.join(format!("service-{}", variant.name));
     fs::create_dir_all(&settings.out)
@@ -235,5 +240,16 @@ mod tests {
         assert_eq!(of("alloc-system", "alloc-", "runtime-"), "runtime-current-thread");
         assert_eq!(of("runtime-multi-thread", "runtime-", "alloc-"), "alloc-jemalloc");
         assert_eq!(features.variant("alloc-mimalloc", "alloc-", "runtime-").name, "mimalloc");
+        assert_eq!(features.complete(), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_feature_is_named() {
+        let features = Features {
+            known: vec!["alloc-jemalloc".to_owned()],
+            default: Vec::new(),
+        };
+        let error = features.complete().unwrap_err();
+        assert_eq!(error, "Cargo.toml has no feature alloc-mimalloc, runtime-current-thread");
     }
 }

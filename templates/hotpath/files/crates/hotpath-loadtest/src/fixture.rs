@@ -1,4 +1,4 @@
-//! A run that keeps every gate, for tests to break.
+//! A run in which every gate holds, for tests to change.
 use crate::{
     calls::{Calls, Log, Point, code_name},
     gates::{Burst, Errors, Gates, Limit, Memory, Soak, Steady},
@@ -72,7 +72,7 @@ fn phase(name: &'static str, from: f64, to: f64, heavy: Calls, neighbours: f64) 
     Phase { name, from, to, rates, log }
 }
 
-/// Capacity 100/s, 20 MiB, all well.
+/// A run of a service with a capacity of 100 calls a second and 20 MiB, in which every gate holds.
 pub fn good_run() -> Run {
     let phases = vec![
         phase(IDLE, 0.0, 2.0, Calls::default(), 2.0),
@@ -120,7 +120,7 @@ pub fn good_run() -> Run {
     }
 }
 
-/// One without a limit on calls in flight: nothing is refused, and next to nothing comes in time.
+/// A run of a service without a limit on calls in flight: nothing is refused, and nearly every call is late.
 pub fn broken_run() -> Run {
     let mut run = good_run();
     burst(&mut run).heavy = calls(5_000, 100, 10.0, 990.0);

@@ -1,8 +1,8 @@
-//! Load. Open loop: calls leave when they are due, whatever became of the ones before. Closed loop: each caller waits
-//! for its answer, which finds out how much a service can do without drowning it.
+//! Generates load. In the open loop, calls are sent when they are due, whether or not earlier ones have ended. In the
+//! closed loop, each caller waits for its reply, which finds what a service can do without overloading it.
 use crate::{
-    calls::Log,
     callers::Callers,
+    calls::Log,
     interrupt::Interrupt,
     progress::Progress,
     record::{Outcome, Recorder},
@@ -21,7 +21,7 @@ use tonic::Code;
 
 /// The most calls in flight: a bound on the generator's own memory.
 const MAX_IN_FLIGHT: usize = 20_000;
-/// A refused caller of the closed loop waits as the service's pushback asks.
+/// How long a caller of the closed loop waits after a call that failed: as long as the service's pushback asks.
 const PUSHBACK: Duration = Duration::from_millis(100);
 
 /// Where the calls of a phase go, what ends them, and who is told.
@@ -33,21 +33,20 @@ pub struct Target<'a> {
     pub progress: &'a Progress,
 }
 
-/// Offers `rates` for `length`, and returns when the last call is over.
+/// Offers `rates` for `length`, and returns the results when the last call has ended.
 pub async fn open_loop(target: &Target<'_>, rates: Rates, length: Duration, seed: u64) -> Log {
     let (sink, outcomes) = mpsc::channel(1_024);
     let (start, runtime) = (Instant::now(), Handle::current());
     let (callers, interrupt) = (Arc::clone(target.callers), target.interrupt.clone());
-    // A thread of its own paces: the runtime's timer has a granularity of a millisecond, and shares its workers.
-    let pacer = thread::spawn(move || {
-        pace(&callers, &interrupt, &runtime, &sink, start, Schedule::new(seed, rates, length))
-    });
+    // A separate thread keeps the time: the runtime's timer has a granularity of a millisecond, and shares its workers.
+    let pacer =
+        thread::spawn(move || pace(&callers, &interrupt, &runtime, &sink, start, Schedule::new(seed, rates, length)));
     let mut recorder = collect(target, outcomes, start, length).await;
     recorder.not_sent(pacer.join().unwrap_or_default());
     recorder.finish()
 }
 
-/// Sends each call when it is due; returns how many it could not.
+/// Sends each call when it is due, and returns how many it could not send.
 fn pace(
     callers: &Arc<Callers>,
     interrupt: &Interrupt,
@@ -81,7 +80,7 @@ fn pace(
     not_sent
 }
 
-/// `callers` heavy callers, each sending its next call when it has its answer, for `length`.
+/// `callers` heavy callers, each of which sends its next call when it has its reply, for `length`.
 pub async fn closed_loop(target: &Target<'_>, callers: usize, length: Duration) -> Log {
     let (sink, outcomes) = mpsc::channel(1_024);
     let start = Instant::now();
@@ -103,6 +102,7 @@ pub async fn closed_loop(target: &Target<'_>, callers: usize, length: Duration) 
     collect(target, outcomes, start, length).await.finish()
 }
 
+/// Records every outcome until the last sender is gone.
 async fn collect(
     target: &Target<'_>,
     mut outcomes: mpsc::Receiver<Outcome>,

@@ -14,10 +14,11 @@ use tonic::Code;
 pub enum State {
     Passed,
     Broken,
-    /// What the gate needs was not measured; `measured` says why.
+    /// The run could not measure it; `measured` says what was missing.
     Skipped,
 }
 
+/// Whether one gate held, as a person reads it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     pub gate: &'static str,
@@ -25,11 +26,11 @@ pub struct Verdict {
     pub limit: String,
     pub measured: String,
     pub state: State,
-    /// Of a broken gate: what most likely broke it.
+    /// The most likely cause, if the gate is broken.
     pub cause: Option<String>,
 }
 
-/// Which way a limit cuts.
+/// Whether a limit is an upper or a lower bound.
 #[derive(Clone, Copy)]
 enum Bound {
     Most(f64),
@@ -42,7 +43,7 @@ struct Judge<'a> {
     verdicts: Vec<Verdict>,
 }
 
-/// Every gate, in the order of the phases.
+/// The verdict on every gate, in the order of the phases.
 pub fn judge(run: &Run, gates: &Gates) -> Vec<Verdict> {
     let mut judge = Judge { run, gates, verdicts: Vec::new() };
     judge.steady();
@@ -112,7 +113,7 @@ impl Judge<'_> {
             Some(burst.log.heavy.goodput),
             "/s",
         );
-        // Where the steady load was too much already, its limit is what counts.
+        // A service that is too slow at the steady load already may not take that as its measure.
         let most = limits.p99_ratio * steady.log.heavy.p99.min(self.gates.steady.p99_ms);
         let what = format!(
             "p99 of answered calls at {at} ({} at {})",
@@ -122,8 +123,8 @@ impl Judge<'_> {
         self.gate("burst-p99", what, Bound::Most(most), Some(burst.log.heavy.p99), "ms");
     }
 
-    /// The calls that did nothing wrong: the p99 in the worst phase under load, and whether all were answered, in every
-    /// phase. A phase begins when the calls of the one before are over, so the burst excuses nothing in the recovery.
+    /// Cheap calls and health checks: their p99 in the worst phase under load, and whether all were answered in every phase.
+    /// A phase begins when the calls of the one before have ended, so a call lost in the recovery is not the burst's.
     fn neighbours(&mut self) {
         for (gate, class, limit) in [
             ("cheap-p99", Class::Cheap, self.gates.cheap.p99_ms),
@@ -170,7 +171,7 @@ impl Judge<'_> {
             "",
         );
         if self.run.own {
-            // Killed counts as an exit code that no service has.
+            // A service that had to be killed has no exit code: 256 stands for that, which no process returns.
             let exit = self.run.exit.map_or(256.0, f64::from);
             self.gate("stop", "exit code after SIGTERM".to_owned(), Bound::Most(0.0), Some(exit), "");
         }
@@ -178,7 +179,7 @@ impl Judge<'_> {
         self.gate("generator", "calls that were due and not sent".to_owned(), Bound::Most(0.0), Some(lost as f64), "");
     }
 
-    /// A soak has no burst to recover from: it must not grow at all.
+    /// Memory must not grow in a soak, which has no burst to recover from.
     fn soak(&mut self) {
         let Some(soak) = self.run.phase(SOAK) else { return };
         let (early, late) = quarters(self.run, soak).unzip();
@@ -188,7 +189,7 @@ impl Judge<'_> {
     }
 }
 
-/// RSS in the second quarter of a phase, when everything has been touched once, and in the last.
+/// RSS, in bytes, in the second quarter of a phase and in the last. In the first, memory is touched for the first time.
 fn quarters(run: &Run, phase: &Phase) -> Option<(f64, f64)> {
     let quarter = (phase.to - phase.from) / 4.0;
     let rss =

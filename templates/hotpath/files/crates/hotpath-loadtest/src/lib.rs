@@ -5,8 +5,8 @@
 //! the search for its capacity, a steady load, a burst of several times its capacity, and the recovery. Calls arrive as a
 //! Poisson process and their latency counts from the moment that they were due, so that a stall of the service counts
 //! against every call that was due in it.
-mod calls;
 mod callers;
+mod calls;
 mod capacity;
 mod cause;
 mod check;

@@ -1,4 +1,4 @@
-//! What is done to a service, phase by phase.
+//! The phases of each kind of run.
 use crate::{
     capacity,
     error::Error,
@@ -8,10 +8,11 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Callers that warm caches, connections and the allocator up.
+/// Callers of the warm-up, which fills caches, opens connections and lets the allocator grow.
 const WARM_UP_CALLERS: usize = 2;
 
-/// Starts or finds the service, does `work` to it, and hands over what was measured. It is stopped whatever happens.
+/// Opens a session with the service, runs `work` in it, and returns what was measured. The session is closed, and a service
+/// that it started is stopped, whatever `work` returns.
 pub fn with(
     subject: &Subject<'_>,
     settings: &Settings,
@@ -23,15 +24,15 @@ pub fn with(
     done.map(|()| run)
 }
 
-/// Finds the capacity of a service that has been warmed up.
+/// Warms the service up and finds its capacity.
 pub fn capacity(session: &mut Session, settings: &Settings) -> Result<(), Error> {
     session.closed_loop("warm-up".to_owned(), WARM_UP_CALLERS, settings.plan.warm_up)?;
     capacity::find(session, &settings.plan)?;
-    session.progress.say(&format!("capacity: {:.0} heavy calls/s", session.run.capacity));
+    session.progress.print(&format!("capacity: {:.0} heavy calls/s", session.run.capacity));
     Ok(())
 }
 
-/// All phases.
+/// All phases of `run`.
 pub fn phases(session: &mut Session, settings: &Settings) -> Result<(), Error> {
     session.phase(IDLE, "idle: only cheap calls and health checks".to_owned(), 0.0, settings.plan.idle)?;
     capacity(session, settings)?;
@@ -40,7 +41,7 @@ pub fn phases(session: &mut Session, settings: &Settings) -> Result<(), Error> {
     capacity::again(session, &settings.plan)
 }
 
-/// Steady load, burst and recovery, in relation to a capacity that is known.
+/// Steady load, burst and recovery, in proportion to a capacity that is known.
 pub fn under(session: &mut Session, settings: &Settings, capacity: f64) -> Result<(), Error> {
     let (plan, gates) = (&settings.plan, &settings.gates);
     let (steady, burst) = (gates.steady.load * capacity, gates.burst.load * capacity);
@@ -51,7 +52,7 @@ pub fn under(session: &mut Session, settings: &Settings, capacity: f64) -> Resul
     session.phase(RECOVERY, "recovery: does memory come back?".to_owned(), 0.0, plan.recovery)
 }
 
-/// Steady load, for long.
+/// All phases of `soak`: a steady load for a long time.
 pub fn soak(session: &mut Session, settings: &Settings, length: Duration) -> Result<(), Error> {
     session.phase(IDLE, "idle: only cheap calls and health checks".to_owned(), 0.0, settings.plan.idle)?;
     capacity(session, settings)?;

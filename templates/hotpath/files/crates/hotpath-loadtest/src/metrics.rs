@@ -1,4 +1,4 @@
-//! What the service says of itself on /metrics: evidence for the cause of a broken gate.
+//! Reads the metrics of the service while it is under load: evidence for the cause of a broken gate.
 use serde::Serialize;
 use std::{
     io::{Read as _, Write as _},
@@ -6,19 +6,22 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the service may take to connect, and for each read.
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// The most bytes of a page that are read.
 const MAX_PAGE: u64 = 4 << 20;
 
 /// The signals of saturation at one moment; `None` where the service does not export one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Gauges {
+    /// Seconds after the start of the run.
     pub at: f64,
     pub memory_budget: Option<f64>,
     pub memory_in_use: Option<f64>,
     pub worker_busy: Option<f64>,
     pub cpu_busy: Option<f64>,
     pub cpu_width: Option<f64>,
-    /// Of the method with the most calls in flight.
+    /// Calls in flight of the method that has the most.
     pub in_flight: Option<f64>,
     pub shed: Option<f64>,
     pub queue_depth: Option<f64>,
@@ -27,10 +30,10 @@ pub struct Gauges {
     pub panics: Option<f64>,
 }
 
-/// One look, in plain HTTP: `None` if the service does not answer in time.
+/// Reads the page once, over HTTP/1.1. `None` if the service does not answer in time.
 pub fn scrape(admin: SocketAddr, at: Duration) -> Option<Gauges> {
-    let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&admin, TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut page = String::new();
@@ -42,7 +45,7 @@ fn parse(page: &str) -> Gauges {
     let values = |name: &'static str| {
         page.lines().filter_map(move |line| {
             let rest = line.strip_prefix(name)?;
-            // Either labels or the value: not a longer name.
+            // Labels or the value follow the name; anything else is a longer name.
             let value = match rest.strip_prefix('{') {
                 Some(labelled) => labelled.rsplit_once('}')?.1,
                 None => rest.strip_prefix(' ')?,

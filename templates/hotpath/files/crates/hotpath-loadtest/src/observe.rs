@@ -1,5 +1,5 @@
-//! The service from outside while it is under load: its memory, threads, descriptors and CPU from /proc, and what it
-//! says of itself on its admin port.
+//! Watches the service while it is under load: its memory, threads, descriptors and CPU from /proc, and its own metrics
+//! from the admin port.
 use crate::metrics::{self, Gauges};
 use serde::Serialize;
 use std::{
@@ -13,35 +13,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Once every quarter of a second; the peak between is the kernel's own.
+/// How often the process is sampled. The peak of its memory between two samples is known from the kernel.
 const EVERY: Duration = Duration::from_millis(250);
+/// How often the metrics are read.
 const SCRAPE_EVERY: Duration = Duration::from_secs(1);
 
 /// The process at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Sample {
+    /// Seconds after the start of the run.
     pub at: f64,
+    /// Resident bytes.
     pub rss: u64,
-    /// The most it ever was, as the kernel counted.
+    /// The most resident bytes so far, as the kernel counts them.
     pub peak: u64,
     pub threads: u64,
     pub descriptors: u64,
-    /// CPU seconds used so far: by the service, and by this load generator.
+    /// CPU seconds that the service has used so far.
     pub cpu: f64,
+    /// CPU seconds that this load generator has used so far.
     pub own_cpu: f64,
-    /// By everything on this machine, and what its host took away.
+    /// CPU seconds that everything on this machine has used so far, with what its host took away.
     pub all_cpu: f64,
 }
 
+/// The threads that take samples.
 pub struct Observer {
     stop: Arc<AtomicBool>,
-    /// As last seen, for the progress line.
+    /// Resident bytes in the last sample, for the progress line.
     pub rss: Arc<AtomicU64>,
     process: Option<JoinHandle<Vec<Sample>>>,
     admin: Option<JoinHandle<Vec<Gauges>>>,
 }
 
 impl Observer {
+    /// Samples the process and reads the metrics, of each that is given, until [`Observer::finish`].
     pub fn start(origin: Instant, pid: Option<u32>, admin: Option<SocketAddr>) -> Self {
         let (stop, rss) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let process = pid.map(|pid| {
@@ -61,6 +67,7 @@ impl Observer {
         Self { stop, rss, process, admin }
     }
 
+    /// Stops both threads and returns what they saw.
     pub fn finish(self) -> (Vec<Sample>, Vec<Gauges>) {
         self.stop.store(true, Ordering::Relaxed);
         (self.process.map(joined).unwrap_or_default(), self.admin.map(joined).unwrap_or_default())

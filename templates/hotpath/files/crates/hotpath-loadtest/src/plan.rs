@@ -1,22 +1,24 @@
 //! How long each phase takes.
 use std::time::Duration;
 
+/// The length of each phase.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub idle: Duration,
     pub warm_up: Duration,
-    /// Of the search for the capacity.
+    /// Each step of the search for the capacity.
     pub step: Duration,
+    /// The longer measurement of the capacity with the best number of callers.
     pub hold: Duration,
     pub steady: Duration,
     pub settle: Duration,
     pub burst: Duration,
-    /// Not scaled: the gate says how long memory may take to come back.
+    /// As long as the gate allows memory to take to come back, whatever the scale.
     pub recovery: Duration,
 }
 
 impl Plan {
-    /// About three minutes.
+    /// The phases of a whole run: about three minutes.
     pub fn full(recovery: Duration) -> Self {
         let seconds = Duration::from_secs;
         Self {
@@ -31,7 +33,7 @@ impl Plan {
         }
     }
 
-    /// Under a minute and a half: for a pipeline.
+    /// Shorter phases for a pipeline: about a minute and a half.
     pub fn quick(recovery: Duration) -> Self {
         let seconds = Duration::from_secs;
         Self {

@@ -1,4 +1,4 @@
-//! What is going on, on standard error: one line that is rewritten on a terminal, plain lines elsewhere.
+//! Reports progress on standard error: one line that is rewritten on a terminal, plain lines elsewhere.
 use crate::record::Outcome;
 use std::{
     cell::RefCell,
@@ -11,9 +11,10 @@ use std::{
 };
 use tonic::Code;
 
+/// The progress of a run.
 pub struct Progress {
     terminal: bool,
-    /// The service's resident bytes, as last sampled.
+    /// The service's resident bytes in the last sample; 0 while there is none.
     rss: Arc<AtomicU64>,
     now: RefCell<Phase>,
 }
@@ -23,7 +24,9 @@ struct Phase {
     started: Instant,
     length: Duration,
     shown: Instant,
+    /// Since the line was last shown.
     since: Counts,
+    /// Since the phase began.
     total: Counts,
 }
 
@@ -53,17 +56,18 @@ impl Progress {
         }
     }
 
-    /// A line that stays.
-    pub fn say(&self, text: &str) {
+    /// Prints a line that stays.
+    pub fn print(&self, text: &str) {
         let clear = if self.terminal { "\r\x1b[K" } else { "" };
         let _ = writeln!(stderr(), "{clear}{text}");
     }
 
-    /// What the next phase is.
+    /// Names the next phase.
     pub fn title(&self, title: String) {
         self.now.borrow_mut().title = title;
     }
 
+    /// Begins a phase that takes `length`.
     pub fn begin(&self, length: Duration) {
         let mut phase = self.now.borrow_mut();
         let now = Instant::now();
@@ -74,6 +78,7 @@ impl Progress {
         }
     }
 
+    /// Counts a call, and shows the line again if it is time to.
     pub fn count(&self, outcome: &Outcome) {
         let mut phase = self.now.borrow_mut();
         phase.since.add(outcome.code);
@@ -88,11 +93,12 @@ impl Progress {
         }
     }
 
+    /// Ends the phase: on a terminal its totals stay.
     pub fn end(&self) {
         let phase = self.now.borrow();
         let line = self.line(&phase, &phase.total, phase.started.elapsed());
         if self.terminal {
-            self.say(&line);
+            self.print(&line);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Records calls as they end: histograms of latency and a time line.
-//! Latency counts from the moment a call was due, not from when the generator got round to it: a stall of the service
-//! then counts against every call that was due in it (no coordinated omission).
+//! Latency counts from the moment that a call was due, not from when the generator sent it: a stall of the service then
+//! counts against every call that was due in it (no coordinated omission).
 use crate::{
     calls::{Calls, Log, Point, code_name},
     schedule::Class,
@@ -12,7 +12,7 @@ use std::{
 };
 use tonic::Code;
 
-/// One call, over.
+/// A call that has ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub class: Class,
@@ -20,15 +20,16 @@ pub struct Outcome {
     pub sent: Instant,
     pub done: Instant,
     pub code: Code,
-    /// What the status said, unless it is one of an overload.
+    /// The message of its status, if its code is not one that overload gives.
     pub message: Option<Box<str>>,
 }
 
-/// Steps in the time line of a phase, at most: an hour's soak draws as well as a minute's run.
+/// The most steps in the time line of a phase, so that a soak of hours can be drawn like a run of a minute.
 const STEPS: u32 = 600;
 
+/// Takes the outcomes of one phase.
 pub struct Recorder {
-    /// Of the whole run: the time line counts from here.
+    /// The start of the run, from which the time line counts.
     origin: Instant,
     start: Instant,
     length: Duration,
@@ -42,7 +43,7 @@ pub struct Recorder {
 
 struct Stats {
     answered: Histogram<u64>,
-    /// Those that were answered, and those that came too late.
+    /// Answered and late calls.
     waited_for: Histogram<u64>,
     refused: Histogram<u64>,
     codes: BTreeMap<&'static str, u64>,
@@ -76,10 +77,12 @@ impl Recorder {
         }
     }
 
+    /// Counts calls that were due and not sent.
     pub fn not_sent(&mut self, calls: u64) {
         self.not_sent += calls;
     }
 
+    /// Records a call.
     pub fn record(&mut self, outcome: Outcome) {
         keep(&mut self.lateness, outcome.sent - outcome.due);
         let (due, done) = (self.step_of(outcome.due), self.step_of(outcome.done));
@@ -104,7 +107,7 @@ impl Recorder {
                 return;
             }
             Code::ResourceExhausted => keep(&mut stats.refused, took),
-            // Where the service gave up earlier, its caller would have waited all the same.
+            // The service may give up before the deadline; its caller would have waited until then.
             Code::DeadlineExceeded => keep(&mut stats.waited_for, took.max(deadline)),
             _ => {}
         }
@@ -119,11 +122,12 @@ impl Recorder {
         (after / self.step.as_secs_f64()) as usize
     }
 
+    /// The results of the phase.
     pub fn finish(self) -> Log {
         let seconds = self.length.as_secs_f64();
         let begin = (self.start - self.origin).as_secs_f64();
         let step = self.step.as_secs_f64();
-        // What finished after the window is an answer, and not throughput.
+        // A call that ended after the phase is an answer, but no part of its time line.
         let shown = (seconds / step).ceil() as usize;
         let [heavy, cheap, health] = self.classes.map(|stats| {
             let line = stats
@@ -216,14 +220,14 @@ impl Step {
     }
 }
 
-/// Microseconds, growing as it must; `digits` significant digits.
+/// A histogram of microseconds with so many significant digits, which grows to hold any value.
 fn histogram(digits: u8) -> Histogram<u64> {
     #[expect(clippy::expect_used, reason = "fails only for more than five digits")]
     Histogram::new(digits).expect("two or three digits")
 }
 
 fn keep(histogram: &mut Histogram<u64>, took: Duration) {
-    // It grows to hold any value; a saturating record would cut to the values seen so far.
+    // Not `saturating_record`, which would cut a value to the highest so far instead of growing.
     let _ = histogram.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
 }
 

@@ -1,4 +1,4 @@
-//! What one run measured: everything that gates, causes and reports are made from.
+//! What one run measured: gates, causes and reports are made from it.
 use crate::{calls::Log, metrics::Gauges, observe::Sample, schedule::Rates};
 use serde::Serialize;
 
@@ -7,12 +7,15 @@ use serde::Serialize;
 pub struct Step {
     /// Callers that wait for their answers.
     pub callers: usize,
+    /// Calls per second.
     pub goodput: f64,
+    /// Milliseconds.
     pub p99: f64,
-    /// Of all calls, the part that was refused.
+    /// The share of calls that were refused, from 0 to 1.
     pub refused: f64,
 }
 
+/// One phase of open-loop load.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Phase {
     pub name: &'static str,
@@ -31,7 +34,7 @@ pub const BURST: &str = "burst";
 pub const RECOVERY: &str = "recovery";
 pub const SOAK: &str = "soak";
 
-/// Who used how many cores.
+/// How many cores were in use, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Cores {
     pub service: f64,
@@ -40,9 +43,10 @@ pub struct Cores {
     pub others: f64,
 }
 
-/// More cores than this in use by others, and the numbers are not the service's alone.
-pub const QUIET: f64 = 0.2;
+/// The number of cores in use by other processes above which a report warns of them.
+pub const NOTICED_CORES: f64 = 0.2;
 
+/// What one run measured.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Run {
     /// The name that the service has in the health protocol.
@@ -50,11 +54,11 @@ pub struct Run {
     pub variant: String,
     pub target: String,
     pub seed: u64,
-    /// CPUs that this load generator may use, and its service.
+    /// CPUs that the service and this load generator may use together.
     pub cpus: usize,
     /// Heavy calls per second that the service answers when its callers wait for their answers.
     pub capacity: f64,
-    /// The same at the end: where it is much less, the machine was not this test's alone.
+    /// The same at the end of the run. If it is much less, something else slowed the machine.
     pub capacity_after: Option<f64>,
     pub steps: Vec<Step>,
     pub phases: Vec<Phase>,
@@ -62,9 +66,9 @@ pub struct Run {
     pub gauges: Vec<Gauges>,
     /// Bytes that the service says it may take.
     pub memory_budget: Option<u64>,
-    /// How the service ended when it was told to: its exit code, or none if it had to be killed.
+    /// The exit code of the service after SIGTERM; none if it had to be killed.
     pub exit: Option<i32>,
-    /// Whether this run started the service, and so knows how it ended.
+    /// Whether this run started the service, and so can stop it.
     pub own: bool,
 }
 
@@ -73,14 +77,14 @@ impl Run {
         self.phases.iter().find(|phase| phase.name == name)
     }
 
-    /// The capacity at the time of the burst, as far as it is known: halfway between what was found before and after it.
-    /// One look of a few seconds is off by a tenth where the machine's speed changes.
+    /// An estimate of the capacity at the time of the burst: halfway between what was measured before and after it. A single
+    /// measurement of a few seconds is off by a tenth where the machine's speed changes.
     pub fn capacity_at_burst(&self) -> f64 {
         f64::midpoint(self.capacity, self.capacity_after.unwrap_or(self.capacity))
     }
 
-    /// The part of the machine's cores that the load generator took in the burst, and not yet at the steady load: each call
-    /// that is refused costs it as much as the service, which cannot have those cores too.
+    /// The share of the machine's cores that the load generator took in the burst beyond what it took at the steady load. A
+    /// refused call costs the generator as much CPU as the service, which cannot have those cores too.
     pub fn taken_by_generator(&self) -> f64 {
         let generator = |name| {
             let phase = self.phase(name)?;
@@ -90,24 +94,25 @@ impl Run {
         (more / self.cpus.max(1) as f64).clamp(0.0, 0.5)
     }
 
-    /// The median of what `of` says of the samples between two moments.
+    /// The median of `of` over the samples between two moments, in seconds after the start of the run.
     pub fn median(&self, from: f64, to: f64, of: impl Fn(&Sample) -> f64) -> Option<f64> {
         let mut seen: Vec<f64> = self.samples.iter().filter(|s| (from..=to).contains(&s.at)).map(of).collect();
         seen.sort_by(f64::total_cmp);
         seen.get(seen.len() / 2).copied()
     }
 
+    /// The most resident bytes of the run.
     pub fn peak_rss(&self) -> Option<u64> {
         self.samples.iter().map(|sample| sample.peak).max()
     }
 
-    /// RSS when the service had settled, before the burst.
+    /// Resident bytes when the service had settled, before the burst.
     pub fn rss_before(&self) -> Option<f64> {
         let settle = self.phase(SETTLE)?;
         self.median(settle.to - 1.5, settle.to, |sample| sample.rss as f64)
     }
 
-    /// RSS at the end of the recovery.
+    /// Resident bytes at the end of the recovery.
     pub fn rss_after(&self) -> Option<f64> {
         let recovery = self.phase(RECOVERY)?;
         self.median(recovery.to - 2.0, recovery.to, |sample| sample.rss as f64)
@@ -125,19 +130,19 @@ impl Run {
         (seconds > 0.0).then_some(Cores { service, generator, others })
     }
 
-    /// The most cores that everything else took in a phase with heavy load.
+    /// The most cores that other processes took in a phase with heavy load.
     pub fn others(&self) -> f64 {
         let loaded = self.phases.iter().filter(|phase| phase.rates.heavy > 0.0);
         let cores = loaded.filter_map(|phase| self.cores(phase.from, phase.to));
         cores.map(|cores| cores.others).fold(0.0, f64::max)
     }
 
-    /// The highest that a gauge was between two moments; `None` if the service has no such gauge.
+    /// The highest value of a gauge between two moments; `None` if the service has no such gauge.
     pub fn highest(&self, from: f64, to: f64, of: impl Fn(&Gauges) -> Option<f64>) -> Option<f64> {
         self.gauges.iter().filter(|gauges| (from..=to).contains(&gauges.at)).filter_map(of).reduce(f64::max)
     }
 
-    /// A gauge as it was last seen before a moment.
+    /// The last value of a gauge before a moment.
     pub fn last(&self, before: f64, of: impl Fn(&Gauges) -> Option<f64>) -> Option<f64> {
         self.gauges.iter().rev().filter(|gauges| gauges.at <= before).find_map(of)
     }

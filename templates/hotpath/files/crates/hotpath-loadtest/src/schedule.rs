@@ -1,5 +1,5 @@
-//! When calls arrive. Poisson: callers do not wait for each other, so gaps are exponential and bursts happen; an even
-//! spacing would hide the queueing that real traffic causes.
+//! When calls arrive: as a Poisson process. Callers do not wait for each other, so that gaps are exponential and calls come
+//! in bunches; an even spacing would hide the queueing that real traffic causes.
 use serde::Serialize;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ impl Rates {
     }
 }
 
+/// A call that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrival {
     /// After the start of the phase.
@@ -87,12 +88,12 @@ impl Iterator for Schedule {
 struct SplitMix(u64);
 
 impl SplitMix {
-    /// Seconds to the next arrival of a Poisson process; never, where there is no rate.
+    /// Seconds to the next arrival of a Poisson process; infinite where the rate is 0.
     fn gap(&mut self, rate: f64) -> f64 {
         if rate <= 0.0 { f64::INFINITY } else { -(1.0 - self.uniform()).ln() / rate }
     }
 
-    /// In [0, 1).
+    /// A number from 0 up to, and without, 1.
     fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -18,9 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long the service may take until it says that it serves.
 const START: Duration = Duration::from_secs(20);
-/// Its own drain takes 20 s at the most by default.
+/// How long the service may take to stop. Its drain takes at most 20 s unless it was set otherwise.
 const STOP: Duration = Duration::from_secs(30);
+/// Lines of its log that an error repeats.
 const LAST_LINES: usize = 12;
 
 /// The process of the service, for the hook that kills it when this process panics: under `panic = "abort"` nothing is
@@ -28,10 +30,11 @@ const LAST_LINES: usize = 12;
 static CHILD: AtomicI32 = AtomicI32::new(0);
 static HOOK: Once = Once::new();
 
-/// How to build the service: `None` is as the team decided.
+/// A way to build the service. The default is its own: without a name, and with its default features.
 #[derive(Clone, Debug, Default)]
 pub struct Variant {
     pub name: String,
+    /// The features to build with instead of the default ones, separated by commas.
     pub features: Option<String>,
 }
 
@@ -57,6 +60,7 @@ pub fn build(workspace: &Path, name: &str, variant: &Variant) -> Result<PathBuf,
         .ok_or_else(|| format!("cargo built no binary named {name}"))
 }
 
+/// The process of the service; dropping it stops it.
 pub struct Service {
     child: Child,
     log: Option<JoinHandle<VecDeque<String>>>,
@@ -65,14 +69,16 @@ pub struct Service {
     pub admin: Option<SocketAddr>,
 }
 
-/// How it ended.
+/// How the service ended.
 pub struct Ended {
+    /// None if it had to be killed.
     pub status: Option<ExitStatus>,
     pub last_lines: String,
 }
 
 impl Service {
-    /// Starts it with its log in `folder`, and waits until it serves.
+    /// Starts the binary with these environment variables and its log in `folder`, and waits until it serves. The error
+    /// repeats the last lines of its log.
     pub fn start(binary: &Path, env: &BTreeMap<&str, String>, folder: &Path) -> Result<Self, String> {
         let state = folder.join(format!("state-{}", std::process::id()));
         fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
@@ -86,7 +92,7 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // Out of reach of the terminal's Ctrl-C: it is stopped from here, once.
+            // The terminal's Ctrl-C does not reach another process group: this process stops the service.
             .process_group(0);
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
         CHILD.store(i32::try_from(child.id()).unwrap_or(0), Ordering::Relaxed);
@@ -113,12 +119,12 @@ impl Service {
         self.child.id()
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the service has ended by itself.
     pub fn is_gone(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// SIGTERM, time to drain, and SIGKILL to what is left.
+    /// Sends SIGTERM, waits for the drain, and kills a service that has not ended by then.
     pub fn stop(mut self) -> Ended {
         let status = self.end();
         let lines = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
@@ -154,13 +160,13 @@ impl Drop for Service {
 /// From here on a panic of this process kills the service before it is reported.
 pub fn kill_on_panic() {
     HOOK.call_once(|| {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if let Some(pid) = Pid::from_raw(CHILD.load(Ordering::Relaxed)) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        before(info);
-    }));
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if let Some(pid) = Pid::from_raw(CHILD.load(Ordering::Relaxed)) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            before(info);
+        }));
     });
 }
 

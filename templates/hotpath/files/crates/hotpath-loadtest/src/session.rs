@@ -1,7 +1,7 @@
-//! One service under load: started or found, called, watched, and stopped.
+//! A service under load: started or found, called, watched, and stopped.
 use crate::{
-    calls::Log,
     callers::Callers,
+    calls::Log,
     error::Error,
     generate::{self, Target},
     interrupt::Interrupt,
@@ -29,15 +29,19 @@ const HEALTH_RATE: f64 = 10.0;
 #[derive(Clone, Debug)]
 pub struct Remote {
     pub uri: String,
+    /// Its process on this machine; without it memory is not measured.
     pub pid: Option<u32>,
+    /// Its admin address; without it metrics are not read.
     pub admin: Option<SocketAddr>,
 }
 
+/// What is put under load.
 pub enum Subject<'a> {
     Binary(&'a Path, &'a Variant),
     Remote(&'a Remote),
 }
 
+/// A service that is under load, and what was measured of it so far.
 pub struct Session {
     runtime: Runtime,
     interrupt: Interrupt,
@@ -93,7 +97,17 @@ impl Session {
             ..Run::default()
         };
         let cheap_rate = workload.cheap_rate;
-        Ok(Self { runtime, interrupt, cheap_rate, callers, origin, observer, service, progress, run })
+        Ok(Self {
+            runtime,
+            interrupt,
+            cheap_rate,
+            callers,
+            origin,
+            observer,
+            service,
+            progress,
+            run,
+        })
     }
 
     fn target(&self) -> Target<'_> {
@@ -117,7 +131,7 @@ impl Session {
         self.check()
     }
 
-    /// Callers that wait for their answers.
+    /// Load by callers that wait for their replies; its results are not a phase of the run.
     pub fn closed_loop(&mut self, title: String, callers: usize, length: Duration) -> Result<Log, Error> {
         self.progress.title(title);
         let log = self.runtime.block_on(generate::closed_loop(&self.target(), callers, length));
@@ -138,7 +152,7 @@ impl Session {
         Ok(())
     }
 
-    /// Stops everything and hands over what was measured.
+    /// Stops everything and returns what was measured.
     pub fn close(self) -> Run {
         let Self { runtime, callers, observer, service, mut run, .. } = self;
         (run.samples, run.gauges) = observer.finish();

@@ -1,7 +1,5 @@
 use super::*;
-use crate::{
-    fixture::{MIB, broken_run, burst, calls, gates, good_run, log}
-};
+use crate::fixture::{MIB, broken_run, burst, calls, gates, good_run, log};
 
 fn broken(run: &Run) -> Vec<&'static str> {
     judge(run, &gates())
@@ -135,7 +133,7 @@ fn cpu_work_on_the_workers_is_named() {
     assert!(cause(&run, "cheap-p99").starts_with("something holds the runtime's workers"));
 }
 
-/// At several times what it can do a service that only waits has busy workers too: with what calls cost in themselves.
+/// Far above its capacity, a service that only waits has busy workers too, from what calls cost in themselves.
 #[test]
 fn a_service_that_only_waits_is_not_said_to_compute() {
     let mut run = good_run();

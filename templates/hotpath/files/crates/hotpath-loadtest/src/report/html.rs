@@ -1,9 +1,10 @@
-//! One page that needs nothing beside it.
+//! The report as one HTML page that loads nothing from elsewhere.
 use super::plot::{Axis, Band, Chart, Line, Scale, nines};
 use crate::{
     calls::Point,
     judge::{State, Verdict},
-    run::{BURST, Run, SOAK, STEADY},
+    observe::Sample,
+    run::{BURST, Phase, Run, SOAK, STEADY},
     schedule::Class,
     units::show,
 };
@@ -27,6 +28,7 @@ th{font-weight:600;color:#57606a}td.n,th.n{text-align:right;white-space:nowrap}t
 svg{width:100%;height:auto}.legend span{display:inline-block;margin-right:1.2rem}.legend i{display:inline-block;width:1.1em;height:.25em;border-radius:2px;margin-right:.4em;vertical-align:middle}\
 td:first-child{white-space:nowrap}";
 
+/// The page.
 pub fn page(run: &Run, verdicts: &[Verdict]) -> String {
     let mut out = String::with_capacity(1 << 18);
     let broken: Vec<&str> = verdicts.iter().filter(|v| v.state == State::Broken).map(|v| v.gate).collect();
@@ -111,8 +113,14 @@ fn phases(out: &mut String, run: &Run) {
 }
 
 fn charts(out: &mut String, run: &Run) {
-    let bands: Vec<Band> =
-        run.phases.iter().map(|phase| Band { name: phase.name.to_owned(), from: phase.from, to: phase.to }).collect();
+    calls(out, run);
+    process(out, run);
+    percentiles(out, run);
+}
+
+/// Charts of what the calls came to, over time.
+fn calls(out: &mut String, run: &Run) {
+    let (heavy, cheap, health) = (Class::Heavy, Class::Cheap, Class::Health);
     let line = |name, colour, class: Class, of: fn(&Point) -> Option<f64>| {
         let mut points = Vec::new();
         for phase in &run.phases {
@@ -121,35 +129,26 @@ fn charts(out: &mut String, run: &Run) {
         }
         Line { name, colour, points }
     };
-    let (heavy, cheap, health) = (Class::Heavy, Class::Cheap, Class::Health);
-    let end = run.samples.last().map_or(0.0, |sample| sample.at).max(run.phases.last().map_or(1.0, |phase| phase.to));
-    let mut chart = |title: &str, lines: &[Line], scale, unit| {
-        let chart = Chart {
-            lines,
-            bands: &bands,
-            scale,
-            unit,
-            x: Axis::Seconds,
-            shown: Some((0.0, end)),
-        };
-        section(out, title, &chart);
-    };
-    chart(
+    over_time(
+        out,
+        run,
         "Latency of heavy calls",
         &[line("p50", BLUE, heavy, |point| point.p50), line("p99", RED, heavy, |point| point.p99)],
-        Scale::Log,
-        "ms",
+        (Scale::Log, "ms"),
     );
-    chart(
+    over_time(
+        out,
+        run,
         "Latency beside them: p99",
         &[
             line("cheap calls", GREEN, cheap, |point| point.p99),
             line("health checks", AMBER, health, |point| point.p99),
         ],
-        Scale::Log,
-        "ms",
+        (Scale::Log, "ms"),
     );
-    chart(
+    over_time(
+        out,
+        run,
         "Heavy calls a second",
         &[
             line("offered", GREY, heavy, |point| Some(point.offered)),
@@ -157,51 +156,59 @@ fn charts(out: &mut String, run: &Run) {
             line("late or failed", RED, heavy, |point| Some(point.late + point.failed)),
             line("answered", GREEN, heavy, |point| Some(point.answered)),
         ],
-        Scale::Linear,
-        "/s",
+        (Scale::Linear, "/s"),
     );
-    let sampled = |name, colour, of: fn(&crate::observe::Sample) -> f64| Line {
+}
+
+/// Charts of what the process took, over time.
+fn process(out: &mut String, run: &Run) {
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    let sampled = |name, colour, of: &dyn Fn(&Sample) -> f64| Line {
         name,
         colour,
         points: run.samples.iter().map(|sample| (sample.at, Some(of(sample)))).collect(),
     };
-    let mut memory = vec![sampled("resident", BLUE, |sample| sample.rss as f64 / f64::from(1 << 20))];
+    let mut memory = vec![sampled("resident", BLUE, &|sample| mib(sample.rss as f64))];
     if run.gauges.iter().any(|gauges| gauges.allocated.is_some()) {
-        let points = run
-            .gauges
-            .iter()
-            .map(|gauges| (gauges.at, gauges.allocated.map(|bytes| bytes / f64::from(1 << 20))))
-            .collect();
+        let points = run.gauges.iter().map(|gauges| (gauges.at, gauges.allocated.map(mib))).collect();
         memory.push(Line { name: "allocated", colour: GREEN, points });
     }
     let budget = run.memory_budget.map_or_else(String::new, |bytes| format!(" (budget {})", show(bytes as f64, "MiB")));
-    chart(&format!("Memory{budget}"), &memory, Scale::Linear, "MiB");
-    chart(
-        "Threads and descriptors",
-        &[
-            sampled("threads", BLUE, |sample| sample.threads as f64),
-            sampled("descriptors", AMBER, |sample| sample.descriptors as f64),
-        ],
-        Scale::Linear,
-        "",
-    );
-    let cores = |name, colour, of: fn(&crate::observe::Sample) -> f64| {
-        // Over a second each: the kernel counts in hundredths.
+    over_time(out, run, &format!("Memory{budget}"), &memory, (Scale::Linear, "MiB"));
+    let counts = [
+        sampled("threads", BLUE, &|sample| sample.threads as f64),
+        sampled("descriptors", AMBER, &|sample| sample.descriptors as f64),
+    ];
+    over_time(out, run, "Threads and descriptors", &counts, (Scale::Linear, ""));
+    let cores = |name, colour, of: fn(&Sample) -> f64| {
+        // Each value is over four samples, a second: the kernel counts CPU time in hundredths of a second.
         let pairs = run.samples.iter().zip(run.samples.iter().skip(4));
         let points = pairs.map(|(a, b)| (b.at, Some((of(b) - of(a)) / (b.at - a.at).max(0.001)))).collect();
         Line { name, colour, points }
     };
-    chart(
-        "Cores in use",
-        &[
-            cores("service", BLUE, |sample| sample.cpu),
-            cores("load generator", AMBER, |sample| sample.own_cpu),
-            cores("everything else", GREY, |sample| sample.all_cpu - sample.cpu - sample.own_cpu),
-        ],
-        Scale::Linear,
-        "",
-    );
-    percentiles(out, run);
+    let used = [
+        cores("service", BLUE, |sample| sample.cpu),
+        cores("load generator", AMBER, |sample| sample.own_cpu),
+        cores("everything else", GREY, |sample| sample.all_cpu - sample.cpu - sample.own_cpu),
+    ];
+    over_time(out, run, "Cores in use", &used, (Scale::Linear, ""));
+}
+
+/// A chart over the whole run, with its phases.
+fn over_time(out: &mut String, run: &Run, title: &str, lines: &[Line], (scale, unit): (Scale, &str)) {
+    let phase = |phase: &Phase| Band { name: phase.name.to_owned(), from: phase.from, to: phase.to };
+    let bands: Vec<Band> = run.phases.iter().map(phase).collect();
+    let sampled = run.samples.last().map_or(0.0, |sample| sample.at);
+    let end = run.phases.last().map_or(1.0, |phase| phase.to).max(sampled);
+    let chart = Chart {
+        lines,
+        bands: &bands,
+        scale,
+        unit,
+        x: Axis::Seconds,
+        shown: Some((0.0, end)),
+    };
+    section(out, title, &chart);
 }
 
 fn percentiles(out: &mut String, run: &Run) {

@@ -1,4 +1,4 @@
-//! The same run, three times: a table to read now, JSON for machines, a page to look at.
+//! Reports of a run: a table on standard output, JSON for programs, and an HTML page with charts.
 mod html;
 mod plot;
 mod table;
@@ -18,7 +18,7 @@ struct Report<'a> {
     run: &'a Run,
 }
 
-/// Writes report.json and report.html.
+/// Writes report.json and report.html. The error names the file.
 pub fn write(run: &Run, verdicts: &[Verdict], out: &Path) -> Result<(), String> {
     let report = Report { passed: passed(verdicts), gates: verdicts, run };
     let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
@@ -26,10 +26,12 @@ pub fn write(run: &Run, verdicts: &[Verdict], out: &Path) -> Result<(), String> 
     save(&out.join("report.html"), &html::page(run, verdicts))
 }
 
+/// Writes a file. The error names it.
 pub fn save(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Whether no gate is broken.
 pub fn passed(verdicts: &[Verdict]) -> bool {
     verdicts.iter().all(|verdict| verdict.state != State::Broken)
 }

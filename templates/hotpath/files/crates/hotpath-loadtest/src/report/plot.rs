@@ -1,4 +1,4 @@
-//! Line charts as SVG text, to stand in the page.
+//! Line charts as SVG text, to be embedded in the page.
 use plotters::{
     coord::{
         ranged1d::{DefaultFormatting, KeyPointHint, Ranged},
@@ -13,7 +13,7 @@ const INK: RGBColor = RGBColor(0x57, 0x60, 0x6a);
 const GRID: RGBColor = RGBColor(0xea, 0xee, 0xf2);
 const BAND: RGBColor = RGBColor(0xf6, 0xf8, 0xfa);
 
-/// One line; a gap where there is no value.
+/// One line of a chart. Where a point has no value, the line has a gap.
 pub struct Line {
     pub name: &'static str,
     pub colour: RGBColor,
@@ -37,22 +37,22 @@ pub struct Chart<'a> {
     pub lines: &'a [Line],
     pub bands: &'a [Band],
     pub scale: Scale,
-    /// What the numbers are of, at the axes.
+    /// The unit of the y axis.
     pub unit: &'a str,
     pub x: Axis,
-    /// Of the x axis; all that there is, if not said.
+    /// The part of the x axis that is shown; where the points lie, if none is given.
     pub shown: Option<(f64, f64)>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Axis {
     Seconds,
-    /// Quantiles, spread by how many nines they have.
+    /// Quantiles, spread by their number of nines.
     Nines,
 }
 
 impl Chart<'_> {
-    /// Nothing, where there is nothing to draw.
+    /// The chart as SVG; empty if there is nothing to draw.
     pub fn svg(&self) -> String {
         let mut text = String::new();
         if self.draw(&mut text).is_err() {
@@ -161,7 +161,7 @@ impl Ranged for Ticked {
     }
 }
 
-/// Where a quantile stands on an axis of nines: 0.9 at 1, 0.99 at 2.
+/// The place of a quantile on an axis of nines: 1 for 0.9, 2 for 0.99.
 pub fn nines(quantile: f64) -> f64 {
     -(1.0 - quantile).max(1e-6).log10()
 }

@@ -1,14 +1,14 @@
-//! Plain text, in columns.
+//! Reports as plain text in columns.
 use crate::{
     judge::{State, Verdict},
-    run::{Cores, Phase, QUIET, Run},
+    run::{Cores, NOTICED_CORES, Phase, Run},
     schedule::Class,
     units::show,
 };
 use std::fmt::Write as _;
 use tonic::Code;
 
-/// A run on standard output.
+/// Prints a run on standard output.
 pub fn print(run: &Run, verdicts: &[Verdict]) {
     print!("{}", text(run, verdicts));
 }
@@ -129,7 +129,7 @@ fn columns(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
-/// Rows under each other: columns of numbers to the right, of words to the left.
+/// Aligns rows in columns: numbers to the right, words to the left.
 pub fn align(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -153,19 +153,17 @@ pub fn align(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Variants beside each other.
+/// Variants, a row each.
 pub fn comparison(title: &str, rows: &[Vec<String>], others: f64, rule: &str) -> String {
     format!("\n{title}\n\n{}\n{}{rule}\n", align(rows), noise(others))
 }
 
-/// A word of warning, where the machine was not this test's alone.
+/// A warning, if other processes used more cores than can be neglected.
 fn noise(others: f64) -> String {
-    if others <= QUIET {
+    if others <= NOTICED_CORES {
         return String::new();
     }
-    format!(
-        "Not a quiet machine: other processes used up to {others:.1} cores under load, and the numbers show it.\n\n"
-    )
+    format!("Other processes used up to {others:.1} cores under load, and the numbers are worse for it.\n\n")
 }
 
 #[cfg(test)]

@@ -41,12 +41,18 @@ func (r rendered) binary(t *testing.T, dir string, options ...string) string {
 	return kept
 }
 
-// The tree's own step: stubs, vet, and the client's tests against the service, in both dialects.
+// The tree's own step: stubs, vet, and the client's tests against the service, in both dialects; and beside them tests
+// of what only calls of the sample API can show.
 func TestClientAgainstService(t *testing.T) {
-	for _, name := range []string{"full", "stateful"} {
+	for name, planted := range map[string][]string{
+		"full": {"sample_test.go", "downstream_test.go"}, "stateful": {"sample_test.go"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			r := renderTree(t, cases[name])
 			dir := r.write(t)
+			for _, file := range planted {
+				r.plant(t, dir, file)
+			}
 			t.Setenv("SERVICE_BINARY", r.binary(t, dir))
 			output := mustRun(t, dir, "ci/check.sh", "client")
 			if strings.Contains(output, "SKIPPED") {
@@ -63,19 +69,73 @@ func TestClientAgainstService(t *testing.T) {
 	}
 }
 
-// A query that panics takes one replica where it unwinds, and at most two where it aborts; never the fleet.
-func TestQueryOfDeath(t *testing.T) {
-	planted, err := os.ReadFile("testdata/planted_test.go")
+// plant lays a test for the sample API of hello into the client's module, with the names of this service.
+func (r rendered) plant(t *testing.T, dir, file string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
+	value := func(name string) string { return r.data[name].(string) }
+	names := strings.NewReplacer(
+		"package helloclient", "package "+value("go_package"),
+		"example.com/hello/clients/go/hello/v1", value("go_module")+"/"+value("package_path"),
+		"HelloService", value("service"),
+	)
+	if err := os.WriteFile(filepath.Join(dir, "clients/go", file), []byte(names.Replace(string(text))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The client's own tests name nothing of the API: with another API in its place they pass as they are.
+func TestClientOfAnotherAPI(t *testing.T) {
+	r := anotherAPI(t, renderTree(t, cases["default"]))
+	dir := r.write(t)
+	mustRun(t, filepath.Join(dir, generate), "go", "run", ".")
+	stubs := mustRun(t, filepath.Join(dir, "clients/go"), "find", ".", "-name", "*.pb.go")
+	if want := "./acme/tally/v3/tally.pb.go\n./acme/tally/v3/tally_grpc.pb.go\n"; stubs != want {
+		t.Errorf("its stubs are\n%s", stubs)
+	}
+	t.Setenv("SERVICE_BINARY", r.binary(t, dir))
+	if output := mustRun(t, dir, "ci/check.sh", "client"); strings.Contains(output, "SKIPPED") {
+		t.Errorf("skipped:\n%s", output)
+	}
+}
+
+// anotherAPI gives the service hello an API with other names throughout, as its team does on the first day: in the proto
+// and in the service's own code, and nowhere else. Old stubs are left to the generator.
+func anotherAPI(t *testing.T, r rendered) rendered {
+	t.Helper()
+	names := strings.NewReplacer(
+		"hello.v1", "acme.tally.v3", "hello/v1", "acme/tally/v3", "hello::v1", "acme::tally::v3",
+		"HelloService", "TallyService", "hello_service", "tally_service",
+		"Score", "Add", "async fn score", "async fn add",
+		"Lookup", "Read", "async fn lookup", "async fn read",
+		"Watch", "Follow", "async fn watch", "async fn follow",
+	)
+	other := rendered{r.Clone(), r.data}
+	for _, name := range r.Paths() {
+		if strings.HasPrefix(name, "src/") || name == "build.rs" {
+			file := r.Tree[name]
+			file.Data = []byte(names.Replace(string(file.Data)))
+			other.Tree[name] = file
+		}
+	}
+	const was, now = "proto/hello/v1/hello.proto", "proto/acme/tally/v3/tally.proto"
+	file := r.Tree[was]
+	file.Data = []byte(names.Replace(string(file.Data)))
+	other.Tree[now] = file
+	delete(other.Tree, was)
+	return other
+}
+
+// A query that panics takes one replica where it unwinds, and at most two where it aborts; never the fleet.
+func TestQueryOfDeath(t *testing.T) {
 	for _, strategy := range []string{"unwind", "abort"} {
 		t.Run(strategy, func(t *testing.T) {
 			r := plantPanic(t, renderTree(t, answers{"name": "hello", "panic": strategy}))
 			dir := r.write(t)
-			if err := os.WriteFile(filepath.Join(dir, "clients/go/planted_test.go"), planted, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			r.plant(t, dir, "planted_test.go")
 			t.Setenv("PANIC", strategy)
 			// The strategy is that of the release profile; the debug build takes it over.
 			t.Setenv("CARGO_PROFILE_DEV_PANIC", strategy)
@@ -100,7 +160,7 @@ func TestClientFaults(t *testing.T) {
 	for name, fault := range map[string]struct{ file, old, new string }{
 		"no deadline":       {"service_config.json", `"timeout": "1s",`, ""},
 		"no balancing":      {"service_config.json", "round_robin", "pick_first"},
-		"no health checks":  {"service_config.json", `"healthCheckConfig": {"serviceName": "hello.v1.HelloService"},`, ""},
+		"no health checks":  {"service_config.json", `"healthCheckConfig": {"serviceName": ""},`, ""},
 		"no retries":        {"service_config.json", `"UNAVAILABLE", `, ""},
 		"retries of errors": {"service_config.json", `"UNAVAILABLE", `, `"UNAVAILABLE", "INTERNAL", `},
 		"no throttling":     {"service_config.json", `"retryThrottling"`, `"retry"`},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -147,16 +146,16 @@ func TestGitHubFaults(t *testing.T) {
 	need(t, "shellcheck", "apt-get install shellcheck")
 	const check, upgrade = ".github/workflows/check.yml", ".github/workflows/upgrade.yml"
 	for found, r := range map[string]rendered{
-		"property \"bace_ref\" is not defined": renderTree(t, cases["default"]).with(t, check, "github.base_ref", "github.bace_ref"),
-		"unexpected key \"run-on\"":            renderTree(t, cases["default"]).with(t, check, "runs-on", "run-on"),
-		"label \"ubuntu-99.04\" is unknown":    renderTree(t, cases["default"]).with(t, check, "ubuntu-24.04", "ubuntu-99.04"),
-		"shellcheck reported issue":            renderTree(t, cases["default"]).with(t, check, `"$RUST_VERSION" --profile`, `$RUST_VERSION --profile`),
-		"is not pinned by commit":              renderTree(t, cases["default"]).with(t, check, "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@v7"),
-		"the pipeline never runs deps":         renderTree(t, cases["default"]).with(t, check, "ci/check.sh deps advisories", "ci/check.sh advisories"),
-		"an image is published without load":   renderTree(t, cases["default"]).with(t, check, "image, load]", "image]"),
-		"the pipeline runs units":              renderTree(t, cases["default"]).with(t, check, "fmt lint unit", "fmt lint units"),
-		"the upgrade's GH_TOKEN is github":     renderTree(t, cases["default"]).with(t, upgrade, "GH_TOKEN: ${{ secrets.RUSTGEN_PUSH_TOKEN || ", "GH_TOKEN: ${{ "),
-		"the upgrade uses 1 tokens":            renderTree(t, cases["default"]).with(t, upgrade, "        with:\n          token: ${{ secrets.RUSTGEN_PUSH_TOKEN || github.token }}\n", ""),
+		"property \"rev\" is not defined":    renderTree(t, cases["default"]).with(t, check, "github.ref }}", "github.rev }}"),
+		"unexpected key \"run-on\"":          renderTree(t, cases["default"]).with(t, check, "runs-on", "run-on"),
+		"label \"ubuntu-99.04\" is unknown":  renderTree(t, cases["default"]).with(t, check, "ubuntu-24.04", "ubuntu-99.04"),
+		"shellcheck reported issue":          renderTree(t, cases["default"]).with(t, check, `"$RUST_VERSION" --profile`, `$RUST_VERSION --profile`),
+		"is not pinned by commit":            renderTree(t, cases["default"]).with(t, check, "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@v7"),
+		"the pipeline never runs deps":       renderTree(t, cases["default"]).with(t, check, "ci/check.sh deps advisories", "ci/check.sh advisories"),
+		"an image is published without load": renderTree(t, cases["default"]).with(t, check, "image, load]", "image]"),
+		"the pipeline runs units":            renderTree(t, cases["default"]).with(t, check, "fmt lint unit", "fmt lint units"),
+		"the upgrade's GH_TOKEN is github":   renderTree(t, cases["default"]).with(t, upgrade, "GH_TOKEN: ${{ secrets.RUSTGEN_PUSH_TOKEN || ", "GH_TOKEN: ${{ "),
+		"the upgrade uses 1 tokens":          renderTree(t, cases["default"]).with(t, upgrade, "        with:\n          token: ${{ secrets.RUSTGEN_PUSH_TOKEN || github.token }}\n", ""),
 	} {
 		if all := append(lint(t, r), pipelineViolations(r)...); !strings.Contains(strings.Join(all, "\n"), found) {
 			t.Errorf("%q was not found: %q", found, all)
@@ -237,72 +236,26 @@ func TestScriptSpeaks(t *testing.T) {
 	}
 }
 
-// What a push is compared with is what stood there before it, and not the parent of its last commit.
-func TestProtoBase(t *testing.T) {
-	const (
-		none = "0000000000000000000000000000000000000000"
-		file = "proto/hello/v1/hello.proto"
-	)
-	r := renderTree(t, cases["default"])
-	// In place of buf: what it is told to compare with.
-	bin := t.TempDir()
-	buf := "#!/bin/sh\n[ \"$1\" = lint ] || { echo \"base: $(tail -n 1 \"$3/" + file + "\")\"; }\n"
-	if err := os.WriteFile(filepath.Join(bin, "buf"), []byte(buf), 0o755); err != nil {
+// The pipelines fetch the last release, which the API is compared with.
+func TestPipelinesFetchReleases(t *testing.T) {
+	var github struct {
+		Jobs map[string]struct {
+			Steps []struct{ With map[string]any }
+		}
+	}
+	if err := yaml.Unmarshal(renderTree(t, cases["default"]).Tree[".github/workflows/check.yml"].Data, &github); err != nil {
 		t.Fatal(err)
 	}
-	proto := func(dir, base string) (string, error) {
-		return run(t, dir, "env", "PATH="+bin+":"+os.Getenv("PATH"), "BASE_REF="+base, "ci/check.sh", "proto")
-	}
-
-	one := repository(t, r)
-	three := repository(t, r)
-	before := strings.TrimSpace(mustRun(t, three, "git", "rev-parse", "HEAD"))
-	for _, commit := range []string{"second", "third"} {
-		text := slices.Concat(r.Tree[file].Data, []byte("// "+commit+"\n"))
-		if err := os.WriteFile(filepath.Join(three, file), text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		mustRun(t, three, "git", "-c", "user.name=owner", "-c", "user.email=owner@localhost", "commit", "--quiet", "--all", "--message", commit)
-	}
-	for _, test := range []struct{ what, dir, base, says string }{
-		{"the first push of a service", one, none, "proto: there is no HEAD^ to compare with"},
-		{"a push of two commits", three, before, "base: }"},
-		{"a tag, or a new branch", three, none, "base: // second"},
-	} {
-		if output, err := proto(test.dir, test.base); err != nil || !strings.Contains(output, "\n"+test.says+"\n") {
-			t.Errorf("%s: %v\n%s", test.what, err, output)
-		}
-	}
-	// A base that is named and is not there is a mistake of the pipeline, not a pass.
-	for _, base := range []string{"origin/nowhere", strings.Repeat("1", 40), "HEAD^"} {
-		if output, err := proto(one, base); err == nil || !strings.Contains(output, "BASE_REF="+base+" is no commit here") {
-			t.Errorf("%s: %v\n%s", base, err, output)
-		}
-	}
-}
-
-// The pipelines hand over what their hosts call the commit before a push.
-func TestPipelinesNameTheBase(t *testing.T) {
-	github := string(renderTree(t, cases["default"]).Tree[".github/workflows/check.yml"].Data)
-	if want := "BASE_REF: ${{ github.event_name == 'pull_request' && format('origin/{0}', github.base_ref) || github.event.before }}\n"; !strings.Contains(github, want) {
-		t.Errorf("check.yml has no %s", want)
+	if depth := github.Jobs["proto"].Steps[0].With["fetch-depth"]; fmt.Sprint(depth) != "0" {
+		t.Errorf("GitHub fetches %v commits", depth)
 	}
 	var gitlab struct {
-		Proto struct {
-			BeforeScript []string `json:"before_script"`
-		}
+		Proto struct{ Variables map[string]string }
 	}
 	if err := yaml.Unmarshal(renderTree(t, cases["stateful"]).Tree[".gitlab-ci.yml"].Data, &gitlab); err != nil {
 		t.Fatal(err)
 	}
-	export := gitlab.Proto.BeforeScript[len(gitlab.Proto.BeforeScript)-1]
-	for want, variables := range map[string][]string{
-		"before": {"CI_COMMIT_BEFORE_SHA=before"},
-		"base":   {"CI_COMMIT_BEFORE_SHA=0000", "CI_MERGE_REQUEST_DIFF_BASE_SHA=base"},
-	} {
-		command := append(append([]string{"env"}, variables...), "bash", "-euc", export+"; echo $BASE_REF")
-		if base := strings.TrimSpace(mustRun(t, ".", command...)); base != want {
-			t.Errorf("with %q, what is compared with is %q", variables, base)
-		}
+	if depth := gitlab.Proto.Variables["GIT_DEPTH"]; depth != "0" {
+		t.Errorf("GitLab fetches %q commits", depth)
 	}
 }

@@ -24,7 +24,7 @@ func TestQueryOfDeath(t *testing.T) {
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: replica.listen})
 	}
 	names.InitialState(state)
-	client := dial(t, "fleet:///replicas", grpc.WithResolvers(names), unhurried())
+	client := hellov1.NewHelloServiceClient(dial(t, "fleet:///replicas", grpc.WithResolvers(names), unhurried()))
 	if _, err := client.Lookup(t.Context(), &hellov1.LookupRequest{Key: "a"}, grpc.WaitForReady(true)); err != nil {
 		t.Fatal(err)
 	}

@@ -7,75 +7,49 @@ import (
 	"strings"
 	"testing"
 
-	"rustgen/internal/decision"
-	"rustgen/internal/render"
 	"rustgen/internal/tree"
 )
 
 // What a reader can hold in the head. A line of code is one that is neither empty nor only a comment, above the file's
 // unit tests.
 const (
-	mostOfHotpath = 2000
-	mostOfSrc     = 250
-	mostOfAFile   = 350 // of all its lines
+	mostOfSrc   = 250
+	mostOfAFile = 350 // of all its lines
+	mostFiles   = 60  // of a service, without the layer
 )
 
-// TestSize holds the Rust that a service is given to its limits, for every combination of the decisions that add to it.
+// TestSize holds what a service is given to its limits, in every kept service; one of them holds the layer.
 func TestSize(t *testing.T) {
-	set, engine := hotpath(t), render.NewEngine()
-	var hotpathMost, srcMost int
-	for answers := range combinations(map[string][]string{
-		"state":      {"stateless", "stateful"},
-		"downstream": {"", "features", "features,user-profiles"},
-		"queue":      {"none", "256"},
-		"panic":      {"abort", "unwind"},
-		"metrics":    {"go-grpc-middleware", "otelgrpc"},
-		"traces":     {"otlp", "none"},
-		"target-cpu": {"generic", "x86-64-v3"},
-	}) {
-		given := map[string]decision.Input{decision.NameID: decision.Text("hello", "name", true)}
-		for id, answer := range answers {
-			given[id] = decision.Text(answer, id, true)
-		}
-		if answers["state"] == "stateful" && answers["panic"] == "abort" {
-			continue // refused
-		}
-		out, err := set.Catalog.Resolve(engine.Eval, decision.Request{Given: given, AcceptDefaults: true})
-		if err == nil {
-			err = out.Err()
-		}
-		if err != nil {
-			t.Fatalf("%v: %v", answers, err)
-		}
-		rendered, err := engine.Render(set, out.Data)
-		if err != nil {
-			t.Fatalf("%v: %v", answers, err)
-		}
-		hotpathCode, srcCode := 0, 0
-		for _, p := range rendered.Paths() {
-			if path.Ext(p) != ".rs" {
-				continue
+	for _, s := range services(t) {
+		t.Run(s.name, func(t *testing.T) {
+			src, files := 0, 0
+			for _, p := range s.tree.Paths() {
+				if !strings.HasPrefix(p, "crates/") {
+					files++
+				}
+				if path.Ext(p) != ".rs" {
+					continue
+				}
+				code, all := lines(s.tree[p])
+				if strings.HasPrefix(p, "src/") {
+					src += code
+				}
+				if all > mostOfAFile {
+					t.Errorf("%s has %d lines, and %d is the most", p, all, mostOfAFile)
+				}
+				if keeps := []string{"alloc.rs", "target_cpu.rs"}; bytes.Contains(s.tree[p].Data, []byte("unsafe {")) && !slices.Contains(keeps, path.Base(p)) {
+					t.Errorf("%s is unsafe", p)
+				}
 			}
-			code, all := lines(rendered[p])
-			switch {
-			case strings.HasPrefix(p, "crates/hotpath/src/"):
-				hotpathCode += code
-			case strings.HasPrefix(p, "src/"):
-				srcCode += code
+			if src >= mostOfSrc {
+				t.Errorf("%d lines of code in src", src)
 			}
-			if all > mostOfAFile {
-				t.Errorf("%v: %s has %d lines, and %d is the most", answers, p, all, mostOfAFile)
+			if s.name == "hello" && files > mostFiles {
+				t.Errorf("%d files without the layer", files)
 			}
-			if keeps := []string{"alloc.rs", "target_cpu.rs"}; bytes.Contains(rendered[p].Data, []byte("unsafe {")) && !slices.Contains(keeps, path.Base(p)) && strings.Contains(p, "src/") {
-				t.Errorf("%v: %s is unsafe", answers, p)
-			}
-		}
-		if hotpathCode >= mostOfHotpath || srcCode >= mostOfSrc {
-			t.Errorf("%v: %d lines of code in crates/hotpath, %d in src", answers, hotpathCode, srcCode)
-		}
-		hotpathMost, srcMost = max(hotpathMost, hotpathCode), max(srcMost, srcCode)
+			t.Logf("%d lines of code in src, %d files without the layer", src, files)
+		})
 	}
-	t.Logf("at most %d lines of code in crates/hotpath, %d in src", hotpathMost, srcMost)
 }
 
 // lines of code of a Rust file, and all of its lines.
@@ -90,23 +64,4 @@ func lines(f tree.File) (code, all int) {
 		}
 	}
 	return code, all
-}
-
-// combinations yields one answer of each, in every way.
-func combinations(answers map[string][]string) func(yield func(map[string]string) bool) {
-	all := []map[string]string{{}}
-	for id, texts := range answers {
-		var more []map[string]string
-		for _, one := range all {
-			for _, text := range texts {
-				next := map[string]string{id: text}
-				for k, v := range one {
-					next[k] = v
-				}
-				more = append(more, next)
-			}
-		}
-		all = more
-	}
-	return slices.Values(all)
 }

@@ -1,8 +1,8 @@
 //! The handlers: the service's own code.
 use crate::downstream::Downstream;
-use crate::pb::server::AdCounterService as Api;
-use crate::pb::server::AdCounterServiceServer as ApiServer;
-use crate::pb::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
+use crate::pb::ad_counter::v1::ad_counter_service_server::AdCounterService as Api;
+use crate::pb::ad_counter::v1::ad_counter_service_server::AdCounterServiceServer as ApiServer;
+use crate::pb::ad_counter::v1::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
 use crate::score::score;
 use crate::state::Counts;
 use hotpath::{Cpu, Failure, Host, Replies, Routes, Store};
@@ -19,7 +19,7 @@ struct Handlers {
 /// Makes the handlers, once, before the first call.
 pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
-        // The door for work that computes.
+        // Work that computes runs here, off the async workers.
         cpu: host.cpu(),
         downstream: Downstream::new(host)?,
         counts: host.store("counts")?,

@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hotpath::run(ad_counter::app())
+    hotpath::run(service::app::app())
 }

@@ -2,21 +2,13 @@
 //! flight follow from them (`cargo run -- limits` prints the result).
 use crate::downstream;
 use crate::state;
-use hotpath::{Defaults, Policy};
+use hotpath::Policy;
 use std::time::Duration;
 
-/// The root of every bound.
-pub(crate) const DEFAULTS: Defaults = Defaults {
-    memory: 2147483648,
-    max_message: 1048576,
-    deadline: Duration::from_millis(1000),
-    reserve: RESERVE,
-};
+/// Bytes that live as long as the process, beside its calls: caches, state, queues.
+pub(crate) const RESERVE: u64 = state::MAX_BYTES;
 
-/// What lives as long as the process, beside its calls: caches, state, queues.
-const RESERVE: u64 = state::MAX_BYTES;
-
-/// One line a method; a test fails where one is missing.
+/// One line for each method; a test fails where one is missing.
 pub(crate) const POLICIES: &[(&str, Policy)] = &[
     ("Score", Policy::cpu(Duration::from_millis(25), Duration::from_millis(5)).heap(SCORE_HEAP)),
     ("Lookup", Policy::light().request(4 << 10).reply(4 << 10)),
@@ -30,7 +22,7 @@ const SCORE_HEAP: u64 = (512 << 10) + downstream::COUNT * downstream::MAX_REPLY;
 mod tests {
     #[test]
     fn every_method_has_its_line() {
-        let app = crate::app();
+        let app = crate::app::app();
         hotpath::check_policies(app.descriptors, app.policies).unwrap();
     }
 }

@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hotpath::run(edge_filter::app())
+    hotpath::run(service::app::app())
 }

@@ -1,7 +1,7 @@
 //! The handlers: the service's own code.
-use crate::pb::server::HelloService as Api;
-use crate::pb::server::HelloServiceServer as ApiServer;
-use crate::pb::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
+use crate::pb::hello::v1::hello_service_server::HelloService as Api;
+use crate::pb::hello::v1::hello_service_server::HelloServiceServer as ApiServer;
+use crate::pb::hello::v1::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
 use crate::score::score;
 use hotpath::{Cpu, Failure, Host, Replies, Routes};
 use std::time::Duration;
@@ -15,7 +15,7 @@ struct Handlers {
 /// Makes the handlers, once, before the first call.
 pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
-        // The door for work that computes.
+        // Work that computes runs here, off the async workers.
         cpu: host.cpu(),
     };
     Ok(Routes::default().with(ApiServer::new(handlers).max_decoding_message_size(usize::MAX)))

@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hotpath::run(hello::app())
+    hotpath::run(service::app::app())
 }

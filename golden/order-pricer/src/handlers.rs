@@ -1,8 +1,9 @@
 //! The handlers: the service's own code.
+use crate::app;
 use crate::downstream::Downstream;
-use crate::pb::server::OrderPricerService as Api;
-use crate::pb::server::OrderPricerServiceServer as ApiServer;
-use crate::pb::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
+use crate::pb::order_pricer::v1::order_pricer_service_server::OrderPricerService as Api;
+use crate::pb::order_pricer::v1::order_pricer_service_server::OrderPricerServiceServer as ApiServer;
+use crate::pb::order_pricer::v1::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
 use crate::score::score;
 use crate::state::Counts;
 use hotpath::{Cpu, Failure, Host, Queue, Replies, Routes, Store};
@@ -24,18 +25,17 @@ struct Scored {
     score: f64,
 }
 
-const QUEUE: usize = 256;
 /// What the queue holds when it is full.
-pub(crate) const QUEUE_BYTES: u64 = (QUEUE * size_of::<Scored>()) as u64;
+pub(crate) const QUEUE_BYTES: u64 = (app::QUEUE * size_of::<Scored>()) as u64;
 
 /// Makes the handlers, once, before the first call.
 pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
-        // The door for work that computes.
+        // Work that computes runs here, off the async workers.
         cpu: host.cpu(),
         downstream: Downstream::new(host)?,
         counts: host.store("counts")?,
-        scored: host.queue("scored", QUEUE, audit)?,
+        scored: host.queue("scored", app::QUEUE, audit)?,
     };
     Ok(Routes::default().with(ApiServer::new(handlers).max_decoding_message_size(usize::MAX)))
 }

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 steps=(fmt lint unit deps advisories proto manifests alerts image load)
+packages=(--package session-ledger --package loadtest)
 promtool=${PROMTOOL:-promtool}
 work=$(mktemp -d)
 container=
@@ -25,16 +26,16 @@ need() { # TOOL HOW-TO-GET-IT
 }
 
 fmt() {
-    cargo fmt --all --check
+    cargo fmt "${packages[@]}" --check
 }
 
 lint() {
-    cargo clippy --locked --workspace --all-targets -- --deny warnings
+    cargo clippy --locked "${packages[@]}" --all-targets -- --deny warnings
 }
 
 unit() {
     need cargo-nextest 'cargo install --locked cargo-nextest'
-    cargo nextest run --locked --workspace
+    cargo nextest run --locked "${packages[@]}"
 }
 
 # Licences, sources and banned crates; needs no network.
@@ -49,22 +50,37 @@ advisories() {
     cargo deny --locked check advisories
 }
 
-# The API against BASE_REF (main): what breaks a caller, on the wire or in its code, fails.
+# The protos of a folder's API: those of others (proto/foreign) are theirs to change, whether they stand there in that
+# folder or only by now, in this one.
+api() { # FOLDER
+    (cd "$1" && find proto -path proto/foreign -prune -o -name '*.proto' -print) | while read -r file; do
+        if [ ! -e "proto/foreign/${file#proto/}" ]; then printf -- '--path\n%s\n' "$file"; fi
+    done
+}
+
+# The API against its last release, the highest tag such as v1.2.3 before this commit: what breaks a caller, on the wire
+# or in its code, fails. Until the first release there is nobody to break.
 proto() {
     need buf 'go install github.com/bufbuild/buf/cmd/buf@v1.75.0'
     buf lint
-    local base=${BASE_REF:-main} named=${BASE_REF:-}
-    # Zeros are what a pipeline calls the commit before a new branch or tag. The parent stands for it, if there is one.
-    if [[ $base =~ ^0+$ ]]; then base=HEAD^ named=; fi
-    if ! git rev-parse --verify --quiet "$base^{commit}" >/dev/null; then
-        [ -z "$named" ] || fail "BASE_REF=$named is no commit here"
-        echo "proto: there is no $base to compare with"
-    elif ! git cat-file -e "$base:./buf.yaml" 2>/dev/null; then
-        echo "proto: $base has no API yet"
-    else
-        git archive "$base:./" buf.yaml proto | tar -x -C "$work"
-        buf breaking --against "$work"
+    if [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then
+        fail 'this clone is shallow, and the last release may be missing' 'git fetch --unshallow --tags'
     fi
+    local release now before
+    release=$(git -c versionsort.suffix=- tag --list 'v[0-9]*' --merged HEAD --no-contains HEAD --sort=-version:refname 2>/dev/null |
+        sed -n 1p) || release=
+    if [ -z "$release" ] || ! git cat-file -e "$release:./buf.yaml" 2>/dev/null; then
+        echo 'proto: the API is in no release yet, and breaks nobody'
+        return
+    fi
+    mkdir "$work/release"
+    git archive "$release:./" buf.yaml proto | tar -x -C "$work/release"
+    mapfile -t before < <(api "$work/release")
+    mapfile -t now < <(api .)
+    if [ ${#before[@]} -gt 0 ]; then (cd "$work/release" && buf build "${before[@]}" --output "$work/before.binpb"); fi
+    echo "proto: compared with $release"
+    buf build "${now[@]}" --output "$work/now.binpb"
+    buf breaking "$work/now.binpb" --against "$work/before.binpb" --exclude-imports
 }
 
 manifests() {
@@ -114,7 +130,7 @@ image() {
     docker image inspect --format "image: $tag, {{.Size}} bytes" "$tag"
 }
 
-# The gates of crates/loadtest/gates.toml, against a release build.
+# The gates of loadtest/gates.toml, against a release build.
 load() {
     cargo run --release --locked -p loadtest -- run --quick
 }

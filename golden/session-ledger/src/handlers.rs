@@ -1,7 +1,8 @@
 //! The handlers: the service's own code.
-use crate::pb::server::SessionLedgerService as Api;
-use crate::pb::server::SessionLedgerServiceServer as ApiServer;
-use crate::pb::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
+use crate::app;
+use crate::pb::session_ledger::v1::session_ledger_service_server::SessionLedgerService as Api;
+use crate::pb::session_ledger::v1::session_ledger_service_server::SessionLedgerServiceServer as ApiServer;
+use crate::pb::session_ledger::v1::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
 use crate::score::score;
 use crate::state::Counts;
 use hotpath::{Cpu, Failure, Host, Queue, Replies, Routes, Store};
@@ -22,17 +23,16 @@ struct Scored {
     score: f64,
 }
 
-const QUEUE: usize = 1024;
 /// What the queue holds when it is full.
-pub(crate) const QUEUE_BYTES: u64 = (QUEUE * size_of::<Scored>()) as u64;
+pub(crate) const QUEUE_BYTES: u64 = (app::QUEUE * size_of::<Scored>()) as u64;
 
 /// Makes the handlers, once, before the first call.
 pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
-        // The door for work that computes.
+        // Work that computes runs here, off the async workers.
         cpu: host.cpu(),
         counts: host.store("counts")?,
-        scored: host.queue("scored", QUEUE, audit)?,
+        scored: host.queue("scored", app::QUEUE, audit)?,
     };
     Ok(Routes::default().with(ApiServer::new(handlers).max_decoding_message_size(usize::MAX)))
 }

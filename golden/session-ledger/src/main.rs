@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hotpath::run(session_ledger::app())
+    hotpath::run(service::app::app())
 }

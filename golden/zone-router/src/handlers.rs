@@ -1,8 +1,8 @@
 //! The handlers: the service's own code.
 use crate::downstream::Downstream;
-use crate::pb::server::ZoneRouterService as Api;
-use crate::pb::server::ZoneRouterServiceServer as ApiServer;
-use crate::pb::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
+use crate::pb::zone_router::v1::zone_router_service_server::ZoneRouterService as Api;
+use crate::pb::zone_router::v1::zone_router_service_server::ZoneRouterServiceServer as ApiServer;
+use crate::pb::zone_router::v1::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
 use crate::score::score;
 use hotpath::{Cpu, Failure, Host, Replies, Routes};
 use std::time::Duration;
@@ -17,7 +17,7 @@ struct Handlers {
 /// Makes the handlers, once, before the first call.
 pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
-        // The door for work that computes.
+        // Work that computes runs here, off the async workers.
         cpu: host.cpu(),
         downstream: Downstream::new(host)?,
     };

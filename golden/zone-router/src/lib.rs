@@ -1,26 +1,12 @@
-//! The zone-router service: handlers, the services it calls, and what each method may take.
+//! The service: its handlers, the services that it calls, and what each method may take.
+pub mod app;
 mod downstream;
 mod handlers;
 mod policy;
 mod score;
 
-/// The messages and the service of `proto/zone_router/v1`.
-#[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the proto")]
+/// The messages, clients and servers of the protos, in modules that are nested as their packages are.
+#[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the protos")]
 pub mod pb {
-    tonic::include_proto!("zone_router.v1");
-
-    pub use zone_router_service_server as server;
-}
-
-/// The service, for `main` and for tests.
-pub fn app() -> hotpath::App {
-    hotpath::App {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-        descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")),
-        called: include_bytes!(concat!(env!("OUT_DIR"), "/called.bin")),
-        policies: policy::POLICIES,
-        defaults: policy::DEFAULTS,
-        start: handlers::start,
-    }
+    include!(concat!(env!("OUT_DIR"), "/pb.rs"));
 }

@@ -1,8 +1,9 @@
 // Package zonerouterclient connects Go services to zone-router.
 //
 //	conn, err := zonerouterclient.Dial("dns:///zone-router.zone-router:50051")
-//	...
-//	client := zonerouterv1.NewZoneRouterServiceClient(conn)
+//
+// The stubs of the API take this connection. They stand in a package for each proto package, under its path: those of
+// acme.orders.v1 in example.com/zone-router/clients/go/acme/orders/v1. internal/generate writes them.
 //
 // One connection serves a whole process: it is safe for concurrent use, balances over all replicas and reconnects by
 // itself.
@@ -25,9 +26,10 @@ import (
 // before it is sent.
 const MaxMessageBytes = 1048576
 
-// serviceConfig holds deadline, retries, balancing and health checking. The deadline is that of a call without one; the
-// service's own is never longer. A retry is for what did not begin (UNAVAILABLE) and for load that the service shed,
-// after the pause that it asked for. Retries are at most a tenth of the calls that succeed, and a burst of fifty.
+// serviceConfig holds deadline, retries, balancing and health checking, for every method alike; what is said of one
+// method by its name goes before it. The deadline is that of a call without one; the service's own is never longer. A
+// retry is for what did not begin (UNAVAILABLE) and for load that the service shed, after the pause that it asked for.
+// Retries are at most a tenth of the calls that succeed, and a burst of fifty.
 //
 //go:embed service_config.json
 var serviceConfig string

@@ -3,6 +3,7 @@ package zonerouterclient
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,32 +16,34 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
-
-	"example.com/zone-router/clients/go/zone_router/v1"
 )
+
+// These tests hold the settings of Dial against a Go server, by the calls of gRPC's own test service.
 
 // recorder is a Go server that answers as it is told and remembers what came.
 type recorder struct {
-	zonerouterv1.UnimplementedZoneRouterServiceServer
-	answer func(attempt int, ctx context.Context) (*zonerouterv1.LookupReply, error)
+	grpc_testing.UnimplementedTestServiceServer
+	answer func(attempt int, ctx context.Context) (*grpc_testing.SimpleResponse, error)
 
 	mu       sync.Mutex
 	attempts int
-	deadline time.Duration
+	timed    bool          // the last call had a deadline
+	left     time.Duration // until then
 	traceID  string
+	asked    []string // of whose health
 }
 
-func (r *recorder) Lookup(ctx context.Context, request *zonerouterv1.LookupRequest) (*zonerouterv1.LookupReply, error) {
+func (r *recorder) UnaryCall(ctx context.Context, _ *grpc_testing.SimpleRequest) (*grpc_testing.SimpleResponse, error) {
 	r.mu.Lock()
 	r.attempts++
 	attempt := r.attempts
-	if at, ok := ctx.Deadline(); ok {
-		r.deadline = time.Until(at)
-	}
+	at, timed := ctx.Deadline()
+	r.timed, r.left = timed, time.Until(at)
 	if parent := metadata.ValueFromIncomingContext(ctx, "traceparent"); len(parent) == 1 {
 		r.traceID = strings.Split(parent[0], "-")[1]
 	}
@@ -48,27 +51,39 @@ func (r *recorder) Lookup(ctx context.Context, request *zonerouterv1.LookupReque
 	if r.answer != nil {
 		return r.answer(attempt, ctx)
 	}
-	return &zonerouterv1.LookupReply{Key: request.GetKey()}, nil
+	return &grpc_testing.SimpleResponse{}, nil
 }
 
-// health is a health service that always says the same.
+// health is the recorder's health service, which always says the same.
 type health struct {
 	grpc_health_v1.UnimplementedHealthServer
-	status grpc_health_v1.HealthCheckResponse_ServingStatus
+	recorder *recorder
+	status   grpc_health_v1.HealthCheckResponse_ServingStatus
 }
 
-func (h health) Watch(_ *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
+func (h health) Watch(request *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
 	if err := stream.Send(&grpc_health_v1.HealthCheckResponse{Status: h.status}); err != nil {
 		return err
 	}
+	h.recorder.mu.Lock()
+	h.recorder.asked = append(h.recorder.asked, request.GetService())
+	h.recorder.mu.Unlock()
 	<-stream.Context().Done()
 	return nil
 }
 
+// count is the number of calls that came.
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.attempts
+}
+
 // start serves the recorder and dials it.
-func (r *recorder) start(t *testing.T, options ...grpc.DialOption) zonerouterv1.ZoneRouterServiceClient {
+func (r *recorder) start(t *testing.T, options ...grpc.DialOption) grpc_testing.TestServiceClient {
 	t.Helper()
-	return dial(t, r.listen(t, grpc_health_v1.HealthCheckResponse_SERVING), options...)
+	address := r.listen(t, grpc_health_v1.HealthCheckResponse_SERVING)
+	return grpc_testing.NewTestServiceClient(dial(t, address, options...))
 }
 
 // listen serves the recorder, as healthy as it is told to be, and returns its address.
@@ -79,21 +94,30 @@ func (r *recorder) listen(t *testing.T, status grpc_health_v1.HealthCheckRespons
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
-	zonerouterv1.RegisterZoneRouterServiceServer(server, r)
-	grpc_health_v1.RegisterHealthServer(server, health{status: status})
+	grpc_testing.RegisterTestServiceServer(server, r)
+	grpc_health_v1.RegisterHealthServer(server, health{recorder: r, status: status})
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	return listener.Addr().String()
 }
 
-func dial(t *testing.T, target string, options ...grpc.DialOption) zonerouterv1.ZoneRouterServiceClient {
+func dial(t *testing.T, target string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := Dial(target, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return zonerouterv1.NewZoneRouterServiceClient(conn)
+	return conn
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for until := time.Now().Add(15 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("after 15 s: not %s", what)
+		}
+	}
 }
 
 // unhurried has a deadline that no slow machine misses, and is the client in all else.
@@ -103,7 +127,7 @@ func unhurried() grpc.DialOption {
 }
 
 // refuse answers with a code, and with what the service says of retries ("" for nothing).
-func refuse(ctx context.Context, code codes.Code, pushback string) (*zonerouterv1.LookupReply, error) {
+func refuse(ctx context.Context, code codes.Code, pushback string) (*grpc_testing.SimpleResponse, error) {
 	if pushback != "" {
 		grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback))
 	}
@@ -112,11 +136,17 @@ func refuse(ctx context.Context, code codes.Code, pushback string) (*zonerouterv
 
 func TestCallWithoutDeadlineGetsOne(t *testing.T) {
 	r := &recorder{}
-	// On a slow machine a short deadline may pass; what counts is what the service saw of it.
-	r.start(t).Lookup(t.Context(), &zonerouterv1.LookupRequest{})
+	client := r.start(t)
+	// A short deadline may have passed before the call is sent: another one is.
+	eventually(t, "a call that is sent", func() bool {
+		client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{})
+		return r.count() > 0
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	const most = 1000 * time.Millisecond
-	if r.deadline <= 0 || r.deadline > most {
-		t.Errorf("the service saw a deadline in %v, not within %v", r.deadline, most)
+	if !r.timed || r.left > most {
+		t.Errorf("the service saw a deadline (%v) in %v, not within %v", r.timed, r.left, most)
 	}
 }
 
@@ -137,15 +167,15 @@ func TestRetries(t *testing.T) {
 		"gone, and asked not to come": {codes.Unavailable, "-1", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &recorder{answer: func(attempt int, ctx context.Context) (*zonerouterv1.LookupReply, error) {
+			r := &recorder{answer: func(attempt int, ctx context.Context) (*grpc_testing.SimpleResponse, error) {
 				if attempt == 1 {
 					return refuse(ctx, test.code, test.pushback)
 				}
-				return &zonerouterv1.LookupReply{}, nil
+				return &grpc_testing.SimpleResponse{}, nil
 			}}
-			_, err := r.start(t, unhurried()).Lookup(t.Context(), &zonerouterv1.LookupRequest{})
-			if r.attempts != test.attempts {
-				t.Errorf("%d attempts, not %d", r.attempts, test.attempts)
+			_, err := r.start(t, unhurried()).UnaryCall(t.Context(), &grpc_testing.SimpleRequest{})
+			if r.count() != test.attempts {
+				t.Errorf("%d attempts, not %d", r.count(), test.attempts)
 			}
 			if want := map[int]codes.Code{1: test.code, 2: codes.OK}[test.attempts]; status.Code(err) != want {
 				t.Errorf("the caller saw %v, not %v", err, want)
@@ -157,19 +187,19 @@ func TestRetries(t *testing.T) {
 // When everything is refused, retries end by themselves: a storm would keep the service down.
 func TestRetriesAreThrottled(t *testing.T) {
 	const calls = 500
-	r := &recorder{answer: func(_ int, ctx context.Context) (*zonerouterv1.LookupReply, error) {
+	r := &recorder{answer: func(_ int, ctx context.Context) (*grpc_testing.SimpleResponse, error) {
 		return refuse(ctx, codes.ResourceExhausted, "0")
 	}}
 	client := r.start(t, unhurried())
 	for range calls {
-		if _, err := client.Lookup(t.Context(), &zonerouterv1.LookupRequest{}); status.Code(err) != codes.ResourceExhausted {
+		if _, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{}); status.Code(err) != codes.ResourceExhausted {
 			t.Fatalf("the caller saw %v", err)
 		}
 	}
-	if r.attempts > calls+50 {
-		t.Errorf("%d calls made %d attempts", calls, r.attempts)
+	if r.count() > calls+50 {
+		t.Errorf("%d calls made %d attempts", calls, r.count())
 	}
-	if r.attempts == calls {
+	if r.count() == calls {
 		t.Error("no call was retried")
 	}
 }
@@ -177,20 +207,20 @@ func TestRetriesAreThrottled(t *testing.T) {
 func TestOversizeIsRefusedBeforeItIsSent(t *testing.T) {
 	r := &recorder{}
 	client := r.start(t)
-	_, err := client.Lookup(t.Context(), &zonerouterv1.LookupRequest{Key: strings.Repeat("k", MaxMessageBytes)})
+	_, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{Payload: &grpc_testing.Payload{Body: make([]byte, MaxMessageBytes)}})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("the caller saw %v", err)
 	}
-	if r.attempts != 0 {
+	if r.count() != 0 {
 		t.Error("the service saw the call")
 	}
 }
 
 func TestOversizeReplyIsRefused(t *testing.T) {
-	r := &recorder{answer: func(int, context.Context) (*zonerouterv1.LookupReply, error) {
-		return &zonerouterv1.LookupReply{Key: strings.Repeat("k", MaxMessageBytes)}, nil
+	r := &recorder{answer: func(int, context.Context) (*grpc_testing.SimpleResponse, error) {
+		return &grpc_testing.SimpleResponse{Payload: &grpc_testing.Payload{Body: make([]byte, MaxMessageBytes)}}, nil
 	}}
-	_, err := r.start(t, unhurried()).Lookup(t.Context(), &zonerouterv1.LookupRequest{})
+	_, err := r.start(t, unhurried()).UnaryCall(t.Context(), &grpc_testing.SimpleRequest{})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("the caller saw %v", err)
 	}
@@ -203,15 +233,24 @@ func TestReplicaThatDoesNotServeGetsNoCall(t *testing.T) {
 		{Addr: serves.listen(t, grpc_health_v1.HealthCheckResponse_SERVING)},
 		{Addr: stops.listen(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)},
 	}})
-	client := dial(t, "two:///replicas", grpc.WithResolvers(names), unhurried())
+	client := grpc_testing.NewTestServiceClient(dial(t, "two:///replicas", grpc.WithResolvers(names), unhurried()))
 	const calls = 20
-	for range calls {
-		if _, err := client.Lookup(t.Context(), &zonerouterv1.LookupRequest{}); err != nil {
-			t.Fatal(err)
+	call := func() {
+		for range calls {
+			if _, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if serves.attempts != calls || stops.attempts != 0 {
-		t.Errorf("%d calls to the one that serves, %d to the one that does not", serves.attempts, stops.attempts)
+	call()
+	eventually(t, "asked for the health of the whole server", func() bool {
+		stops.mu.Lock()
+		defer stops.mu.Unlock()
+		return slices.Contains(stops.asked, "")
+	})
+	call()
+	if serves.count() != 2*calls || stops.count() != 0 {
+		t.Errorf("%d calls to the one that serves, %d to the one that does not", serves.count(), stops.count())
 	}
 }
 
@@ -223,9 +262,11 @@ func TestTraceGoesOn(t *testing.T) {
 	ctx, span := provider.Tracer("test").Start(t.Context(), "caller")
 	defer span.End()
 	r := &recorder{}
-	if _, err := r.start(t, unhurried()).Lookup(ctx, &zonerouterv1.LookupRequest{}); err != nil {
+	if _, err := r.start(t, unhurried()).UnaryCall(ctx, &grpc_testing.SimpleRequest{}); err != nil {
 		t.Fatal(err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if want := span.SpanContext().TraceID().String(); r.traceID != want {
 		t.Errorf("the service saw trace %q, not %q", r.traceID, want)
 	}
@@ -236,7 +277,7 @@ func TestCallsAreMeasured(t *testing.T) {
 	before := otel.GetMeterProvider()
 	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
-	if _, err := (&recorder{}).start(t, unhurried()).Lookup(t.Context(), &zonerouterv1.LookupRequest{}); err != nil {
+	if _, err := (&recorder{}).start(t, unhurried()).UnaryCall(t.Context(), &grpc_testing.SimpleRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	var measured metricdata.ResourceMetrics

@@ -18,8 +18,8 @@ const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 const LABELS: [&str; 3] = ["grpc_type", "grpc_service", "grpc_method"];
 
 /// The metric families of one side.
-#[derive(Debug)]
-pub struct Dialect {
+#[derive(Clone, Debug)]
+pub(crate) struct Families {
     started: IntCounterVec,
     handled: IntCounterVec,
     received: IntCounterVec,
@@ -27,12 +27,12 @@ pub struct Dialect {
     seconds: HistogramVec,
 }
 
-impl Dialect {
+impl Families {
     /// Of calls that come in.
     ///
     /// # Errors
     /// If `registry` has them already.
-    pub fn server(registry: &Registry) -> Result<Self, Failure> {
+    pub(crate) fn server(registry: &Registry) -> Result<Self, Failure> {
         let handling =
             "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.";
         let names = [
@@ -44,6 +44,25 @@ impl Dialect {
             ("grpc_server_msg_received_total", "Total number of RPC stream messages received on the server."),
             ("grpc_server_msg_sent_total", "Total number of gRPC stream messages sent by the server."),
             ("grpc_server_handling_seconds", handling),
+        ];
+        Self::new(registry, names)
+    }
+
+    /// Of calls that go out.
+    ///
+    /// # Errors
+    /// If `registry` has them already.
+    pub(crate) fn client(registry: &Registry) -> Result<Self, Failure> {
+        let handling = "Histogram of response latency (seconds) of the gRPC until it is finished by the application.";
+        let names = [
+            ("grpc_client_started_total", "Total number of RPCs started on the client."),
+            (
+                "grpc_client_handled_total",
+                "Total number of RPCs completed by the client, regardless of success or failure.",
+            ),
+            ("grpc_client_msg_received_total", "Total number of RPC stream messages received by the client."),
+            ("grpc_client_msg_sent_total", "Total number of gRPC stream messages sent by the client."),
+            ("grpc_client_handling_seconds", handling),
         ];
         Self::new(registry, names)
     }
@@ -62,7 +81,7 @@ impl Dialect {
     }
 
     /// The series of one method, all at zero.
-    pub fn series(&self, name: &Name) -> Series {
+    pub(crate) fn series(&self, name: &Name) -> Series {
         let labels = [name.kind, &name.service, &name.method];
         let [kind, service, method] = labels;
         Series {
@@ -77,7 +96,7 @@ impl Dialect {
 
 /// One method's series: a call costs a few atomic additions.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     started: IntCounter,
     received: IntCounter,
     sent: IntCounter,
@@ -87,22 +106,22 @@ pub struct Series {
 
 impl Series {
     /// Counts a call that begins.
-    pub fn started(&self) {
+    pub(crate) fn started(&self) {
         self.started.inc();
     }
 
     /// Counts messages that came.
-    pub fn received(&self, messages: u64) {
+    pub(crate) fn received(&self, messages: u64) {
         self.received.inc_by(messages);
     }
 
     /// Counts messages that went.
-    pub fn sent(&self, messages: u64) {
+    pub(crate) fn sent(&self, messages: u64) {
         self.sent.inc_by(messages);
     }
 
     /// Counts a call that ended, after so many seconds.
-    pub fn handled(&self, code: Code, seconds: f64) {
+    pub(crate) fn handled(&self, code: Code, seconds: f64) {
         if let Some(counter) = self.handled.get(code as usize) {
             counter.inc();
         }

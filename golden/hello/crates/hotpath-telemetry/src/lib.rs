@@ -1,16 +1,17 @@
-//! What is told of calls and of the process, in the words of the fleet's Go services: metrics in the dialect of
-//! go-grpc-middleware, traces, logs.
+//! What a service tells of its calls and of its process, in the words of a fleet of Go services: metrics in the dialect of
+//! go-grpc-middleware or of otelgrpc, traces, logs.
 mod account;
+mod dialect;
 mod grpc_prometheus;
 pub mod logs;
 mod metrics;
 mod name;
+mod otelgrpc;
 mod page;
-#[path = "trace_otlp.rs"]
 pub mod trace;
 
 pub use account::Account;
-pub use grpc_prometheus::{Dialect, Series};
+pub use dialect::{CallMetrics, Dialect, Series};
 pub use metrics::Metrics;
 pub use name::{Name, names};
 pub use page::Page;

@@ -1,13 +1,13 @@
 //! Logs: one JSON object a line on stderr, with the trace id of the call; written synchronously, so that the last line
 //! survives an abort.
 use crate::Failure;
-use crate::trace::{self, Exporter, TARGET};
+use crate::trace::{self, Exporter};
 use json_subscriber::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{backtrace::Backtrace, io, panic::PanicHookInfo, thread};
 use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
@@ -21,7 +21,7 @@ const FILTER: &str = "info,h2=warn,hyper=warn,opentelemetry=warn";
 pub fn init(filter: Option<&str>, spans: trace::Settings<'_>) -> Result<Exporter, Failure> {
     let filter: Targets = filter.unwrap_or(FILTER).parse().map_err(|error| format!("LOG: {error}"))?;
     // The spans of calls are there at every level: the trace id of a line is theirs.
-    let filter = filter.with_target(TARGET, LevelFilter::INFO);
+    let filter = filter.with_target(trace::TARGET, LevelFilter::INFO);
     // One filter a layer, never two: a filter on a filter is no longer cached per callsite, and every `trace!` inside h2
     // is then evaluated on every call (2.3 times the instructions).
     let lines = fmt::layer()
@@ -31,9 +31,7 @@ pub fn init(filter: Option<&str>, spans: trace::Settings<'_>) -> Result<Exporter
         .with_span_list(false)
         .with_writer(io::stderr)
         .with_filter(filter);
-    let (spans, exporter) = trace::layer(spans)?;
-    tracing_subscriber::registry().with(lines).with(spans).try_init()?;
-    Ok(exporter)
+    trace::install(tracing_subscriber::registry().with(lines), spans)
 }
 
 /// Panics so far.

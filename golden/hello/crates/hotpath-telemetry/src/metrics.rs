@@ -1,6 +1,7 @@
 //! The saturation of this process, and the registry that `/metrics` reads. Calls are counted in the dialect of the fleet.
 use crate::Failure;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::register_int_gauge_vec_with_registry as gauges;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use prometheus::{register_histogram_with_registry as histogram, register_int_counter_vec_with_registry as counters};
 use prometheus::{register_int_counter_with_registry as counter, register_int_gauge_with_registry as gauge};
 
@@ -17,6 +18,14 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections closed at the limit.
     pub refused: IntCounter,
+    /// Items that wait, by queue.
+    pub queue_depth: IntGaugeVec,
+    /// Items that may wait, by queue.
+    pub queue_capacity: IntGaugeVec,
+    /// Items that found the queue full, by queue.
+    pub queue_dropped: IntCounterVec,
+    /// Snapshots of the state, by result.
+    pub snapshots: IntCounterVec,
 }
 
 #[rustfmt::skip]
@@ -34,6 +43,10 @@ impl Metrics {
             cpu_wait: histogram!(wait, registry)?,
             connections: gauge!("hotpath_connections", "Open connections.", registry)?,
             refused: counter!("hotpath_connections_refused_total", "Connections closed at the limit.", registry)?,
+            queue_depth: gauges!("hotpath_queue_depth", "Items that wait for the worker.", &["queue"], registry)?,
+            queue_capacity: gauges!("hotpath_queue_capacity", "Items that may wait.", &["queue"], registry)?,
+            queue_dropped: counters!("hotpath_queue_dropped_total", "Items that found the queue full.", &["queue"], registry)?,
+            snapshots: counters!("hotpath_snapshots_total", "Snapshots of the state, by whether they were written.", &["result"], registry)?,
             registry,
         };
         for reason in reasons {

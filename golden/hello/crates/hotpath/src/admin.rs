@@ -16,6 +16,11 @@ use tonic::body::Body;
 
 /// Scrapes and probes at once.
 const CONNECTIONS: usize = 16;
+/// The label of `hotpath_build_info`: levels have names on this architecture alone.
+#[cfg(target_arch = "x86_64")]
+const TARGET_CPU: &str = crate::target_cpu::LEVEL;
+#[cfg(not(target_arch = "x86_64"))]
+const TARGET_CPU: &str = "generic";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// Answers on `port` until the process ends. Called on the runtime of the calls.
@@ -107,8 +112,9 @@ fn metrics(shared: &Shared, busy: f64) -> Vec<u8> {
     });
     page.family("hotpath_in_flight", "gauge", "Admitted calls.", methods(MethodLimits::taken));
     page.family("hotpath_in_flight_limit", "gauge", "Calls that may be admitted at once.", methods(|limits| limits.in_flight));
-    let (version, allocator, decided) = (shared.version, alloc::NAME, "state=\"stateless\",panic=\"abort\",target_cpu=\"x86-64-v2\"");
-    let built = format!("{{version=\"{version}\",allocator=\"{allocator}\",runtime=\"{RUNTIME}\",{decided}}}");
+    let (version, allocator, panic) = (shared.version, alloc::NAME, shared.on_panic.label());
+    let state = if shared.stateful { "stateful" } else { "stateless" };
+    let built = format!("{{version=\"{version}\",allocator=\"{allocator}\",runtime=\"{RUNTIME}\",state=\"{state}\",panic=\"{panic}\",target_cpu=\"{TARGET_CPU}\"}}");
     page.family("hotpath_build_info", "gauge", "What was decided for this build.", [(built, 1.0)]);
     page.process();
     page.with(&shared.metrics.registry)

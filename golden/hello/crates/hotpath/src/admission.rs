@@ -136,10 +136,12 @@ pub(crate) enum Shed {
     InFlight,
     Memory,
     Connection,
+    Queue,
 }
 
 impl Shed {
-    pub(crate) const ALL: [Self; 3] = [Self::InFlight, Self::Memory, Self::Connection];
+    /// The reasons that any call may meet; [`Self::Queue`] is counted where there is a queue.
+    pub(crate) const OF_CALLS: [Self; 3] = [Self::InFlight, Self::Memory, Self::Connection];
 
     pub(crate) fn counted(self, metrics: &Metrics) -> Self {
         metrics.shed.with_label_values(&[self.reason()]).inc();
@@ -160,6 +162,7 @@ impl Shed {
             Self::InFlight => "in_flight",
             Self::Memory => "memory",
             Self::Connection => "connection",
+            Self::Queue => "queue",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The bodies of calls: what comes is measured as it comes, and what is sent back holds what pays for it until the
 //! transport has let go of its last byte.
 use crate::wire::{Messages, code_of, deadline_exceeded, trailers};
-use crate::{Call, admission::Held, call::CURRENT, edge::Edge, methods::Method};
+use crate::{Call, admission::Held, call::CURRENT, edge::Edge, methods::Method, panics};
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt as _, poll_fn};
 use hotpath_telemetry::Account;
@@ -58,7 +58,8 @@ pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, ed
         }
         let span = account.span.clone();
         let _span = span.enter();
-        let frame = match CURRENT.sync_scope(paid.0.clone(), || frames.poll_next_unpin(cx)) {
+        let polled = CURRENT.sync_scope(paid.0.clone(), || panics::caught(|| frames.poll_next_unpin(cx)));
+        let frame = match polled.unwrap_or_else(|status| Poll::Ready(Some(Err(status)))) {
             Poll::Ready(frame) => frame.unwrap_or_else(|| Ok(Frame::trailers(HeaderMap::new()))),
             Poll::Pending => return Poll::Pending,
         };

@@ -1,6 +1,6 @@
 //! What a call carries: its deadline, whether anyone still waits, and the permit that pays for it.
 use crate::{admission::Permit, wire::deadline_exceeded};
-use hotpath_telemetry::Account;
+use hotpath_telemetry::{Account, trace::Parent};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,13 +17,19 @@ pub struct Call(Arc<Inner>);
 struct Inner {
     deadline: Instant,
     cancelled: CancellationToken,
+    parent: Parent,
     _permit: Permit,
 }
 
 impl Call {
-    pub(crate) fn new(account: &Account, permit: Permit) -> Self {
+    pub(crate) fn new(account: &Account, permit: Permit, parent: Parent) -> Self {
         let (deadline, cancelled) = (account.deadline, account.ended.clone());
-        Self(Arc::new(Inner { deadline, cancelled, _permit: permit }))
+        Self(Arc::new(Inner { deadline, cancelled, parent, _permit: permit }))
+    }
+
+    /// The trace context that the call came with.
+    pub(crate) fn parent(&self) -> &Parent {
+        &self.0.parent
     }
 
     /// The call that this task is serving, if it is serving one.

@@ -1,5 +1,5 @@
 //! The one door to the blocking pool, through which calls compute.
-use crate::{Call, Locked, Metrics, wire::deadline_exceeded};
+use crate::{Call, Locked, Metrics, panics, wire::deadline_exceeded};
 use prometheus::Histogram;
 use std::{collections::VecDeque, iter, sync::Arc};
 use tokio::sync::oneshot;
@@ -51,7 +51,7 @@ impl Cpu {
         let (answer, answered) = oneshot::channel();
         self.enter(Box::new(move || {
             wait.observe(begun.elapsed().as_secs_f64());
-            let result = call.check().and_then(|()| work(&call));
+            let result = call.check().and_then(|()| panics::caught(|| work(&call))?);
             drop(call);
             drop(answer.send(result));
         }));

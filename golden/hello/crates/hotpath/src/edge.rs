@@ -1,14 +1,14 @@
-//! The one layer every call passes, outermost: metrics, trace, admission, deadline. One boxed
+//! The one layer every call passes, outermost: metrics, trace, admission, deadline, panic boundary. One boxed
 //! future a call; what the call holds hangs on it, and goes when it is dropped.
 use crate::wire::{Messages, code_of, deadline_exceeded, timeout};
-use crate::{Call, admission::Held, body, call::CURRENT, connections::Peer, methods::Method, server::Shared};
+use crate::{Call, admission::Held, body, call::CURRENT, connections::Peer, methods::Method, panics, server::Shared};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use hotpath_telemetry::{Account, trace};
+use hotpath_telemetry::{Account, trace, trace::Parent};
 use http::{HeaderMap, Request, Response, response::Parts};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body};
 use tracing::Instrument as _;
@@ -51,12 +51,14 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
                 return Box::pin(rest.map(move |_read| Ok(shed.status("100").into_http())));
             }
         };
-        let call = Call::new(&account, permit);
+        let call = Call::new(&account, permit, Parent::of(request.headers()));
         let request = request.map(|body| body::received(body, Arc::clone(&method)));
         // Combinators: an async block keeps what it is given beside what it makes of it, and a call would hold four times
         // as much.
         let streams = method.name.streams();
         let answered = self.shared.routes.call(request).then(move |response| take(response, streams));
+        let answered = AssertUnwindSafe(answered).catch_unwind();
+        let answered = answered.map(|answered| answered.unwrap_or_else(|_panic| Err(panics::status())));
         let answered = timeout_at(deadline, CURRENT.scope(call.clone(), answered));
         let answer = answered.map(|answered| answered.unwrap_or_else(|_elapsed| Err(deadline_exceeded())));
         let edge = self.clone();

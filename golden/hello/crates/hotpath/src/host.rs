@@ -1,6 +1,10 @@
 //! What a service is made of, and what it is given at start.
-use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, Policy, admission::Shed};
+use crate::outbound::{Called, Outbound};
+use crate::queue::{Finish, Queue};
+use crate::store::{State, Store};
+use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, OnPanic, Policy, admission::Shed};
 use futures_util::{FutureExt as _, future::ready};
+use hotpath_telemetry::{Dialect, names};
 use http::{Request, Response};
 use prometheus::Registry;
 use std::{collections::BTreeMap, convert::Infallible};
@@ -15,10 +19,16 @@ pub struct App {
     pub version: &'static str,
     /// The descriptors of its proto files: what reflection answers, and which methods there are.
     pub descriptors: &'static [u8],
+    /// The descriptors of the services that it calls: which methods of theirs there are. Empty where it calls none.
+    pub called: &'static [u8],
     /// One line a method: its name, and what a call of it may take.
     pub policies: &'static [(&'static str, Policy)],
     /// The root of every bound.
     pub defaults: Defaults,
+    /// What a panic does to the process.
+    pub on_panic: OnPanic,
+    /// The names under which calls are counted.
+    pub metrics: Dialect,
     /// Makes the handlers, once, before the first call.
     pub start: fn(&mut Host) -> Result<Routes, Failure>,
 }
@@ -29,14 +39,22 @@ pub struct Host {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
+    pub(crate) called: Called,
+    pub(crate) queues: Vec<Finish>,
+    pub(crate) stores: Vec<Finish>,
 }
 
 impl Host {
     pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
         let limits = Limits::derive(&app.defaults, &env)?;
-        let metrics = Metrics::new(&Shed::ALL.map(Shed::reason))?;
+        let metrics = Metrics::new(&Shed::OF_CALLS.map(Shed::reason))?;
         let cpu = Cpu::new(limits.cpu_width, &metrics);
-        Ok(Self { env, limits, metrics, cpu })
+        let called = Called {
+            names: names(app.called)?,
+            metrics: app.metrics.client(&metrics.registry)?,
+        };
+        let (queues, stores) = (Vec::new(), Vec::new());
+        Ok(Self { env, limits, metrics, cpu, called, queues, stores })
     }
 
     /// The environment, for the service's own settings.
@@ -57,6 +75,43 @@ impl Host {
     /// The door for CPU work.
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
+    }
+
+    /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued
+    /// when the process stops is still worked off.
+    ///
+    /// # Errors
+    /// If the depth is not one that a queue can have.
+    pub fn queue<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &str,
+        depth: usize,
+        work: impl FnMut(Vec<T>) -> W + Send + 'static,
+    ) -> Result<Queue<T>, Failure> {
+        let (queue, worker, finish) = Queue::new(name, depth, &self.metrics)?;
+        #[expect(clippy::disallowed_methods, reason = "one worker a queue, made at start")]
+        tokio::spawn(worker.run(work));
+        self.queues.push(finish);
+        Ok(queue)
+    }
+
+    /// Recovers the state named `name` from its last snapshot, and starts the thread that owns it.
+    ///
+    /// # Errors
+    /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead.
+    pub fn store<S: State>(&mut self, name: &str) -> Result<Store<S>, Failure> {
+        let (store, finish) = Store::open(name, &self.env, &self.metrics)?;
+        self.stores.push(finish);
+        Ok(store)
+    }
+
+    /// A client's transport to the service `name`, whose address stands in `DOWNSTREAM_<NAME>`; for the generated
+    /// `XClient::new`. Connects at the first call.
+    ///
+    /// # Errors
+    /// If the address is not a URI.
+    pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
+        Outbound::new(name, default, self)
     }
 }
 

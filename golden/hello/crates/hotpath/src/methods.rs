@@ -2,7 +2,7 @@
 //! call costs one look-up, and no peer can mint a label.
 use crate::limits::{Limits, MethodLimits};
 use crate::{App, Failure, Policy};
-use hotpath_telemetry::{Dialect, Name, Series, names};
+use hotpath_telemetry::{CallMetrics, Name, Series, names};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -49,7 +49,7 @@ fn matched(descriptors: &[u8], policies: &[(&str, Policy)]) -> Result<Vec<(Name,
 }
 
 /// The methods of the service, and those of health and reflection.
-pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Methods, Failure> {
+pub(crate) fn build(app: &App, limits: &Limits, metrics: &CallMetrics) -> Result<Methods, Failure> {
     let mut all = matched(app.descriptors, app.policies)?;
     for descriptors in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET] {
         all.extend(names(descriptors)?.into_iter().map(|name| (name.clone(), probe(&name, limits))));
@@ -62,7 +62,7 @@ pub(crate) fn build(app: &App, limits: &Limits, dialect: &Dialect) -> Result<Met
             let why = format!("a memory budget of {budget} bytes has {calls} for calls; one of {name} may take {one}");
             return Err(why.into());
         }
-        let series = dialect.series(&name);
+        let series = metrics.series(&name);
         methods.insert(format!("/{name}"), Arc::new(Method { name, limits: bounds, series }));
     }
     Ok(methods)

@@ -1,8 +1,9 @@
 //! The life of the process: settings, runtime, signals, drain, exit code.
 #![expect(clippy::disallowed_macros, reason = "what is said before there is a log, or to whoever asked")]
 use crate::methods::{self, describe};
+use crate::server::Stopped;
 use crate::{App, Env, Failure, Limits, Server, alloc, panics};
-use hotpath_telemetry::{Dialect, logs, trace};
+use hotpath_telemetry::{logs, trace};
 use std::io::{Write as _, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use std::{process::ExitCode, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tracing::info;
@@ -25,6 +27,10 @@ const SPARE_THREADS: usize = 4;
 
 const DONE: u8 = 0;
 const UNHEALTHY: u8 = 1;
+/// `EX_SOFTWARE`: something panicked; the log says what, and the state was flushed.
+const PANICKED: u8 = 70;
+/// `EX_IOERR`: the state could not be written down.
+const NOT_WRITTEN: u8 = 74;
 /// `EX_TEMPFAIL`: calls were cut at the end of the drain.
 const CUT: u8 = 75;
 /// `EX_CONFIG`: it cannot start as it is told to.
@@ -56,7 +62,7 @@ fn main(app: App) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| refuse(&error)))
 }
 
-/// Serves until SIGTERM or SIGINT; gives the exit code.
+/// Serves until SIGTERM or SIGINT, or until something panics; gives the exit code.
 pub fn serve(app: &App, env: Env) -> u8 {
     alloc::tune();
     until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
@@ -74,19 +80,26 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     let code = runtime.block_on(async {
         let (ratio, collector) = (env.get("TRACE_RATIO", 0.01)?, env.text("OTEL_EXPORTER_OTLP_ENDPOINT"));
         let exporter = logs::init(env.text("LOG"), trace::Settings { name: app.name, ratio, collector })?;
-        panics::hook();
+        let panicked = CancellationToken::new();
+        panics::hook(app.on_panic, panicked.clone());
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let server = Server::start(app, env).await?;
         let because = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
+            () = panicked.cancelled() => "panic",
         };
         info!(because, "stopping");
-        let stopped = server.stop(false).await;
+        let stopped = server.stop(panicked.is_cancelled()).await;
         #[expect(clippy::disallowed_methods, reason = "one call, at the end")]
         drop(tokio::task::spawn_blocking(|| exporter.shutdown()).await);
         info!(?stopped, "the end");
-        Ok(if stopped.whole { DONE } else { CUT })
+        Ok(match stopped {
+            _ if panicked.is_cancelled() => PANICKED,
+            Stopped { flushed: false, .. } => NOT_WRITTEN,
+            Stopped { whole: false, .. } => CUT,
+            _ => DONE,
+        })
     });
     // Blocking work cannot be cancelled: without a bound, dropping the runtime would wait for it for ever.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -118,9 +131,9 @@ pub(crate) fn blocking_threads(workers: usize) -> usize {
 
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
     let limits = Limits::derive(&app.defaults, env)?;
-    let dialect = Dialect::server(&prometheus::Registry::new())?;
+    let metrics = app.metrics.server(&prometheus::Registry::new())?;
     // A reader that has seen enough is no error.
-    writeln!(stdout(), "{:#}", describe(&limits, &methods::build(app, &limits, &dialect)?)).ok();
+    writeln!(stdout(), "{:#}", describe(&limits, &methods::build(app, &limits, &metrics)?)).ok();
     Ok(DONE)
 }
 

@@ -1,19 +1,26 @@
 //! A running server, in a process of its own or in a test.
 use crate::methods::{self, Methods, describe};
-use crate::{App, Cpu, Env, Failure, Limits, Routes, admin, admission::Pool, connections, host::Host};
-use hotpath_telemetry::{Dialect, Metrics};
+use crate::queue::Finish;
+use crate::{App, Cpu, Env, Failure, Limits, OnPanic, Routes, admin, admission::Pool, connections, host::Host};
+use hotpath_telemetry::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::info;
+use tracing::{error, info};
+
+/// How long the workers may take for what is still queued when the process stops.
+const FINISH: Duration = Duration::from_secs(5);
 
 /// One server's parts: the admin port reads them, and every call passes through them.
 pub(crate) struct Shared {
     pub(crate) version: &'static str,
+    pub(crate) on_panic: OnPanic,
+    /// Whether the service opened a store.
+    pub(crate) stateful: bool,
     pub(crate) limits: Limits,
     pub(crate) methods: Methods,
     /// Of all calls together, and of what waits for its readers.
@@ -36,6 +43,8 @@ pub struct Server {
     health: HealthReporter,
     drain: CancellationToken,
     listener: JoinHandle<bool>,
+    queues: Vec<Finish>,
+    stores: Vec<Finish>,
 }
 
 impl Server {
@@ -45,7 +54,7 @@ impl Server {
     /// If a setting is wrong, a policy is missing, a port is taken, or the service itself does not start.
     pub async fn start(app: &App, env: Env) -> Result<Self, Failure> {
         let mut host = Host::new(app, env)?;
-        let methods = methods::build(app, &host.limits, &Dialect::server(&host.metrics.registry)?)?;
+        let methods = methods::build(app, &host.limits, &app.metrics.server(&host.metrics.registry)?)?;
         let listen = host.env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
         let admin = host.env.get("ADMIN", SocketAddr::from(([0, 0, 0, 0], 9_090)))?;
         let routes = (app.start)(&mut host)?;
@@ -60,6 +69,8 @@ impl Server {
         let (listen, admin) = (listener.local_addr()?, port.local_addr()?);
         let shared = Arc::new(Shared {
             version: app.version,
+            on_panic: app.on_panic,
+            stateful: !host.stores.is_empty(),
             memory: Pool::new(host.limits.call_memory),
             unread: Pool::new(host.limits.unread),
             limits: host.limits,
@@ -79,7 +90,17 @@ impl Server {
         let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
         let limits = describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
-        Ok(Self { listen, admin, shared, names, health, drain, listener })
+        Ok(Self {
+            listen,
+            admin,
+            shared,
+            names,
+            health,
+            drain,
+            listener,
+            queues: host.queues,
+            stores: host.stores,
+        })
     }
 
     /// Where it listens for calls.
@@ -107,7 +128,17 @@ impl Server {
         }
         self.drain.cancel();
         let whole = self.listener.await.unwrap_or(false);
-        Stopped { whole }
+        // Before the stores, which they may write to.
+        for queue in self.queues {
+            if !matches!(timeout(FINISH, queue).await, Ok(true)) {
+                error!("a queue was not worked off");
+            }
+        }
+        let mut flushed = true;
+        for store in self.stores {
+            flushed &= store.await;
+        }
+        Stopped { whole, flushed }
     }
 }
 
@@ -116,4 +147,6 @@ impl Server {
 pub struct Stopped {
     /// No call was cut.
     pub whole: bool,
+    /// The state was written down.
+    pub flushed: bool,
 }

@@ -24,6 +24,14 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
+/// `grpc-timeout` for an outgoing call: at most eight digits.
+pub(crate) fn timeout_header(left: Duration) -> HeaderValue {
+    let micros = left.as_micros();
+    let text =
+        if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0u"))
+}
+
 /// The code in a header block, where it has one.
 pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
@@ -105,6 +113,13 @@ mod tests {
         assert_eq!(text("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
         for bad in ["", "m", "1", "-1m", "+1m", "1x", "123456789m"] {
             assert_eq!(text(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn timeouts_are_written_as_they_are_read() {
+        for left in [Duration::ZERO, Duration::from_micros(7), Duration::from_secs(5), Duration::from_secs(900)] {
+            assert_eq!(read(timeout_header(left)), Some(left));
         }
     }
 

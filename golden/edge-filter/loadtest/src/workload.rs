@@ -1,0 +1,33 @@
+//! What the callers of the service do: describe your hottest call as `heavy` and your cheapest as `cheap`, with payloads
+//! as they come in production.
+use crate::client::Caller;
+use crate::pb::acme::edge::v2 as api;
+use api::edge_filter_service_client::EdgeFilterServiceClient as Client;
+/// The name of the service in the health protocol.
+pub use api::edge_filter_service_server::SERVICE_NAME as SERVICE;
+use bytes::Bytes;
+use std::time::Duration;
+use tonic::Status;
+
+/// What callers allow a call to take. It is sent along, and a call without a reply by then counts as late.
+pub const DEADLINE: Duration = Duration::from_millis(1000);
+/// Cheap calls per second, in every phase alike.
+pub const CHEAP_RATE: f64 = 50.0;
+
+const PAYLOAD: [u8; 4_096] = [7; 4_096];
+
+/// The call that the service exists for. `n` differs for every call.
+pub async fn heavy(caller: Caller, n: u64) -> Result<(), Status> {
+    let request = api::ScoreRequest {
+        key: format!("key-{}", n % 1_000),
+        payload: Bytes::from_static(&PAYLOAD),
+        rounds: 8,
+    };
+    Client::new(caller).score(request).await.map(drop)
+}
+
+/// A call that costs next to nothing.
+pub async fn cheap(caller: Caller, n: u64) -> Result<(), Status> {
+    let request = api::LookupRequest { key: format!("key-{}", n % 1_000) };
+    Client::new(caller).lookup(request).await.map(drop)
+}

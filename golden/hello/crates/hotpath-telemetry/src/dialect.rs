@@ -1,0 +1,108 @@
+//! The two vocabularies in which Go services count their gRPC calls, behind one interface.
+use crate::{Failure, Name, grpc_prometheus, otelgrpc};
+use http::Uri;
+use prometheus::Registry;
+use std::sync::Arc;
+use tonic::Code;
+
+/// The names, labels and buckets under which calls are counted: those that the fleet's Go services already use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `grpc_server_handled_total` and its companions, as go-grpc-middleware's Prometheus provider exports them.
+    GoGrpcMiddleware,
+    /// `rpc_server_call_duration_seconds`, as otelgrpc exports it through OpenTelemetry's Prometheus exporter.
+    Otelgrpc,
+}
+
+impl Dialect {
+    /// The metrics of calls that come in.
+    ///
+    /// # Errors
+    /// If `registry` has them already.
+    pub fn server(self, registry: &Registry) -> Result<CallMetrics, Failure> {
+        Ok(CallMetrics(match self {
+            Self::GoGrpcMiddleware => Families::GoGrpcMiddleware(grpc_prometheus::Families::server(registry)?),
+            Self::Otelgrpc => Families::Otelgrpc(otelgrpc::Families::server(registry)?),
+        }))
+    }
+
+    /// The metrics of calls that go out.
+    ///
+    /// # Errors
+    /// If `registry` has them already.
+    pub fn client(self, registry: &Registry) -> Result<CallMetrics, Failure> {
+        Ok(CallMetrics(match self {
+            Self::GoGrpcMiddleware => Families::GoGrpcMiddleware(grpc_prometheus::Families::client(registry)?),
+            Self::Otelgrpc => Families::Otelgrpc(otelgrpc::Families::client(registry)?),
+        }))
+    }
+}
+
+/// The metric families of one side, server or client.
+#[derive(Clone, Debug)]
+pub struct CallMetrics(Families);
+
+#[derive(Clone, Debug)]
+enum Families {
+    GoGrpcMiddleware(grpc_prometheus::Families),
+    Otelgrpc(otelgrpc::Families),
+}
+
+impl CallMetrics {
+    /// The series of a method that is served.
+    pub fn series(&self, name: &Name) -> Series {
+        Series(Arc::new(match &self.0 {
+            Families::GoGrpcMiddleware(families) => OneMethod::GoGrpcMiddleware(families.series(name)),
+            Families::Otelgrpc(families) => OneMethod::Otelgrpc(families.series(name)),
+        }))
+    }
+
+    /// The series of a method that is called at `peer`, which only otelgrpc's dialect names.
+    pub fn client_series(&self, name: &Name, peer: &Uri) -> Series {
+        Series(Arc::new(match &self.0 {
+            Families::GoGrpcMiddleware(families) => OneMethod::GoGrpcMiddleware(families.series(name)),
+            Families::Otelgrpc(families) => OneMethod::Otelgrpc(families.client_series(name, peer)),
+        }))
+    }
+}
+
+/// The series of one method. Cheap to clone; a call costs a few atomic additions.
+#[derive(Clone, Debug)]
+pub struct Series(Arc<OneMethod>);
+
+#[derive(Debug)]
+enum OneMethod {
+    GoGrpcMiddleware(grpc_prometheus::Series),
+    Otelgrpc(otelgrpc::Series),
+}
+
+impl Series {
+    /// Counts a call that begins. Otelgrpc's dialect does not.
+    pub fn started(&self) {
+        if let OneMethod::GoGrpcMiddleware(series) = &*self.0 {
+            series.started();
+        }
+    }
+
+    /// Counts messages that were received. Otelgrpc's dialect does not.
+    pub fn received(&self, messages: u64) {
+        if let OneMethod::GoGrpcMiddleware(series) = &*self.0 {
+            series.received(messages);
+        }
+    }
+
+    /// Counts messages that were sent. Otelgrpc's dialect does not.
+    pub fn sent(&self, messages: u64) {
+        if let OneMethod::GoGrpcMiddleware(series) = &*self.0 {
+            series.sent(messages);
+        }
+    }
+
+    /// Counts a call that ended with `code` after so many seconds.
+    pub fn handled(&self, code: Code, seconds: f64) {
+        match &*self.0 {
+            OneMethod::GoGrpcMiddleware(series) => series.handled(code, seconds),
+            OneMethod::Otelgrpc(series) => series.handled(code, seconds),
+        }
+    }
+}

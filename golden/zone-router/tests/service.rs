@@ -1,0 +1,58 @@
+//! The service through its whole layer, as its callers meet it.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+use hotpath::{Env, Server};
+use service::pb::zone_router::v1::zone_router_service_client::ZoneRouterServiceClient as Client;
+use service::pb::zone_router::v1::{LookupRequest, ScoreRequest, WatchRequest};
+use tonic::{Code, transport::Channel};
+
+/// A server on ports of its own, and a client of it.
+async fn start(settings: &[(&str, &str)]) -> (Server, Client<Channel>) {
+    let ports = [("LISTEN", "127.0.0.1:0"), ("ADMIN", "127.0.0.1:0"), ("DRAIN_DELAY_MS", "0")];
+    // No test may fail because this machine is slow.
+    let patient = [("MAX_DEADLINE_MS", "60000")];
+    let env = Env::from_pairs(ports.iter().chain(&patient).chain(settings).copied());
+    let server = Server::start(&service::app::app(), env).await.unwrap();
+    let channel = Channel::from_shared(format!("http://{}", server.listen())).unwrap().connect().await.unwrap();
+    (server, Client::new(channel))
+}
+
+fn score(key: &str) -> ScoreRequest {
+    ScoreRequest { key: key.into(), payload: vec![7; 16].into(), rounds: 1 }
+}
+
+#[tokio::test]
+async fn a_cheap_call_is_answered() {
+    let (server, mut client) = start(&[]).await;
+    let reply = client.lookup(LookupRequest { key: "a".into() }).await.unwrap().into_inner();
+    assert_eq!((reply.key.as_str(), reply.count), ("a", 0));
+    assert!(server.stop(true).await.whole);
+}
+
+#[tokio::test]
+async fn a_downstream_service_that_is_gone_makes_a_call_unavailable() {
+    let gone = [("DOWNSTREAM_GEO", "http://127.0.0.1:1")];
+    let (server, mut client) = start(&gone).await;
+    let status = client.score(score("a")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    server.stop(true).await;
+}
+
+#[tokio::test]
+async fn a_stream_brings_its_events_in_order_and_ends() {
+    let (server, mut client) = start(&[]).await;
+    let request = WatchRequest { key: "a".into(), events: 3, interval_ms: 1 };
+    let mut events = client.watch(request).await.unwrap().into_inner();
+    for seq in 1..=3 {
+        assert_eq!(events.message().await.unwrap().map(|event| event.seq), Some(seq));
+    }
+    assert_eq!(events.message().await.unwrap(), None);
+    server.stop(true).await;
+}
+
+#[tokio::test]
+async fn an_oversized_message_is_refused() {
+    let (server, mut client) = start(&[]).await;
+    let status = client.lookup(LookupRequest { key: "k".repeat(5 << 10) }).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    server.stop(true).await;
+}

@@ -32,6 +32,7 @@ var rooms = map[string]room{
 	"internal/render":       {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
 	"internal/merge":        {imports: []string{"internal/tree"}},
 	"internal/docs":         {pure: true, imports: []string{"internal/decision"}},
+	"internal/upgrade":      {pure: true, imports: []string{"internal/tree"}},
 	"internal/vcs":          {imports: []string{"internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
@@ -41,7 +42,8 @@ var rooms = map[string]room{
 	"templates":             {},
 	"internal/cli": {imports: []string{
 		"internal/apply", "internal/audit", "internal/decision", "internal/merge", "internal/plan", "internal/project",
-		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/vcs",
+		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/upgrade",
+		"internal/vcs",
 		"templates",
 	}},
 	"cmd/rustgen": {imports: []string{"internal/cli"}},

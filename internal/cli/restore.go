@@ -28,9 +28,9 @@ func (a *app) restoreCommand() *cobra.Command {
 	o := &restoreOptions{}
 	cmd := &cobra.Command{
 		Use:   "restore PATH...",
-		Short: "Bring files back to what the template wrote",
-		Long: `Bring files of a service, or all of the template's in a directory, back to what the template wrote last. An edit that
-is not committed anywhere is only overwritten with --allow-dirty.
+		Short: "Restore files to what the template last wrote",
+		Long: `Restore files, or all managed files in a directory, to what the template wrote last. An owned file is restored only where
+it is named itself. An edit that is not committed anywhere is only overwritten with --allow-dirty.
 
 rustgen restore .rustgen mends the record itself: the snapshot is rendered anew with the same version of the template,
 and answers.yaml that was edited by hand is taken as it is, so that the next rustgen upgrade follows it.`,
@@ -125,7 +125,7 @@ func (s *service) written(dir, arg string) ([]string, error) {
 	p := path.Clean(filepath.ToSlash(rel))
 	var found []string
 	for _, b := range s.Base.Paths() {
-		if b == p || p == "." || strings.HasPrefix(b, p+"/") {
+		if b == p || !s.Record.Owns(b) && (p == "." || strings.HasPrefix(b, p+"/")) {
 			found = append(found, b)
 		}
 	}

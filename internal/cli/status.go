@@ -16,6 +16,7 @@ import (
 	"rustgen/internal/merge"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	upgrading "rustgen/internal/upgrade"
 )
 
 // checks are what `rustgen status --check` looks for.
@@ -23,12 +24,16 @@ var checks = []string{"behind", "drift", "damaged", "conflicts"}
 
 // statusReport is where a service stands.
 type statusReport struct {
-	Dir       string                 `json:"dir"`
-	Template  string                 `json:"template"`
-	Version   string                 `json:"version"`
-	Newest    string                 `json:"newest,omitempty"`
-	Behind    bool                   `json:"behind"`
-	Decisions map[string]recorded    `json:"decisions"`
+	Dir       string              `json:"dir"`
+	Template  string              `json:"template"`
+	Version   string              `json:"version"`
+	Newest    string              `json:"newest,omitempty"`
+	Behind    bool                `json:"behind"`
+	Decisions map[string]recorded `json:"decisions"`
+	// Owned are the team's own files among those that the template wrote, Managed counts all others; Edited and Deleted
+	// are managed ones.
+	Owned     []string               `json:"owned"`
+	Managed   int                    `json:"managed"`
 	Edited    []string               `json:"edited"`
 	Deleted   []string               `json:"deleted"`
 	Added     []string               `json:"added"`
@@ -61,8 +66,9 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say where a service stands: version, decisions, edits, conflicts",
-		Long: `Say which template and version a service is on, how far behind, its decisions, which of the template's files were
-edited or deleted here and what was added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it.
+		Long: `Say which template and version a service is on, how far behind, its decisions, how many files are managed (the template's,
+merged by upgrades) and owned (yours: written once), which of the managed ones were edited or deleted here and what was
+added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it.
 
 --check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
 such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
@@ -108,7 +114,7 @@ func (a *app) status(ctx context.Context, dir, source string) (*statusReport, er
 		return nil, err
 	}
 	r := &statusReport{
-		Dir: s.shown(), Decisions: map[string]recorded{}, Edited: []string{}, Deleted: []string{}, Added: []string{}, Drift: []string{},
+		Dir: s.shown(), Decisions: map[string]recorded{}, Owned: []string{}, Edited: []string{}, Deleted: []string{}, Added: []string{}, Drift: []string{},
 		Conflicts: []project.ConflictPath{}, Damaged: []string{},
 	}
 	if pending, err := project.ReadConflicts(s.root); err != nil {
@@ -198,13 +204,18 @@ func (r *statusReport) compareFiles(ctx context.Context, s *service) error {
 	for _, p := range s.Base.Paths() {
 		f, ok := ours[p]
 		switch {
+		case s.Record.Owns(p):
+			r.Owned = append(r.Owned, p)
+			r.findMarkers(p, f)
+			continue
 		case !ok:
 			r.Deleted = append(r.Deleted, p)
-		case !sameText(f, s.Base[p]):
+		case !upgrading.SameText(f, s.Base[p]):
 			r.Edited = append(r.Edited, p)
 			r.findMarkers(p, f)
 		}
 	}
+	r.Managed = len(s.Base) - len(r.Owned)
 	for _, p := range slices.Concat(r.Edited, r.Deleted) {
 		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return doublestar.MatchUnvalidated(room, p) }) {
 			r.Drift = append(r.Drift, p)
@@ -222,15 +233,6 @@ func (r *statusReport) findMarkers(p string, f tree.File) {
 	if !listed && project.Markers(f.Data, r.Version, r.Version) {
 		r.Conflicts = append(r.Conflicts, project.ConflictPath{Path: p, Kind: string(merge.Content), Marked: true})
 	}
-}
-
-// sameText reports whether two files are the same but for how lines end: a checkout may change that.
-func sameText(a, b tree.File) bool {
-	if a.IsText() && b.IsText() {
-		a.Data = []byte(strings.ReplaceAll(string(a.Data), "\r\n", "\n"))
-		b.Data = []byte(strings.ReplaceAll(string(b.Data), "\r\n", "\n"))
-	}
-	return a.Equal(b)
 }
 
 // added lists the user's own files: what git does not ignore, or without git all but what tools make.
@@ -270,6 +272,7 @@ func (r *statusReport) text() string {
 			}
 		}
 		line("chosen", "%s", strings.Join(decisions, " "))
+		line("files", "%d managed, %d owned", r.Managed, len(r.Owned))
 	}
 	for _, list := range []struct {
 		name  string

@@ -15,6 +15,7 @@ import (
 	"rustgen/internal/plan"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	upgrading "rustgen/internal/upgrade"
 )
 
 // upgrade is a change to a service that is merged and not yet written.
@@ -54,14 +55,18 @@ func (a *app) planUpgrade(ctx context.Context, set *openedSet, s *service, out *
 	if u.ours, err = project.Worktree(s.root, s.Base, slices.Sorted(maps.Keys(paths))); err != nil {
 		return nil, failed("rustgen must be able to read what it merges", "%w", err)
 	}
-	once := u.withoutOnce(rendered, paths)
-	u.same = s.Base.Equal(u.theirs) && s.Record.Same(u.record)
 	moved, err := renames(set, out.Data)
 	if err != nil {
 		return nil, err
 	}
+	divided := upgrading.Divide(upgrading.Ownership{
+		Base: s.Base, Ours: u.ours, Rendered: rendered, Was: s.Record.Owns, Is: set.Once,
+		Moves: merge.Moves(moved, s.Base, u.ours, rendered),
+	})
+	u.theirs, u.record.Owned = divided.Theirs, divided.Owned
+	u.same = s.Base.Equal(u.theirs) && s.Record.Same(u.record)
 	merged, err := merge.Merge(ctx, merge.Input{
-		Base: s.Base, Ours: u.ours, Theirs: u.theirs,
+		Base: divided.Base, Ours: u.ours, Theirs: u.theirs,
 		BaseVersion: s.Record.Version, Version: set.Version, Renames: moved,
 	})
 	if errors.Is(err, merge.ErrNoGit) {
@@ -71,7 +76,13 @@ func (a *app) planUpgrade(ctx context.Context, set *openedSet, s *service, out *
 		return nil, err
 	}
 	u.result, u.conflicts = merged.Tree, merged.Conflicts
-	if s.Base.Equal(u.theirs) {
+	if u.same {
+		return u, nil
+	}
+	if divided.Base.Equal(u.theirs) {
+		for _, p := range divided.Left {
+			u.items = append(u.items, plan.Item{Path: p, Verdict: plan.Skipped, Kind: plan.Owned})
+		}
 		return u, nil
 	}
 	kinds := map[string]string{}
@@ -79,35 +90,10 @@ func (a *app) planUpgrade(ctx context.Context, set *openedSet, s *service, out *
 		kinds[c.Path] = string(c.Kind)
 	}
 	u.items = plan.Upgrade{
-		Base: s.Base, Ours: u.ours, Theirs: u.theirs, Result: u.result, Conflicts: kinds,
-		KeptDeleted: merged.KeptDeleted, Moved: merged.Moved, Renamed: merged.Renamed, Once: once,
+		Base: divided.Base, Ours: u.ours, Theirs: u.theirs, Result: u.result, Conflicts: kinds,
+		KeptDeleted: merged.KeptDeleted, Moved: merged.Moved, Renamed: merged.Renamed, Owned: divided.Left,
 	}.Items()
 	return u, nil
-}
-
-// withoutOnce takes what was written once out of the template's part, and lists where the template has more to say.
-func (u *upgrade) withoutOnce(rendered tree.Tree, paths map[string]bool) []string {
-	u.theirs = rendered.Clone()
-	var once []string
-	for p := range paths {
-		if !u.set.Once(p) {
-			continue
-		}
-		was, written := u.service.Base[p]
-		now, wanted := rendered[p]
-		switch _, has := u.ours[p]; {
-		case written:
-			u.theirs[p] = was
-			if wanted && !now.Equal(was) {
-				once = append(once, p)
-			}
-		case has:
-			delete(u.theirs, p)
-			once = append(once, p)
-		}
-	}
-	slices.Sort(once)
-	return once
 }
 
 // renames are the set's recorded ones; their paths may hold expressions, as those of files do.

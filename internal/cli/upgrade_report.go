@@ -207,7 +207,7 @@ var meanings = map[plan.Verdict]string{
 	plan.Deleted:     "Deleted (not edited here)",
 	plan.Kept:        "Kept as edited here",
 	plan.KeptDeleted: "Changed by the template, and still deleted here",
-	plan.Skipped:     "Written once, and left alone",
+	plan.Skipped:     "Owned, and left as they are",
 }
 
 // markdown is the body of a pull request.

@@ -20,8 +20,11 @@ const (
 	Deleted     Verdict = "deleted"      // by the template; the user had not changed it
 	KeptDeleted Verdict = "kept-deleted" // by the user, though the template changed it
 	Conflicted  Verdict = "conflict"     // left to a person
-	Skipped     Verdict = "skipped"      // written once, and the user's since then
+	Skipped     Verdict = "skipped"      // an owned file: the team's, whatever the template has for it
 )
+
+// Owned is the kind of what is skipped.
+const Owned = "owned"
 
 // Restored is the verdict on a path that is brought back as it was; an upgrade has none of it.
 const Restored Verdict = "restored"
@@ -47,8 +50,8 @@ type Upgrade struct {
 	KeptDeleted []string
 	// Moved and Renamed map paths of the result to their old ones.
 	Moved, Renamed map[string]string
-	// Once are paths that were written once, where the template has another content by now.
-	Once []string
+	// Owned are owned files that stay as they are, where the template has other content by now, or none.
+	Owned []string
 }
 
 // Items gives every changed path its verdict.
@@ -75,8 +78,8 @@ func (u Upgrade) Items() []Item {
 			items = append(items, Item{Path: p, Verdict: Conflicted, Kind: kind, From: u.from(p)})
 			continue
 		}
-		if slices.Contains(u.Once, p) {
-			items = append(items, Item{Path: p, Verdict: Skipped, Kind: "once"})
+		if slices.Contains(u.Owned, p) {
+			items = append(items, Item{Path: p, Verdict: Skipped, Kind: Owned})
 			continue
 		}
 		if slices.Contains(u.KeptDeleted, p) {

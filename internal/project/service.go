@@ -26,6 +26,8 @@ var (
 	ErrNone = errors.New("there is no service that rustgen made")
 	// ErrEdited says that the record is not as rustgen wrote it.
 	ErrEdited = errors.New("it was changed by hand or by a merge, and does not match its checksum")
+	// ErrNewer says that a record is of a format that this rustgen does not know.
+	ErrNewer = errors.New("it was written by a newer rustgen")
 	// ErrSnapshot says that the snapshot is not the one that the record speaks of.
 	ErrSnapshot = errors.New("it is not the snapshot that answers.yaml speaks of")
 )

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"rustgen/internal/hint"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -154,16 +156,11 @@ func (d *Decision) Syntax() string {
 }
 
 // Error is a wrong answer or a refused combination: what is wrong and where, and how to mend it.
-type Error struct {
-	What string
-	Hint string
-}
-
-func (e *Error) Error() string { return e.What }
+type Error = hint.Error
 
 // Refuse makes an [Error].
-func Refuse(hint, format string, args ...any) *Error {
-	return &Error{What: fmt.Sprintf(format, args...), Hint: hint}
+func Refuse(mend, format string, args ...any) *Error {
+	return hint.New(hint.Usage, mend, format, args...)
 }
 
 // DefaultText is what the set answers by itself, for help texts. It is empty where nobody answers.

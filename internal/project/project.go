@@ -63,6 +63,8 @@ type Record struct {
 	// Source is the git URL (with @REF where one was asked for) of a set that is not embedded. A directory is not
 	// recorded: its path means something on one machine only.
 	Source string `yaml:"source,omitempty"`
+	// Commit is what the set was at in that repository.
+	Commit string `yaml:"commit,omitempty"`
 	// Extends names the set under this one, with its version.
 	Extends string `yaml:"extends,omitempty"`
 	// Rooms are patterns of the paths that are the template's room: an edit there is drift.
@@ -106,6 +108,9 @@ func (r *Record) Encode(order []string) ([]byte, error) {
 	add(doc, "version", scalar(r.Version))
 	if r.Source != "" {
 		add(doc, "source", scalar(r.Source))
+	}
+	if r.Commit != "" {
+		add(doc, "commit", scalar(r.Commit))
 	}
 	if r.Extends != "" {
 		add(doc, "extends", scalar(r.Extends))
@@ -241,7 +246,7 @@ func (r *Record) Files(order []string, written tree.Tree) (tree.Tree, error) {
 
 // Same reports whether two records say the same of template and decisions.
 func (r *Record) Same(other *Record) bool {
-	if r.Template != other.Template || r.Version != other.Version || r.Source != other.Source || r.Extends != other.Extends ||
+	if r.Template != other.Template || r.Version != other.Version || r.Source != other.Source || r.Commit != other.Commit || r.Extends != other.Extends ||
 		!slices.Equal(r.Rooms, other.Rooms) || r.Owned != nil && !slices.Equal(r.Owned, other.Owned) {
 		return false
 	}

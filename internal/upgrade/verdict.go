@@ -1,4 +1,4 @@
-package plan
+package upgrade
 
 import (
 	"maps"
@@ -42,8 +42,8 @@ type Item struct {
 	From string `json:"from,omitempty"`
 }
 
-// Upgrade is what verdicts are found from.
-type Upgrade struct {
+// Judged is what verdicts are found from.
+type Judged struct {
 	Base, Ours, Theirs, Result tree.Tree
 	// Conflicts maps paths to kinds.
 	Conflicts   map[string]string
@@ -55,7 +55,7 @@ type Upgrade struct {
 }
 
 // Items gives every changed path its verdict.
-func (u Upgrade) Items() []Item {
+func (u Judged) Items() []Item {
 	paths := map[string]bool{}
 	for _, t := range []tree.Tree{u.Base, u.Ours, u.Theirs, u.Result} {
 		for p := range t {
@@ -93,14 +93,14 @@ func (u Upgrade) Items() []Item {
 	return items
 }
 
-func (u Upgrade) from(p string) string {
+func (u Judged) from(p string) string {
 	if from, ok := u.Moved[p]; ok {
 		return from
 	}
 	return u.Renamed[p]
 }
 
-func (u Upgrade) verdict(p string, left bool) Verdict {
+func (u Judged) verdict(p string, left bool) Verdict {
 	base, inBase := u.Base[p]
 	ours, inOurs := u.Ours[p]
 	theirs, inTheirs := u.Theirs[p]
@@ -129,11 +129,4 @@ func (u Upgrade) verdict(p string, left bool) Verdict {
 	default:
 		return Merged
 	}
-}
-
-// Writes reports whether a path's entry is to be changed.
-func Writes(ours, result tree.Tree, p string) bool {
-	before, had := ours[p]
-	after, has := result[p]
-	return had != has || has && !before.Equal(after)
 }

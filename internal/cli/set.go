@@ -11,7 +11,9 @@ func (a *app) setCommand(set *openedSet) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID=VALUE...",
 		Short: "Change decisions of a service that exists",
-		Long: `Change decisions of a service, and merge what follows from them into it, as rustgen upgrade does.
+		Long: `Change decisions of a service, and merge what follows from them into it, as rustgen upgrade does. The template stays the
+version that the service is on: rustgen has its releases, and a set from git is fetched at the recorded commit.
+rustgen upgrade --set ID=VALUE changes a decision and takes the newest template at once.
 
 What nobody chose is derived again from the changed decisions; what somebody chose stays.`,
 		Example: `  rustgen set state=stateful
@@ -32,8 +34,11 @@ What nobody chose is derived again from the changed decisions; what somebody cho
 				return usage("rustgen explain lists the decisions", "nothing to set: give ID=VALUE")
 			}
 			if s.Origin() != upgrade.OriginOf(set.Set) {
-				return failed("rustgen upgrade --set ID=VALUE does both at once",
-					"the service is on %s, and this is %s", s.Origin(), set.exact())
+				mend := "rustgen upgrade --set ID=VALUE does both at once"
+				if s.Compare(set.Set) == upgrade.Older {
+					mend = install(set)
+				}
+				return failed(mend, "the service is on %s, and this is %s", s.Origin(), set.exact())
 			}
 			return a.change(cmd, set, s, o)
 		},

@@ -25,6 +25,7 @@ type changeOptions struct {
 	json       bool
 	accessible bool
 	allowDirty bool
+	downgrade  bool
 	format     string
 	answers    answerFlags
 	given      map[string]decision.Input
@@ -78,6 +79,10 @@ way. All is done or nothing.`,
 			if err := matches(s, set); err != nil {
 				return err
 			}
+			if s.Compare(set.Set) == upgrade.Older && !o.downgrade {
+				return failed(install(set)+"; --allow-downgrade takes the service back",
+					"%s is older than the service's %s", set.exact(), s.Origin())
+			}
 			if err := a.gather(cmd, set, s, o, nil); err != nil {
 				return err
 			}
@@ -86,9 +91,18 @@ way. All is done or nothing.`,
 	}
 	o.add(cmd, &set.Catalog)
 	cmd.Flags().StringVar(&o.format, "format", "text", "print the result as `FORMAT`: text, or markdown for the body of a pull request")
+	cmd.Flags().BoolVar(&o.downgrade, "allow-downgrade", false, "take the service back to an older version of the template")
 	cmd.Flags().BoolVar(&abort, "abort", false, "bring back what was there before the last upgrade")
 	cmd.Flags().BoolVar(&proceed, "continue", false, "end an upgrade whose conflicts are resolved")
 	return cmd
+}
+
+// install is what brings a version of the set as new as the service's.
+func install(set *openedSet) string {
+	if set.source == "" {
+		return "install the rustgen of whoever upgraded the service last, or a newer one"
+	}
+	return "--template SOURCE names a newer version of the set"
 }
 
 // gather collects what was answered: by arguments and flags for any decision, by the environment only for those that the

@@ -41,6 +41,7 @@ const (
 	BothRenamed     Kind = "both-renamed"     // each moved the file to another path
 	Type            Kind = "type"             // a file on one side, a link on the other
 	Directory       Kind = "directory"        // a file on one side, a directory on the other
+	Syntax          Kind = "syntax"           // merged line by line, and not well-formed any more
 )
 
 // Conflict is a path that a person has to look at.
@@ -69,7 +70,7 @@ func Merge(ctx context.Context, in Input) (*Result, error) {
 	m := &merger{in: in, result: &Result{Tree: Tree{}, Moved: map[string]string{}, Renamed: map[string]string{}}}
 	m.follow()
 	if m.base.Equal(m.theirs) {
-		m.result.Tree = m.ours.Clone()
+		m.result.Tree, m.result.Moved = m.ours.Clone(), m.followed
 		return m.result, nil
 	}
 	m.prune()
@@ -78,6 +79,7 @@ func Merge(ctx context.Context, in Input) (*Result, error) {
 	}
 	m.policy()
 	m.keepUsers()
+	m.malformed()
 	m.finish()
 	return m.result, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"rustgen/internal/hint"
+	"rustgen/internal/merge"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
 )
@@ -108,7 +109,21 @@ func (s *Service) Continue(ctx context.Context) (*Plan, error) {
 	return p, nil
 }
 
-// unresolved lists the conflicts that are still open: with markers in the file, or unmerged in git's index.
+// malformed reports whether a file is still not well-formed that the merge has left so.
+func (s *Service) malformed(c project.ConflictPath) (bool, error) {
+	if c.Kind != string(merge.Syntax) {
+		return false, nil
+	}
+	t, err := project.Worktree(s.Root, nil, nil, []string{c.Path})
+	if err != nil {
+		return false, err
+	}
+	f, ok := t[c.Path]
+	return ok && !merge.Parses(c.Path, f), nil
+}
+
+// unresolved lists the conflicts that are still open: with markers in the file, no longer
+// well-formed, or unmerged in git's index.
 func (s *Service) unresolved(ctx context.Context) ([]string, error) {
 	unmerged := map[string]bool{}
 	if s.Repo != nil {
@@ -123,7 +138,11 @@ func (s *Service) unresolved(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if marked || unmerged[c.Path] {
+		malformed, err := s.malformed(c)
+		if err != nil {
+			return nil, err
+		}
+		if marked || malformed || unmerged[c.Path] {
 			open = append(open, c.Path)
 		}
 	}

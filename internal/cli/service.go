@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 
@@ -52,7 +53,23 @@ func (a *app) openService(cmd *cobra.Command, dir string) (*upgrade.Service, err
 	if err != nil {
 		return nil, err
 	}
-	return s, s.Load(cmd.Context())
+	if err := s.Load(cmd.Context()); err != nil {
+		return nil, err
+	}
+	a.recallOwned(cmd.Context(), s)
+	return s, nil
+}
+
+// recallOwned finds out which files of a service were owned whose record does not list them: the set knows that it was
+// rendered from, where its release is kept.
+func (a *app) recallOwned(ctx context.Context, s *upgrade.Service) {
+	if s.Record.Owned != nil || s.Record.Source != "" {
+		return
+	}
+	own, err := a.openOwn(ctx, "", s.Record)
+	if err == nil && s.Origin() == upgrade.OriginOf(own.Set) {
+		s.WasOwned = own.Once
+	}
 }
 
 // perform applies a plan, unless it is only to be printed.

@@ -154,6 +154,7 @@ func (a *app) status(ctx context.Context, dir, source string, open opener) (*sta
 		}
 		return r, nil
 	}
+	a.recallOwned(ctx, s)
 	r.Template, r.Version, r.Extends, r.on = s.Record.Template, s.Record.Version, s.Record.Extends, s.Origin().String()
 	for id, d := range s.Record.Decisions {
 		r.Decisions[id] = recorded{valueText(nil, d.Value), string(d.Origin)}

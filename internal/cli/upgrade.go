@@ -148,10 +148,25 @@ func (a *app) change(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *
 	for _, w := range out.Warnings {
 		a.say("warning: %s", w)
 	}
+	if err := a.sayHeld(ctx, set); err != nil {
+		return err
+	}
 	if err := a.perform(cmd, s, u.Plan, o.dryRun); err != nil {
 		return err
 	}
 	return a.reportUpgrade(set, s, out, u, o)
+}
+
+// sayHeld says that there is a newer version of a set that is held at a @REF.
+func (a *app) sayHeld(ctx context.Context, set *openedSet) error {
+	if set.git == nil || set.git.Held == "" {
+		return nil
+	}
+	newest, err := set.newerTag(ctx)
+	if err == nil && newest.Tag != "" {
+		a.say("held at %s, and %s is newer: rustgen upgrade --template %s", set.git.Held, newest.Version, quote(vcs.WithoutSecret(set.held(newest.Tag))))
+	}
+	return err
 }
 
 // dirtyLater asks git what is uncommitted while something else is done. Nothing is where that does not matter.
@@ -216,7 +231,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Servic
 		}
 	}
 	// What depends on a missing decision has no answer yet, and may have been chosen all the same.
-	for id, recorded := range s.Record.Decisions {
+	for id, recorded := range out.Recorded {
 		if _, ok := set.Catalog.Find(id); ok && recorded.Origin == decision.Chosen && !slices.Contains(out.Inapplicable, id) {
 			settle(id, recorded.Value)
 		}

@@ -46,22 +46,33 @@ type decisionChange struct {
 	From string          `json:"from,omitempty"`
 	To   string          `json:"to,omitempty"`
 	How  decision.Origin `json:"how,omitempty"`
+	// Was is the decision's former id, Reason that of a lock.
+	Was    string `json:"was,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome) decisionChanges {
 	d := decisionChanges{[]decisionChange{}, []decisionChange{}, []decisionChange{}, []decisionChange{}}
-	recorded := s.Record.Decisions
+	recorded := out.Recorded
 	for i := range set.Catalog.Decisions {
 		c := &set.Catalog.Decisions[i]
 		before, was := recorded[c.ID]
 		answer, is := out.Answers[c.ID]
+		former, renamed := out.Renamed[c.ID]
+		if renamed {
+			before = s.Record.Decisions[former]
+		}
 		switch {
 		case is && !was:
 			d.Added = append(d.Added, decisionChange{ID: c.ID, To: c.Format(answer.Value), How: answer.Origin})
 		case was && !is:
 			d.Removed = append(d.Removed, decisionChange{ID: c.ID, From: valueText(c, before.Value)})
-		case was && is && valueText(c, before.Value) != c.Format(answer.Value):
-			d.Changed = append(d.Changed, decisionChange{c.ID, valueText(c, before.Value), c.Format(answer.Value), answer.Origin})
+		case was && is && (renamed || valueText(c, before.Value) != c.Format(answer.Value)):
+			change := decisionChange{ID: c.ID, From: valueText(c, before.Value), To: c.Format(answer.Value), How: answer.Origin, Was: former}
+			if answer.Origin == decision.Locked {
+				change.Reason = set.Catalog.Locked[c.ID].Reason
+			}
+			d.Changed = append(d.Changed, change)
 		}
 	}
 	for _, id := range out.Removed {
@@ -178,10 +189,17 @@ func (r *upgradeReport) decisionLines() []string {
 		lines = append(lines, line)
 	}
 	for _, d := range r.Decisions.Changed {
-		lines = append(lines, fmt.Sprintf("%s: %s -> %s (%s)", d.ID, d.From, d.To, d.How))
+		name, how := d.ID, string(d.How)
+		if d.Was != "" {
+			name += ", formerly " + d.Was
+		}
+		if d.Reason != "" {
+			how += ": " + d.Reason
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s -> %s (%s)", name, d.From, d.To, how))
 	}
 	for _, d := range r.Decisions.Removed {
-		lines = append(lines, fmt.Sprintf("%s is no more (it was %s)", d.ID, d.From))
+		lines = append(lines, fmt.Sprintf("%s is gone; it was %s", d.ID, d.From))
 	}
 	for _, d := range r.Decisions.NewDefaults {
 		lines = append(lines, fmt.Sprintf("%s stays %s; the template's answer is now %s: rustgen set %s=%s takes it", d.ID, d.From, d.To, d.ID, d.To))

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"rustgen/internal/hint"
-
 	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/hint"
 )
 
 // Decision is a question with an answer. One declaration gives its prompt, flag, environment variable, answers key,
@@ -32,6 +32,15 @@ type Decision struct {
 	// When is an expression; where it is false the decision is not asked and keeps its default.
 	When     string  `yaml:"when"`
 	Validate []Check `yaml:"validate"`
+	// Was is the decision under its former id.
+	Was *Was `yaml:"was"`
+}
+
+// Was is what a decision was called, so that the answer of a service moves along.
+type Was struct {
+	ID string `yaml:"id"`
+	// Values maps former answers to what they are now; one that is not there is still called the same.
+	Values map[string]string `yaml:"values"`
 }
 
 // Option is one answer of a choice, or one item that a list may hold.

@@ -13,7 +13,7 @@ import (
 func (s *Service) Written(p string) []string {
 	return slices.DeleteFunc(s.Base.Paths(), func(b string) bool {
 		below := p == "." || strings.HasPrefix(b, p+"/")
-		return b != p && (!below || s.Record.Owns(b))
+		return b != p && (!below || s.owned(b))
 	})
 }
 

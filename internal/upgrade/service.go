@@ -23,6 +23,10 @@ type Service struct {
 	Root apply.Root
 	Repo *vcs.Service
 
+	// WasOwned reports whether a file was owned when it was written, for a record from before records list them. nil: none
+	// was, so that what nobody has edited is updated one last time.
+	WasOwned func(path string) bool
+
 	unlock func()
 	index  *vcs.Index
 	// disk holds the modes that the disk has where git's are others.
@@ -56,6 +60,14 @@ func Open(dir string) (*Service, *apply.Recovered, error) {
 		return nil, recovered, err
 	}
 	return s, recovered, nil
+}
+
+// owned reports whether a file was the team's when the template wrote it.
+func (s *Service) owned(p string) bool {
+	if s.Record.Owned == nil && s.WasOwned != nil {
+		return s.WasOwned(p)
+	}
+	return s.Record.Owns(p)
 }
 
 // Close lets other runs in.

@@ -47,7 +47,7 @@ func (s *Service) Stand(ctx context.Context) (*Standing, error) {
 		f, ok := ours[p]
 		st.findMarkers(p, f)
 		switch {
-		case s.Record.Owns(p):
+		case s.owned(p):
 			st.Owned = append(st.Owned, p)
 		case !ok:
 			st.Deleted = append(st.Deleted, p)
@@ -80,7 +80,7 @@ func (s *Service) Ahead(t *Template, out *decision.Outcome, paths []string) (dif
 	if err != nil {
 		return false, nil, t.Fault(err)
 	}
-	divided := Divide(Ownership{Base: s.Base, Ours: s.Base, Rendered: rendered, Was: s.Record.Owns, Is: t.Once})
+	divided := Divide(Ownership{Base: s.Base, Ours: s.Base, Rendered: rendered, Was: s.owned, Is: t.Once})
 	for _, p := range paths {
 		if now, ok := divided.Theirs[p]; ok && now.Equal(s.Base[p]) {
 			settled = append(settled, p)

@@ -57,7 +57,7 @@ func (s *Service) Merge(ctx context.Context, what string, t *Template, out *deci
 		return nil, err
 	}
 	divided := Divide(Ownership{
-		Base: s.Base, Ours: m.Ours, Rendered: rendered, Was: s.Record.Owns, Is: t.Once,
+		Base: s.Base, Ours: m.Ours, Rendered: rendered, Was: s.owned, Is: t.Once,
 		Moves: merge.Moves(renames, s.Base, m.Ours, rendered),
 	})
 	m.Record.Owned = divided.Owned

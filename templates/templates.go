@@ -11,3 +11,9 @@ var FS embed.FS
 
 // Default is the directory in [FS] of the set that is used unless another is asked for.
 const Default = "hotpath"
+
+// Releases holds the released versions of the embedded sets, as releases/NAME-VERSION.tar.gz: a decision of a service is
+// changed in the version that the service is on.
+//
+//go:embed releases/*.tar.gz
+var Releases embed.FS

@@ -13,6 +13,7 @@ import (
 	"rustgen/internal/apply"
 	"rustgen/internal/audit"
 	"rustgen/internal/decision"
+	"rustgen/internal/hint"
 	"rustgen/internal/project"
 )
 
@@ -69,10 +70,8 @@ It exits 4 where a check failed. --skip leaves out those that a service does wit
 			if err != nil || r.Failed == 0 {
 				return err
 			}
-			return &failure{
-				exitFound, fmt.Errorf("%d of %d checks failed", r.Failed, r.Failed+r.Passed),
-				"rustgen audit --skip ID leaves a check out that does not hold on purpose",
-			}
+			return hint.New(hint.Found, "rustgen audit --skip ID leaves a check out that does not hold on purpose",
+				"%d of %d checks failed", r.Failed, r.Failed+r.Passed)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs

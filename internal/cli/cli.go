@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/hint"
 )
 
 // The exit codes.
@@ -31,25 +32,16 @@ const (
 	exitInterrupted = 130
 )
 
-// failure is an error with its exit code and the hint that mends it.
-type failure struct {
-	code int
-	err  error
-	hint string
+// exitCodes are the exit codes of the kinds of errors.
+var exitCodes = map[hint.Kind]int{
+	hint.Failed: exitFailed, hint.Usage: exitUsage, hint.Conflicts: exitConflicts, hint.Found: exitFound,
 }
-
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
 
 // usage is a wrong call.
-func usage(hint, format string, args ...any) error {
-	return &failure{exitUsage, fmt.Errorf(format, args...), hint}
-}
+func usage(mend, format string, args ...any) error { return hint.Refuse(mend, format, args...) }
 
 // failed is a run that could not be done.
-func failed(hint, format string, args ...any) error {
-	return &failure{exitFailed, fmt.Errorf(format, args...), hint}
-}
+func failed(mend, format string, args ...any) error { return hint.Fail(mend, format, args...) }
 
 // interrupted is a run that the user ended.
 var errInterrupted = errors.New("interrupted")
@@ -97,9 +89,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 // report writes an error as one line and its hint as another, and gives the exit code.
 func (a *app) report(err error) int {
-	var f *failure
-	var wrong *decision.Error
-	code, hint := exitFailed, ""
+	var f *hint.Error
+	code, mend := exitFailed, ""
 	switch {
 	case err == nil:
 		return exitDone
@@ -108,14 +99,12 @@ func (a *app) report(err error) int {
 		if !a.written {
 			err = fmt.Errorf("%w; nothing was written", err)
 		}
-	case errors.As(err, &wrong):
-		code, hint = exitUsage, wrong.Hint
 	case errors.As(err, &f):
-		code, hint = f.code, f.hint
+		code, mend = exitCodes[f.Kind], f.Hint
 	}
 	fmt.Fprintf(a.err, "error: %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
-	if hint != "" {
-		fmt.Fprintf(a.err, "hint: %s\n", hint)
+	if mend != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", mend)
 	}
 	return code
 }
@@ -185,10 +174,7 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	if err != nil {
 		return nil, err
 	}
-	if source == "" {
-		source = recordedSource(args)
-	}
-	opened, err := a.openSet(ctx, source)
+	opened, err := a.openFor(ctx, args, source)
 	if err != nil {
 		return nil, err
 	}

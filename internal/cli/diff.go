@@ -9,9 +9,8 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/merge"
-	"rustgen/internal/plan"
-	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	"rustgen/internal/upgrade"
 )
 
 func (a *app) diffCommand(set *openedSet) *cobra.Command {
@@ -23,7 +22,7 @@ func (a *app) diffCommand(set *openedSet) *cobra.Command {
 		Long: `Show as a patch what was edited in a service against what the template wrote last. With --upgrade, show what an
 upgrade would change in the service. Paths limit it to these files.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			s, err := a.openService(dir)
+			s, err := a.openService(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -32,7 +31,7 @@ upgrade would change in the service. Paths limit it to these files.`,
 				return err
 			}
 			if asJSON {
-				return a.writeJSON(map[string]any{"files": differences(from, to, paths, future)})
+				return a.writeJSON(diffReport{differences(from, to, paths, future)})
 			}
 			text, err := merge.Diff(cmd.Context(), from, to, merge.Patch{Names: names, Added: future, Paths: paths})
 			if err != nil {
@@ -52,15 +51,12 @@ upgrade would change in the service. Paths limit it to these files.`,
 }
 
 // compared are the two trees of a diff.
-func (a *app) compared(ctx context.Context, set *openedSet, s *service, future bool) (from, to tree.Tree, err error) {
+func (a *app) compared(ctx context.Context, set *openedSet, s *upgrade.Service, future bool) (from, to tree.Tree, err error) {
 	if !future {
-		ours, err := project.Worktree(s.root, s.Base, s.Base.Paths())
-		if err != nil {
-			return nil, nil, failed("rustgen must be able to read the service", "%w", err)
-		}
-		return s.Base, ours, nil
+		ours, err := s.Worktree(ctx, s.Base, s.Base.Paths())
+		return s.Base, ours, err
 	}
-	if err := s.matches(set); err != nil {
+	if err := matches(s, set); err != nil {
 		return nil, nil, err
 	}
 	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
@@ -70,11 +66,16 @@ func (a *app) compared(ctx context.Context, set *openedSet, s *service, future b
 	if err := out.Err(); err != nil {
 		return nil, nil, err
 	}
-	u, err := a.planUpgrade(ctx, set, s, out)
+	u, err := s.Merge(ctx, "rustgen diff", set.template(s), out)
 	if err != nil {
 		return nil, nil, err
 	}
-	return u.ours, u.result, nil
+	return u.Ours, u.Result, nil
+}
+
+// diffReport is what differs.
+type diffReport struct {
+	Files []difference `json:"files"`
 }
 
 // difference is a path that differs.
@@ -92,18 +93,17 @@ func differences(from, to tree.Tree, paths []string, withAdded bool) []differenc
 		}
 	}
 	for _, p := range all.Paths() {
-		if len(paths) > 0 && !slices.Contains(paths, p) || !plan.Writes(from, to, p) {
-			continue
+		before, was := from[p]
+		after, is := to[p]
+		switch {
+		case len(paths) > 0 && !slices.Contains(paths, p):
+		case !was && withAdded:
+			found = append(found, difference{p, "added"})
+		case was && !is:
+			found = append(found, difference{p, "deleted"})
+		case was && is && !before.Equal(after):
+			found = append(found, difference{p, "edited"})
 		}
-		change := "edited"
-		if _, ok := from[p]; !ok && !withAdded {
-			continue
-		} else if !ok {
-			change = "added"
-		} else if _, ok := to[p]; !ok {
-			change = "deleted"
-		}
-		found = append(found, difference{p, change})
 	}
 	return found
 }

@@ -9,7 +9,7 @@ import (
 
 	"rustgen/internal/apply"
 	"rustgen/internal/layer"
-	"rustgen/internal/plan"
+	"rustgen/internal/upgrade"
 	"rustgen/templates"
 )
 
@@ -62,7 +62,7 @@ func (a *app) exportLayer(ctx context.Context, dir string, o layerExport) error 
 	}
 	switch {
 	case o.dryRun && !o.asJSON:
-		return a.printPlan(plan.New(export.Tree), dir)
+		return a.printPlan(upgrade.Create(export.Tree), dir)
 	case !o.dryRun:
 		if err := apply.Fresh(ctx, dir, export.Tree, nil); err != nil {
 			return err

@@ -215,7 +215,7 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	if err != nil {
 		return err
 	}
-	record.Rooms = set.Rooms()
+	record.Commit, record.Rooms, record.Owned = set.commit(), set.Rooms(), set.Owned(b.written)
 	files, err := record.Files(set.Catalog.IDs(), b.written)
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@ import (
 	"strings"
 
 	"rustgen/internal/decision"
-	"rustgen/internal/plan"
+	"rustgen/internal/hint"
+	"rustgen/internal/upgrade"
 	"rustgen/internal/vcs"
 )
 
@@ -19,7 +20,7 @@ type newReport struct {
 	DryRun     bool                      `json:"dry_run"`
 	Decisions  map[string]decisionReport `json:"decisions"`
 	Warnings   []string                  `json:"warnings"`
-	Files      []plan.Action             `json:"files"`
+	Files      []upgrade.Action          `json:"files"`
 	Repository string                    `json:"repository,omitempty"`
 	Command    string                    `json:"command"`
 	order      []string
@@ -43,7 +44,7 @@ func makeNewReport(set *openedSet, o *newOptions, b *bootstrap) *newReport {
 		DryRun:    o.dryRun,
 		Decisions: decisionReports(&set.Catalog, b.out),
 		Warnings:  append([]string{}, b.out.Warnings...),
-		Files:     plan.New(b.tree),
+		Files:     upgrade.Create(b.tree),
 		Command:   commandLine(set, o, b.out),
 		order:     set.Catalog.IDs(),
 	}
@@ -135,12 +136,7 @@ func (r *newReport) summary() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+func count(n int, what string) string { return hint.Count(n, what) }
 
 func kib(n int) string { return fmt.Sprintf("%.1f KiB", float64(n)/1024) }
 
@@ -153,7 +149,7 @@ func shown(dir string) string {
 }
 
 // printPlan says what would be written to a directory that there is not yet.
-func (a *app) printPlan(files []plan.Action, dir string) error {
+func (a *app) printPlan(files []upgrade.Action, dir string) error {
 	var b strings.Builder
 	for _, f := range files {
 		fmt.Fprintf(&b, "%s %s %s\n", f.Verb, f.Mode, f.Path)

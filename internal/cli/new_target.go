@@ -2,15 +2,14 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"rustgen/internal/apply"
 	"rustgen/internal/decision"
+	"rustgen/internal/hint"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
 )
@@ -22,7 +21,7 @@ func refuseTaken(o *newOptions, out *decision.Outcome) {
 		return
 	}
 	text, _ := name.Value.(string)
-	var f *failure
+	var f *hint.Error
 	if err := checkTarget(target(o, text), nil); errors.As(err, &f) {
 		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", text, f)
 		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
@@ -129,10 +128,4 @@ func areSome(names []string) string {
 }
 
 // some names the first few of many.
-func some(names []string) string {
-	const most = 3
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
+func some(names []string) string { return hint.Some(names) }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"path"
@@ -11,11 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/apply"
 	"rustgen/internal/decision"
-	"rustgen/internal/plan"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	"rustgen/internal/upgrade"
 )
 
 // restoreOptions is what `rustgen restore` was asked to do.
@@ -28,9 +26,9 @@ func (a *app) restoreCommand() *cobra.Command {
 	o := &restoreOptions{}
 	cmd := &cobra.Command{
 		Use:   "restore PATH...",
-		Short: "Bring files back to what the template wrote",
-		Long: `Bring files of a service, or all of the template's in a directory, back to what the template wrote last. An edit that
-is not committed anywhere is only overwritten with --allow-dirty.
+		Short: "Restore files to what the template last wrote",
+		Long: `Restore files, or all managed files in a directory, to what the template wrote last. An owned file is restored only where
+it is named itself. An edit that is not committed anywhere is only overwritten with --allow-dirty.
 
 rustgen restore .rustgen mends the record itself: the snapshot is rendered anew with the same version of the template,
 and answers.yaml that was edited by hand is taken as it is, so that the next rustgen upgrade follows it.`,
@@ -41,9 +39,9 @@ and answers.yaml that was edited by hand is taken as it is, so that the next rus
 				return usage("rustgen status lists what was edited", "rustgen restore needs a path")
 			}
 			if slices.Equal(paths, []string{project.Dir}) || slices.Equal(paths, []string{project.Dir + "/"}) {
-				return a.restoreRecord(cmd.Context(), o)
+				return a.restoreRecord(cmd, o)
 			}
-			return a.restore(cmd.Context(), o, paths)
+			return a.restore(cmd, o, paths)
 		},
 	}
 	flags := cmd.Flags()
@@ -55,42 +53,30 @@ and answers.yaml that was edited by hand is taken as it is, so that the next rus
 	return cmd
 }
 
-func (a *app) restore(ctx context.Context, o *restoreOptions, args []string) error {
-	s, err := a.openService(o.dir)
+func (a *app) restore(cmd *cobra.Command, o *restoreOptions, args []string) error {
+	s, err := a.openService(cmd, o.dir)
 	if err != nil {
 		return err
 	}
 	var paths []string
 	for _, arg := range args {
-		found, err := s.written(o.dir, arg)
+		found, err := written(s, o.dir, arg)
 		if err != nil {
 			return err
 		}
 		paths = append(paths, found...)
 	}
 	slices.Sort(paths)
-	paths = slices.Compact(paths)
-	ours, err := project.Worktree(s.root, nil, paths)
+	p, err := s.Restore(cmd.Context(), slices.Compact(paths), o.allowDirty || o.dryRun)
 	if err != nil {
-		return failed("rustgen must be able to read what it replaces", "%w", err)
-	}
-	paths = slices.DeleteFunc(paths, func(p string) bool { return !plan.Writes(ours, s.Base, p) })
-	if err := s.refuseLoss(ctx, o, ours, paths); err != nil {
 		return err
 	}
-	var changes []apply.Change
-	items := []plan.Item{}
-	for _, p := range paths {
-		changes = append(changes, change(ours, s.Base, p))
-		items = append(items, plan.Item{Path: p, Verdict: plan.Restored})
+	if err := a.perform(cmd, s, p, o.dryRun); err != nil {
+		return err
 	}
-	if !o.dryRun && len(changes) > 0 {
-		if err := a.transact(ctx, s, "rustgen restore", changes); err != nil {
-			return err
-		}
-	}
+	items := p.Items()
 	if o.json {
-		return a.writeJSON(map[string]any{"dry_run": o.dryRun, "files": items})
+		return a.writeJSON(changeReport{o.dryRun, items})
 	}
 	if len(items) == 0 {
 		_, err := fmt.Fprintln(a.out, "nothing to restore: all is as the template wrote it")
@@ -100,7 +86,7 @@ func (a *app) restore(ctx context.Context, o *restoreOptions, args []string) err
 }
 
 // printRestored says what became of paths, or would.
-func (a *app) printRestored(items []plan.Item, dryRun bool) error {
+func (a *app) printRestored(items []upgrade.Item, dryRun bool) error {
 	var b strings.Builder
 	for _, i := range items {
 		if dryRun {
@@ -113,124 +99,51 @@ func (a *app) printRestored(items []plan.Item, dryRun bool) error {
 }
 
 // written finds the template's files that an argument names, from where the user stands.
-func (s *service) written(dir, arg string) ([]string, error) {
+func written(s *upgrade.Service, dir, arg string) ([]string, error) {
 	abs, err := filepath.Abs(filepath.Join(dir, arg))
 	if err != nil {
 		return nil, err
 	}
-	rel, err := filepath.Rel(s.dir, abs)
+	rel, err := filepath.Rel(s.Dir, abs)
 	if err != nil {
 		return nil, err
 	}
-	p := path.Clean(filepath.ToSlash(rel))
-	var found []string
-	for _, b := range s.Base.Paths() {
-		if b == p || p == "." || strings.HasPrefix(b, p+"/") {
-			found = append(found, b)
-		}
-	}
+	found := s.Written(path.Clean(filepath.ToSlash(rel)))
 	if len(found) == 0 {
 		return nil, usage("rustgen status lists what was edited and deleted", "%s: the template wrote no such file", arg)
 	}
 	return found, nil
 }
 
-// refuseLoss refuses to overwrite an edit that is nowhere else.
-func (s *service) refuseLoss(ctx context.Context, o *restoreOptions, ours tree.Tree, paths []string) error {
-	if o.allowDirty || o.dryRun {
-		return nil
-	}
-	edited := slices.DeleteFunc(slices.Clone(paths), func(p string) bool { _, ok := ours[p]; return !ok })
-	if s.repo != nil && len(edited) > 0 {
-		dirty, err := s.repo.Dirty(ctx)
-		if err != nil {
-			return failed("--allow-dirty goes on without asking git", "cannot tell what is uncommitted: %w", err)
-		}
-		tracked, _, err := s.repo.Files(ctx)
-		if err != nil {
-			return failed("--allow-dirty goes on without asking git", "cannot tell what is committed: %w", err)
-		}
-		// A conflict in which the user's side stays is dirty by its index alone.
-		edited = slices.DeleteFunc(edited, func(p string) bool {
-			return tracked[p] && !dirty[p] || dirty[p] && s.repo.Committed(ctx, p, ours[p])
-		})
-	}
-	if len(edited) > 0 {
-		return failed("commit or copy them, or --allow-dirty", "the edits are not committed and would be lost: %s", some(edited))
-	}
-	return nil
+// recordReport is what became of the record, or would.
+type recordReport struct {
+	DryRun bool   `json:"dry_run"`
+	Record string `json:"record"`
 }
 
 // restoreRecord mends .rustgen from what is left of it and the template set.
-func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
+func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
 	s, err := a.openDir(o.dir)
 	if err != nil {
 		return err
 	}
-	if _, err := project.Load(s.root); err == nil {
+	loaded := s.Load(cmd.Context())
+	if loaded == nil {
 		if o.json {
-			return a.writeJSON(map[string]any{"dry_run": o.dryRun, "record": "unchanged"})
+			return a.writeJSON(recordReport{o.dryRun, "unchanged"})
 		}
 		_, err = fmt.Fprintln(a.out, "nothing to restore: .rustgen is as rustgen wrote it")
 		return err
 	}
-	record, base, edited, err := project.Salvage(s.root)
-	if err == nil && edited && base == nil {
-		err = fmt.Errorf("answers.yaml was edited and base.tar.gz is not its snapshot: neither vouches for the other")
-	}
-	if err != nil {
-		return failed("git restore .rustgen, or a copy of it, is the only way back", "%w", err)
-	}
-	source := o.source
-	if source == "" {
-		source = record.Source
-	}
-	set, err := a.openSet(ctx, source)
+	p, record, err := a.mendRecord(cmd, s, o)
 	if err != nil {
 		return err
 	}
-	s.Service = &project.Service{Record: record}
-	if err := s.matches(set); err != nil {
+	if err := a.perform(cmd, s, p, o.dryRun); err != nil {
 		return err
-	}
-	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: record.Decisions, AcceptDefaults: true})
-	if err != nil {
-		return setFault(set.source, err)
-	}
-	if err := out.Err(); err != nil {
-		return err
-	}
-	if base == nil {
-		if s.on() != set.exact() {
-			hint := "--template DIR or URL@REF names that version; git restore .rustgen brings the committed record back"
-			if record.Template == set.Name && record.Version == set.Version {
-				hint = "the rustgen that embeds that version can; git restore .rustgen brings the committed record back"
-			}
-			return failed(hint, "the snapshot is of %s and can only be rendered with it; this is %s", s.on(), set.exact())
-		}
-		if base, err = set.engine.Render(set.Set, out.Data); err != nil {
-			return setFault(set.source, err)
-		}
-	}
-	files, err := record.Files(append(set.Catalog.IDs(), out.Removed...), base)
-	if err != nil {
-		return err
-	}
-	before, err := project.Own(s.root)
-	if err != nil {
-		return s.damaged(err)
-	}
-	if !o.dryRun {
-		var changes []apply.Change
-		for _, p := range files.Paths() {
-			changes = append(changes, change(before, files, p))
-		}
-		if err := a.transact(ctx, s, "rustgen restore", changes); err != nil {
-			return err
-		}
 	}
 	if o.json {
-		return a.writeJSON(map[string]any{"dry_run": o.dryRun, "record": "restored"})
+		return a.writeJSON(recordReport{o.dryRun, "restored"})
 	}
 	done := "restored"
 	if o.dryRun {
@@ -238,4 +151,45 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 	}
 	_, err = fmt.Fprintf(a.out, "%s .rustgen: %s %s; rustgen upgrade makes the files follow\n", done, record.Template, record.Version)
 	return err
+}
+
+// mendRecord plans a good record for a service whose record is damaged.
+func (a *app) mendRecord(cmd *cobra.Command, s *upgrade.Service, o *restoreOptions) (*upgrade.Plan, *project.Record, error) {
+	record, err := s.Salvaged(cmd.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := a.openOwn(cmd.Context(), o.source, record)
+	if err != nil {
+		// Another version knows the decisions as well; only a snapshot that is lost needs the very one.
+		source := o.source
+		if source == "" {
+			source = record.Source
+		}
+		if set, err = a.openSet(cmd.Context(), source); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := matches(s, set); err != nil {
+		return nil, nil, err
+	}
+	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: record.Decisions, AcceptDefaults: true})
+	if err != nil {
+		return nil, nil, setFault(set.source, err)
+	}
+	if err := out.Err(); err != nil {
+		return nil, nil, err
+	}
+	p, err := s.Mend(append(set.Catalog.IDs(), out.Removed...), func() (tree.Tree, error) {
+		if s.Origin() != upgrade.OriginOf(set.Set) {
+			return nil, failed("--template DIR or URL@REF names that version",
+				"the snapshot is of %s and can only be rendered with it; this is %s", s.Origin(), set.exact())
+		}
+		files, err := set.engine.Render(set.Set, out.Data)
+		if err != nil {
+			return nil, setFault(set.source, err)
+		}
+		return files, nil
+	})
+	return p, record, err
 }

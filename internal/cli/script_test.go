@@ -70,6 +70,11 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	env.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(env.WorkDir))
 	env.Setenv("TERM", "dumb")
+	releases, err := filepath.Abs(filepath.Join("..", "..", "templates", "releases"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("RELEASES", releases)
 	env.Values[rememberedKey{}] = map[string]string{}
 	env.Values[testKey{}] = env.T()
 	return nil

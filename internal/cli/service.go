@@ -2,59 +2,39 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
 	"rustgen/internal/project"
-	"rustgen/internal/vcs"
+	"rustgen/internal/upgrade"
 )
-
-// service is a service that exists, open for one run.
-type service struct {
-	*project.Service
-	// dir is where it lies, root the file system that ends there, repo the repository around it; nil outside one.
-	dir  string
-	root apply.Root
-	repo *vcs.Service
-}
 
 // serviceFlag declares where the service is.
 func serviceFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "dir", ".", "the service in `DIR`, or the one around it")
 }
 
-// openDir finds the service around dir, keeps other runs out until this one ends, and completes what an earlier run
-// has left.
-func (a *app) openDir(dir string) (*service, error) {
+// openDir opens the service around dir until the run ends.
+func (a *app) openDir(dir string) (*upgrade.Service, error) {
+	s, err := a.openUnclosed(dir)
+	if err == nil {
+		a.atExit = append(a.atExit, s.Close)
+	}
+	return s, err
+}
+
+// openUnclosed opens the service around dir, which the caller closes, and says what became of an earlier run that was
+// cut off.
+func (a *app) openUnclosed(dir string) (*upgrade.Service, error) {
 	if dir == "" {
 		dir = "."
 	}
-	at, err := project.Find(dir)
-	if errors.Is(err, project.ErrNone) {
-		return nil, failed("rustgen new NAME makes one; --dir DIR names another place", "%s: %w", dir, err)
-	}
+	s, recovered, err := upgrade.Open(dir)
 	if err != nil {
 		return nil, err
-	}
-	s := &service{dir: at}
-	if s.root, err = apply.OpenRoot(at); err != nil {
-		return nil, failed("", "%s: %w", at, bare(err))
-	}
-	unlock, err := apply.Lock(at)
-	if err != nil {
-		s.root.Close()
-		return nil, failed("wait for it to end", "%w", err)
-	}
-	a.atExit = append(a.atExit, func() { unlock(); _ = s.root.Close() })
-	recovered, err := apply.Recover(s.root, project.CheckPath)
-	if err != nil {
-		return nil, a.writeFault(err)
 	}
 	if recovered != nil {
 		a.written = true
@@ -64,96 +44,87 @@ func (a *app) openDir(dir string) (*service, error) {
 		}
 		a.say("%s an earlier `%s`, which was cut off", done, recovered.What)
 	}
-	if s.repo, err = vcs.Open(at); err != nil {
-		return nil, err
-	}
 	return s, nil
 }
 
 // openService is openDir with the record and the snapshot, which must be as rustgen wrote them.
-func (a *app) openService(dir string) (*service, error) {
+func (a *app) openService(cmd *cobra.Command, dir string) (*upgrade.Service, error) {
 	s, err := a.openDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	if s.Service, err = project.Load(s.root); err != nil {
-		return nil, s.damaged(err)
+	if err := s.Load(cmd.Context()); err != nil {
+		return nil, err
 	}
+	a.recallOwned(cmd.Context(), s)
 	return s, nil
 }
 
-// damaged is an error in the record, with the way back.
-func (s *service) damaged(err error) error {
-	hint := "rustgen restore .rustgen makes it anew"
-	if s.repo != nil {
-		hint = "git restore .rustgen brings the committed one back; rustgen restore .rustgen makes it anew"
+// recallOwned finds out which files of a service were owned whose record does not list them: the set knows that it was
+// rendered from, where its release is kept.
+func (a *app) recallOwned(ctx context.Context, s *upgrade.Service) {
+	if s.Record.Owned != nil || s.Record.Source != "" {
+		return
 	}
-	if errors.Is(err, project.ErrEdited) {
-		hint = "decisions change by rustgen set; " + hint + " from what it says"
-	}
-	return failed(hint, "%w", err)
-}
-
-// transact makes changes to a service, all or nothing. What is left to do after it is not to be interrupted.
-func (a *app) transact(ctx context.Context, s *service, what string, changes []apply.Change) error {
-	if err := apply.Transact(ctx, s.root, what, changes); err != nil {
-		return a.writeFault(err)
-	}
-	a.written = true
-	return nil
-}
-
-// writeFault is an error of the writer, with what to do about it.
-func (a *app) writeFault(err error) error {
-	var cut *apply.CutOff
-	var changed *apply.Changed
-	var damaged *apply.Damaged
-	switch {
-	case errors.As(err, &cut):
-		a.written = true
-		return failed("mend the cause; the next rustgen command here finishes it or takes it back", "%w", err)
-	case errors.As(err, &changed):
-		return failed("run it again", "%w; nothing was changed", err)
-	case errors.As(err, &damaged):
-		return failed("rustgen did not leave it so; removing .rustgen/tx forgets that run", "%w; nothing was changed", err)
-	case errors.Is(err, context.Canceled):
-		return err
-	default:
-		return failed("mend the cause and run it again", "%w; nothing was changed", err)
+	own, err := a.openOwn(ctx, "", s.Record)
+	if err == nil && s.Origin() == upgrade.OriginOf(own.Set) {
+		s.WasOwned = own.Once
 	}
 }
 
-// recordedSource is where the set of an existing service comes from, for the commands that work on one or speak of its
-// decisions. Ending an upgrade needs no set.
-func recordedSource(args []string) string {
-	if len(args) == 0 || !slices.Contains([]string{"upgrade", "set", "diff", "explain"}, args[0]) ||
-		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") {
-		return ""
+// perform applies a plan, unless it is only to be printed.
+func (a *app) perform(cmd *cobra.Command, s *upgrade.Service, p *upgrade.Plan, dryRun bool) error {
+	if dryRun {
+		return nil
 	}
+	written, warnings, err := s.Apply(cmd.Context(), p)
+	a.written = a.written || written
+	for _, w := range warnings {
+		a.say("warning: %s", w)
+	}
+	return err
+}
+
+// changeReport is what became of files, or would.
+type changeReport struct {
+	DryRun bool           `json:"dry_run"`
+	Files  []upgrade.Item `json:"files"`
+}
+
+// endReport is how an upgrade ended, or would.
+type endReport struct {
+	DryRun bool `json:"dry_run"`
+	// One of them says whether it was done.
+	Aborted   *bool          `json:"aborted,omitempty"`
+	Continued *bool          `json:"continued,omitempty"`
+	From      string         `json:"from"`
+	To        string         `json:"to"`
+	Files     []upgrade.Item `json:"files,omitempty"`
+}
+
+// recordAt is the record of the service that arguments name; nil where there is none to be read.
+func recordAt(args []string) *project.Record {
 	dir := argument(args, "--dir")
 	if dir == "" {
 		dir = "."
 	}
 	at, err := project.Find(dir)
 	if err != nil {
-		return ""
+		return nil
 	}
 	root, err := apply.OpenRoot(at)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer root.Close()
 	record, err := project.ReadRecord(root)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return record.Source
+	return record
 }
 
-// shown is the service's directory as a person would type it.
-func (s *service) shown() string { return near(s.dir) }
-
-// near is a directory from here, where it is not far.
+// near is a directory from here, where it is not far, as a person would type it.
 func near(dir string) string {
 	abs, err := filepath.Abs(".")
 	if err != nil {
@@ -166,25 +137,11 @@ func near(dir string) string {
 	return shown(rel)
 }
 
-// exactly names what files are rendered from: a set and, where it extends another, that one, each in its version.
-func exactly(name, version, extends string) string {
-	if extends == "" {
-		return name + " " + version
-	}
-	return name + " " + version + " on " + extends
-}
-
-// on is what the service was rendered from.
-func (s *service) on() string { return exactly(s.Record.Template, s.Record.Version, s.Record.Extends) }
-
 // matches refuses a set that the service was not made from.
-func (s *service) matches(set *openedSet) error {
-	under, _, _ := strings.Cut(set.Base, " ")
-	if s.Record.Template == set.Name || s.Record.Template == under {
+func matches(s *upgrade.Service, set *openedSet) error {
+	was, is := s.Origin(), upgrade.OriginOf(set.Set)
+	if was.Set.Name == is.Set.Name || was.Set.Name == is.Under.Name {
 		return nil
 	}
-	return usage("--template DIR or URL names its set", "the service was made from the set %s, and this is %s", s.Record.Template, set.Name)
+	return usage("--template DIR or URL names its set", "the service was made from the set %s, and this is %s", was.Set.Name, is.Set.Name)
 }
-
-// absent reports whether an error says that there is nothing.
-func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

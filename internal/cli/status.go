@@ -9,13 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/merge"
+	"rustgen/internal/decision"
+	"rustgen/internal/hint"
 	"rustgen/internal/project"
-	"rustgen/internal/tree"
+	"rustgen/internal/upgrade"
+	"rustgen/internal/vcs"
 )
 
 // checks are what `rustgen status --check` looks for.
@@ -29,12 +29,21 @@ type statusReport struct {
 	Newest    string                 `json:"newest,omitempty"`
 	Behind    bool                   `json:"behind"`
 	Decisions map[string]recorded    `json:"decisions"`
+	Managed   int                    `json:"managed"`
+	Owned     []string               `json:"owned"`
 	Edited    []string               `json:"edited"`
 	Deleted   []string               `json:"deleted"`
 	Added     []string               `json:"added"`
 	Drift     []string               `json:"drift"`
 	Conflicts []project.ConflictPath `json:"conflicts"`
 	Damaged   []string               `json:"damaged"`
+	// Settled are edited and deleted files that no upgrade will change: only restore heals them.
+	Settled []string `json:"settled"`
+	// Ignored are files of the record that git leaves out of commits.
+	Ignored []string `json:"ignored"`
+	// Held is the @REF at which the set is held, Other says that the set has other content under the same version.
+	Held  string `json:"held,omitempty"`
+	Other bool   `json:"other_content"`
 	// Unknown says why Newest is not known.
 	Unknown string `json:"unknown,omitempty"`
 	// Extends and NewestExtends name the set under each, with its version.
@@ -45,8 +54,10 @@ type statusReport struct {
 	// hint mends the damage, unfinished says that an upgrade is to be continued.
 	hint       string
 	unfinished bool
-	// on is what the service was rendered from, other what of it the set has in another version.
-	on, other string
+	// on is what the service was rendered from, different what of it the set has in another version; follow is the
+	// command that brings the newer one.
+	on, different, follow string
+	relation              upgrade.Relation
 }
 
 type recorded struct {
@@ -54,196 +65,180 @@ type recorded struct {
 	From  string `json:"from"`
 }
 
-func (a *app) statusCommand() *cobra.Command {
-	var dir, source string
-	var asJSON bool
-	var wanted []string
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Say where a service stands: version, decisions, edits, conflicts",
-		Long: `Say which template and version a service is on, how far behind, its decisions, which of the template's files were
-edited or deleted here and what was added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it.
+// statusOptions is what `rustgen status` was asked to do.
+type statusOptions struct {
+	dir, source string
+	json        bool
+	wanted      []string
+}
 
---check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
-such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
+func (a *app) statusCommand() *cobra.Command {
+	o := &statusOptions{}
+	cmd := &cobra.Command{
+		Use:   "status [DIR...]",
+		Short: "Say where services stand: version, decisions, edits, conflicts",
+		Long: `Say which template and version a service is on, how far behind, its decisions, how many files are managed (the template's,
+merged by upgrades) and owned (yours: written once), which of the managed ones were edited or deleted here and what was
+added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it. Of several services it says a line each.
+
+--check exits 4 where something is wrong: behind (there is a newer version), drift (an edit where the set allows none,
+such as in crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
 --check=drift,conflicts looks for these alone. A check that is named and cannot be made fails with exit code 1: behind
 where the newest version is not known, and all but damaged where .rustgen cannot be read.`,
 		Example: `  rustgen status
   rustgen status --check
-  rustgen status --check=damaged,conflicts --json`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, w := range wanted {
+  rustgen status services/* --check=damaged,conflicts --json`,
+		RunE: func(cmd *cobra.Command, dirs []string) error {
+			for _, w := range o.wanted {
 				if !slices.Contains(checks, w) {
 					return usage("the checks are "+strings.Join(checks, ", "), "--check %s: there is no such check", w)
 				}
 			}
-			r, err := a.status(cmd.Context(), dir, source)
-			if err != nil {
-				return err
+			if len(dirs) > 0 && cmd.Flags().Changed("dir") {
+				return usage("rustgen status DIR...", "give the services as arguments or one as --dir, not both")
 			}
-			if asJSON {
-				err = a.writeJSON(r)
-			} else {
-				_, err = io.WriteString(a.out, r.text())
+			if len(dirs) == 1 {
+				o.dir = dirs[0]
 			}
-			if err != nil {
-				return err
+			if len(dirs) > 1 {
+				return a.statusOfAll(cmd.Context(), o, dirs)
 			}
-			return r.check(wanted)
+			return a.statusOfOne(cmd.Context(), o)
 		},
 	}
 	flags := cmd.Flags()
-	serviceFlag(cmd, &dir)
-	flags.StringVar(&source, "template", "", "template set to compare with: a directory, or a git URL with an optional @REF (default: the service's own)")
-	flags.BoolVar(&asJSON, "json", false, "print as JSON")
-	flags.StringSliceVar(&wanted, "check", nil, "exit 4 where one of `CHECKS` finds something: "+strings.Join(checks, ","))
+	serviceFlag(cmd, &o.dir)
+	flags.StringVar(&o.source, "template", "", "template set at `SOURCE` to compare with: a directory, or a git URL with an optional @REF (default: the service's own)")
+	flags.BoolVar(&o.json, "json", false, "print as JSON")
+	flags.StringSliceVar(&o.wanted, "check", nil, "exit 4 where one of `CHECKS` finds something: "+strings.Join(checks, ","))
 	flags.Lookup("check").NoOptDefVal = strings.Join(checks, ",")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, dir, source string) (*statusReport, error) {
-	s, err := a.openDir(dir)
+func (a *app) statusOfOne(ctx context.Context, o *statusOptions) error {
+	r, err := a.status(ctx, o.dir, o.source, a.openSet)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = a.writeJSON(r)
+	} else {
+		_, err = io.WriteString(a.out, r.text())
+	}
+	if err != nil {
+		return err
+	}
+	return r.check(o.wanted)
+}
+
+// opener opens a template set by its source.
+type opener func(ctx context.Context, source string) (*openedSet, error)
+
+func (a *app) status(ctx context.Context, dir, source string, open opener) (*statusReport, error) {
+	s, err := a.openUnclosed(dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &statusReport{
-		Dir: s.shown(), Decisions: map[string]recorded{}, Edited: []string{}, Deleted: []string{}, Added: []string{}, Drift: []string{},
-		Conflicts: []project.ConflictPath{}, Damaged: []string{},
-	}
-	if pending, err := project.ReadConflicts(s.root); err != nil {
+	defer s.Close()
+	r := newStatusReport(near(s.Dir))
+	if pending, err := project.ReadConflicts(s.Root); err != nil {
 		r.Damaged = append(r.Damaged, err.Error())
 	} else if pending != nil {
 		r.Conflicts, r.unfinished = pending.Paths, true
 	}
-	if s.Service, err = project.Load(s.root); err != nil {
+	if err := s.Load(ctx); err != nil {
 		r.Damaged = append(r.Damaged, err.Error())
-		if f, ok := s.damaged(err).(*failure); ok {
-			r.hint = f.hint
+		var f *hint.Error
+		if errors.As(err, &f) {
+			r.hint = f.Hint
 		}
 		return r, nil
 	}
-	r.Template, r.Version, r.Extends, r.on = s.Record.Template, s.Record.Version, s.Record.Extends, s.on()
-	a.compareVersions(ctx, r, s, source)
-	return r, r.compareFiles(ctx, s)
-}
-
-// compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
-func (a *app) compareVersions(ctx context.Context, r *statusReport, s *service, source string) {
-	if source == "" {
-		source = s.Record.Source
-	}
-	set, err := a.openSet(ctx, source)
-	if err == nil {
-		err = s.matches(set)
-	}
+	a.recallOwned(ctx, s)
+	r.Template, r.Version, r.Extends, r.on = s.Record.Template, s.Record.Version, s.Record.Extends, s.Origin().String()
 	for id, d := range s.Record.Decisions {
 		r.Decisions[id] = recorded{valueText(nil, d.Value), string(d.Origin)}
 	}
+	r.order = slices.Sorted(maps.Keys(r.Decisions))
+	st, err := s.Stand(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if st.Blind != nil {
+		a.say("warning: git is left out: %v", st.Blind)
+	}
+	r.files(st)
+	if source == "" {
+		source = s.Record.Source
+	}
+	if err := r.compareVersions(ctx, s, source, open); err != nil {
 		r.Unknown = err.Error()
-		r.order = slices.Sorted(maps.Keys(r.Decisions))
-		return
+	}
+	return r, nil
+}
+
+func newStatusReport(dir string) *statusReport {
+	return &statusReport{
+		Dir: dir, Decisions: map[string]recorded{}, Owned: []string{}, Edited: []string{}, Deleted: []string{}, Added: []string{},
+		Drift: []string{}, Conflicts: []project.ConflictPath{}, Damaged: []string{}, Settled: []string{}, Ignored: []string{},
+	}
+}
+
+func (r *statusReport) files(st *upgrade.Standing) {
+	r.Managed = st.Managed
+	r.Owned, r.Edited, r.Deleted = append(r.Owned, st.Owned...), append(r.Edited, st.Edited...), append(r.Deleted, st.Deleted...)
+	r.Added, r.Drift, r.Ignored = append(r.Added, st.Added...), append(r.Drift, st.Drift...), append(r.Ignored, st.Ignored...)
+	r.Conflicts = append([]project.ConflictPath{}, st.Conflicts...)
+}
+
+// compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
+func (r *statusReport) compareVersions(ctx context.Context, s *upgrade.Service, source string, open opener) error {
+	set, err := open(ctx, source)
+	if err == nil {
+		err = matches(s, set)
+	}
+	if err != nil {
+		return err
 	}
 	r.order = set.Catalog.IDs()
 	r.Newest, r.NewestExtends = set.Version, set.Base
-	r.Behind, r.other = s.behind(set), s.other(set)
+	r.relation, r.different, r.follow = s.Compare(set.Set), s.Difference(set.Set), "rustgen upgrade"
+	r.Behind = r.relation == upgrade.Newer
+	if err := r.compareContent(s, set); err != nil {
+		return err
+	}
+	if set.git == nil || set.git.Held == "" {
+		return nil
+	}
+	r.Held = set.git.Held
+	newest, err := set.newerTag(ctx)
+	if err != nil || newest.Tag == "" {
+		return err
+	}
+	r.Newest, r.Behind, r.different = newest.Version, true, newest.Version
+	r.follow = "rustgen upgrade --template " + quote(vcs.WithoutSecret(set.held(newest.Tag)))
+	return nil
 }
 
-// behind reports whether a set, or else the one that it extends, is newer than what the service was rendered from.
-func (s *service) behind(set *openedSet) bool {
-	under, version, _ := strings.Cut(set.Base, " ")
-	if s.Record.Template != set.Name {
-		// The service was made from the extended set, and this one is a step further.
-		return compareVersion(s.Record.Version, version) >= 0
-	}
-	if c := compareVersion(s.Record.Version, set.Version); c != 0 {
-		return c > 0
-	}
-	was, before, _ := strings.Cut(s.Record.Extends, " ")
-	return was == under && compareVersion(before, version) > 0
-}
-
-// compareVersion is 1 where the second version is newer, -1 where it is older, 0 where that cannot be said.
-func compareVersion(was, is string) int {
-	before, errBefore := semver.StrictNewVersion(was)
-	now, errNow := semver.StrictNewVersion(is)
-	if errBefore != nil || errNow != nil {
-		return 0
-	}
-	return now.Compare(before)
-}
-
-// other is what a set has in another version than the service; "" for nothing.
-func (s *service) other(set *openedSet) string {
-	if s.Record.Template != set.Name {
-		return set.exact()
-	}
-	var parts []string
-	if set.Version != s.Record.Version {
-		parts = append(parts, set.Version)
-	}
-	if set.Base != s.Record.Extends && set.Base != "" {
-		parts = append(parts, set.Base)
-	}
-	return strings.Join(parts, " on ")
-}
-
-// compareFiles finds what was changed against what the template wrote.
-func (r *statusReport) compareFiles(ctx context.Context, s *service) error {
-	ours, err := project.Worktree(s.root, nil, s.Base.Paths())
+// compareContent finds content that is new though the version is not, and edits that no upgrade will touch.
+func (r *statusReport) compareContent(s *upgrade.Service, set *openedSet) error {
+	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
 	if err != nil {
-		return failed("rustgen must be able to read the service", "%w", err)
+		return setFault(set.source, err)
 	}
-	for _, p := range s.Base.Paths() {
-		f, ok := ours[p]
-		switch {
-		case !ok:
-			r.Deleted = append(r.Deleted, p)
-		case !sameText(f, s.Base[p]):
-			r.Edited = append(r.Edited, p)
-			r.findMarkers(p, f)
-		}
+	if !out.OK() {
+		// The upgrade will say which answer is wrong.
+		return nil
 	}
-	for _, p := range slices.Concat(r.Edited, r.Deleted) {
-		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return doublestar.MatchUnvalidated(room, p) }) {
-			r.Drift = append(r.Drift, p)
-		}
-	}
-	added, err := s.added(ctx)
-	r.Added = append(r.Added, added...)
-	return err
-}
-
-// findMarkers counts a file with markers as a conflict also where the list of them was not committed with it.
-func (r *statusReport) findMarkers(p string, f tree.File) {
-	listed := slices.ContainsFunc(r.Conflicts, func(c project.ConflictPath) bool { return c.Path == p })
-	// From which version it came is not known here; every conflict has a marker of the user's side, which names none.
-	if !listed && project.Markers(f.Data, r.Version, r.Version) {
-		r.Conflicts = append(r.Conflicts, project.ConflictPath{Path: p, Kind: string(merge.Content), Marked: true})
-	}
-}
-
-// sameText reports whether two files are the same but for how lines end: a checkout may change that.
-func sameText(a, b tree.File) bool {
-	if a.IsText() && b.IsText() {
-		a.Data = []byte(strings.ReplaceAll(string(a.Data), "\r\n", "\n"))
-		b.Data = []byte(strings.ReplaceAll(string(b.Data), "\r\n", "\n"))
-	}
-	return a.Equal(b)
-}
-
-// added lists the user's own files: what git does not ignore, or without git all but what tools make.
-func (s *service) added(ctx context.Context) ([]string, error) {
-	all, err := project.Added(s.root, s.Base)
-	if err != nil || s.repo == nil {
-		return all, err
-	}
-	tracked, untracked, err := s.repo.Files(ctx)
+	differs, settled, err := s.Ahead(set.template(s), out, slices.Concat(r.Edited, r.Deleted))
 	if err != nil {
-		return all, nil
+		return err
 	}
-	return slices.DeleteFunc(all, func(p string) bool { return !tracked[p] && !untracked[p] }), nil
+	r.Settled = append(r.Settled, settled...)
+	if differs && r.relation == upgrade.Same {
+		r.Other, r.Behind = true, true
+	}
+	return nil
 }
 
 func (r *statusReport) text() string {
@@ -253,16 +248,7 @@ func (r *statusReport) text() string {
 	}
 	line("service", "%s", r.Dir)
 	if r.Version != "" {
-		switch {
-		case r.Unknown != "":
-			line("template", "%s; the newest is not known: %s", r.on, r.Unknown)
-		case r.Behind:
-			line("template", "%s; %s is newer: rustgen upgrade", r.on, r.other)
-		case r.other != "":
-			line("template", "%s; this rustgen has the older %s", r.on, r.other)
-		default:
-			line("template", "%s, the newest", r.on)
-		}
+		line("template", "%s", r.standing())
 		var decisions []string
 		for _, id := range r.order {
 			if d, ok := r.Decisions[id]; ok && d.From == "chosen" {
@@ -270,6 +256,7 @@ func (r *statusReport) text() string {
 			}
 		}
 		line("chosen", "%s", strings.Join(decisions, " "))
+		line("files", "%d managed, %d owned", r.Managed, len(r.Owned))
 	}
 	for _, list := range []struct {
 		name  string
@@ -278,6 +265,12 @@ func (r *statusReport) text() string {
 		for _, p := range list.paths {
 			line(list.name, "%s", p)
 		}
+	}
+	if len(r.Settled) > 0 {
+		line("settled", "%s: no upgrade changes them; rustgen restore PATH takes the template's again", some(r.Settled))
+	}
+	if len(r.Ignored) > 0 {
+		line("ignored", "%s: an ignore rule keeps it out of git, and clones cannot upgrade; git add --force %s", some(r.Ignored), strings.Join(r.Ignored, " "))
 	}
 	for _, c := range r.Conflicts {
 		line("conflict", "%s (%s)", c.Path, c.Kind)
@@ -288,12 +281,36 @@ func (r *statusReport) text() string {
 	return b.String()
 }
 
+// standing is how the service's version stands to the newest.
+func (r *statusReport) standing() string {
+	on := r.on
+	if r.Held != "" {
+		on += ", held at " + r.Held
+	}
+	switch {
+	case r.Unknown != "":
+		return fmt.Sprintf("%s; the newest is not known: %s", on, r.Unknown)
+	case r.Other && r.different == "":
+		return fmt.Sprintf("%s; the set has other content under the same version: %s", on, r.follow)
+	case r.Behind:
+		return fmt.Sprintf("%s; %s is newer: %s", on, r.different, r.follow)
+	case r.relation == upgrade.Older:
+		return fmt.Sprintf("%s; this rustgen has the older %s", on, r.different)
+	case r.different != "":
+		return fmt.Sprintf("%s; this rustgen has %s", on, r.different)
+	case r.Held != "":
+		return on + ", and nothing is newer"
+	default:
+		return on + ", the newest"
+	}
+}
+
 // check is the failure of the wanted checks that find something, or that were named and could not be made.
 func (r *statusReport) check(wanted []string) error {
 	var found, hints []string
-	add := func(check string, hit bool, what, hint string) {
+	add := func(check string, hit bool, what, mend string) {
 		if hit && slices.Contains(wanted, check) {
-			found, hints = append(found, what), append(hints, hint)
+			found, hints = append(found, what), append(hints, mend)
 		}
 	}
 	resolve := "edit out the markers"
@@ -302,11 +319,15 @@ func (r *statusReport) check(wanted []string) error {
 	}
 	add("conflicts", len(r.Conflicts) > 0, count(len(r.Conflicts), "conflict")+" of an upgrade", resolve)
 	add("damaged", len(r.Damaged) > 0, ".rustgen is damaged", r.hint)
-	add("behind", r.Behind, fmt.Sprintf("behind: %s, and %s is newer", r.on, r.other), "rustgen upgrade")
-	add("drift", len(r.Drift) > 0, fmt.Sprintf("drift in the template's room: %s", some(r.Drift)), "rustgen restore PATH brings a file back")
-	code := exitFound
+	behind := fmt.Sprintf("behind: %s, and %s is newer", r.on, r.different)
+	if r.Other && r.different == "" {
+		behind = fmt.Sprintf("behind: the set has other content under the same version, %s", r.on)
+	}
+	add("behind", r.Behind, behind, r.follow)
+	add("drift", len(r.Drift) > 0, fmt.Sprintf("drift in what the set reserves for itself: %s", some(r.Drift)), "rustgen restore PATH brings a file back")
+	kind := hint.Found
 	if len(found) == 0 {
-		code = exitFailed
+		kind = hint.Failed
 	}
 	// All four are what a pipeline asks for, with no more said; the report says what is not known.
 	add("behind", r.Unknown != "" && len(wanted) < len(checks), "the newest version is not known: "+r.Unknown,
@@ -317,5 +338,5 @@ func (r *statusReport) check(wanted []string) error {
 	if len(found) == 0 {
 		return nil
 	}
-	return &failure{code, errors.New(strings.Join(found, "; ")), strings.Join(hints, "; ")}
+	return hint.New(kind, strings.Join(hints, "; "), "%s", strings.Join(found, "; "))
 }

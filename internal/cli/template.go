@@ -10,9 +10,10 @@ import (
 
 	"rustgen/internal/apply"
 	"rustgen/internal/decision"
-	"rustgen/internal/plan"
+	"rustgen/internal/hint"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
+	"rustgen/internal/upgrade"
 )
 
 func (a *app) templateCommand(set *openedSet) *cobra.Command {
@@ -55,7 +56,7 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun 
 		return err
 	}
 	if dryRun {
-		return a.printPlan(plan.New(t), dir)
+		return a.printPlan(upgrade.Create(t), dir)
 	}
 	if err := apply.Fresh(ctx, dir, t, nil); err != nil {
 		return err
@@ -102,8 +103,8 @@ func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error
 	findings := []string{}
 	set, err := a.openSet(ctx, source)
 	if err != nil {
-		var wrong *failure
-		if errors.As(err, &wrong) && wrong.code == exitUsage {
+		var wrong *hint.Error
+		if errors.As(err, &wrong) && wrong.Kind == hint.Usage {
 			return err
 		}
 		findings = append(findings, err.Error())
@@ -120,7 +121,7 @@ func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error
 		}
 	}
 	if len(findings) > 0 {
-		return &failure{code: exitFound, err: fmt.Errorf("%s in the template set", count(len(findings), "finding"))}
+		return hint.New(hint.Found, "", "%s in the template set", count(len(findings), "finding"))
 	}
 	if !asJSON {
 		fmt.Fprintf(a.out, "%s %s is valid: %s, %s\n", set.Name, set.Version,

@@ -12,6 +12,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/prompt"
+	"rustgen/internal/upgrade"
 	"rustgen/internal/vcs"
 )
 
@@ -24,6 +25,7 @@ type changeOptions struct {
 	json       bool
 	accessible bool
 	allowDirty bool
+	downgrade  bool
 	format     string
 	answers    answerFlags
 	given      map[string]decision.Input
@@ -67,71 +69,45 @@ way. All is done or nothing.`,
 			if o.format != "text" && o.format != "markdown" {
 				return usage("--format text or --format markdown", "--format %s: there is no such format", o.format)
 			}
-			if abort {
-				return a.abortUpgrade(cmd.Context(), o)
+			if abort || proceed {
+				return a.endUpgrade(cmd, o, abort)
 			}
-			if proceed {
-				return a.continueUpgrade(cmd.Context(), o)
-			}
-			s, err := a.openService(o.dir)
+			s, err := a.openService(cmd, o.dir)
 			if err != nil {
 				return err
 			}
-			if err := s.matches(set); err != nil {
+			if err := matches(s, set); err != nil {
 				return err
+			}
+			if s.Compare(set.Set) == upgrade.Older && !o.downgrade {
+				return failed(install(set)+"; --allow-downgrade takes the service back",
+					"%s is older than the service's %s", set.exact(), s.Origin())
 			}
 			if err := a.gather(cmd, set, s, o, nil); err != nil {
 				return err
 			}
-			return a.change(cmd.Context(), set, s, o)
+			return a.change(cmd, set, s, o)
 		},
 	}
 	o.add(cmd, &set.Catalog)
 	cmd.Flags().StringVar(&o.format, "format", "text", "print the result as `FORMAT`: text, or markdown for the body of a pull request")
+	cmd.Flags().BoolVar(&o.downgrade, "allow-downgrade", false, "take the service back to an older version of the template")
 	cmd.Flags().BoolVar(&abort, "abort", false, "bring back what was there before the last upgrade")
 	cmd.Flags().BoolVar(&proceed, "continue", false, "end an upgrade whose conflicts are resolved")
 	return cmd
 }
 
-func (a *app) setCommand(set *openedSet) *cobra.Command {
-	o := &changeOptions{command: "rustgen set", format: "text"}
-	cmd := &cobra.Command{
-		Use:   "set ID=VALUE...",
-		Short: "Change decisions of a service that exists",
-		Long: `Change decisions of a service, and merge what follows from them into it, as rustgen upgrade does.
-
-What nobody chose is derived again from the changed decisions; what somebody chose stays.`,
-		Example: `  rustgen set state=stateful
-  rustgen set allocator=jemalloc memory=1GiB --dry-run`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.openService(o.dir)
-			if err != nil {
-				return err
-			}
-			if err := s.matches(set); err != nil {
-				return err
-			}
-			if err := a.gather(cmd, set, s, o, args); err != nil {
-				return err
-			}
-			if len(o.given) == 0 {
-				return usage("rustgen explain lists the decisions", "nothing to set: give ID=VALUE")
-			}
-			if s.on() != set.exact() {
-				return failed("rustgen upgrade --set ID=VALUE does both at once",
-					"the service is on %s, and this is %s", s.on(), set.exact())
-			}
-			return a.change(cmd.Context(), set, s, o)
-		},
+// install is what brings a version of the set as new as the service's.
+func install(set *openedSet) string {
+	if set.source == "" {
+		return "install the rustgen of whoever upgraded the service last, or a newer one"
 	}
-	o.add(cmd, &set.Catalog)
-	return cmd
+	return "--template SOURCE names a newer version of the set"
 }
 
 // gather collects what was answered: by arguments and flags for any decision, by the environment only for those that the
 // service has not made yet, lest a variable left in a shell change it.
-func (a *app) gather(cmd *cobra.Command, set *openedSet, s *service, o *changeOptions, sets []string) error {
+func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *changeOptions, sets []string) error {
 	o.answers.sets = append(slices.Clone(sets), o.answers.sets...)
 	given, err := a.given(cmd, &set.Catalog, &o.answers, "")
 	if err != nil {
@@ -148,32 +124,67 @@ func (a *app) gather(cmd *cobra.Command, set *openedSet, s *service, o *changeOp
 }
 
 // change merges what the set renders into the service.
-func (a *app) change(ctx context.Context, set *openedSet, s *service, o *changeOptions) error {
-	if s.Conflicts != nil {
-		return &failure{exitConflicts, pendingError(s),
-			"resolve them and run rustgen upgrade --continue, or rustgen upgrade --abort"}
+func (a *app) change(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *changeOptions) error {
+	if err := s.Pending(); err != nil {
+		return err
 	}
+	ctx := cmd.Context()
 	out, err := a.decideAgain(ctx, set, s, o)
 	if err != nil {
 		return err
 	}
-	dirty := s.dirtyLater(ctx, o)
-	u, err := a.planUpgrade(ctx, set, s, out)
+	uncommitted := dirtyLater(ctx, s, o)
+	u, err := s.Merge(ctx, o.command, set.template(s), out)
 	if err != nil {
 		return err
 	}
-	if err := u.refuseDirty(dirty); err != nil {
+	dirty, err := uncommitted()
+	if err != nil {
+		return err
+	}
+	if err := u.RefuseDirty(dirty); err != nil {
 		return err
 	}
 	for _, w := range out.Warnings {
 		a.say("warning: %s", w)
 	}
-	if !o.dryRun {
-		if err := a.writeUpgrade(ctx, u, o); err != nil {
-			return err
-		}
+	if err := a.sayHeld(ctx, set); err != nil {
+		return err
 	}
-	return a.reportUpgrade(u, o)
+	if err := a.perform(cmd, s, u.Plan, o.dryRun); err != nil {
+		return err
+	}
+	return a.reportUpgrade(set, s, out, u, o)
+}
+
+// sayHeld says that there is a newer version of a set that is held at a @REF.
+func (a *app) sayHeld(ctx context.Context, set *openedSet) error {
+	if set.git == nil || set.git.Held == "" {
+		return nil
+	}
+	newest, err := set.newerTag(ctx)
+	if err == nil && newest.Tag != "" {
+		a.say("held at %s, and %s is newer: rustgen upgrade --template %s", set.git.Held, newest.Version, quote(vcs.WithoutSecret(set.held(newest.Tag))))
+	}
+	return err
+}
+
+// dirtyLater asks git what is uncommitted while something else is done. Nothing is where that does not matter.
+func dirtyLater(ctx context.Context, s *upgrade.Service, o *changeOptions) func() (map[string]bool, error) {
+	if o.allowDirty || o.dryRun {
+		return func() (map[string]bool, error) { return nil, nil }
+	}
+	var dirty map[string]bool
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		dirty, err = s.Dirty(ctx)
+	}()
+	return func() (map[string]bool, error) {
+		<-done
+		return dirty, err
+	}
 }
 
 func confirmChange(dryRun bool) string {
@@ -185,7 +196,7 @@ func confirmChange(dryRun bool) string {
 
 // decideAgain resolves the service's decisions with the set: new ones are asked where somebody can be, else they take
 // their default. Without one they are missing.
-func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *changeOptions) (*decision.Outcome, error) {
+func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Service, o *changeOptions) (*decision.Outcome, error) {
 	resolve := func(given map[string]decision.Input, defaults bool) (*decision.Outcome, error) {
 		out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Given: given, Recorded: s.Record.Decisions, AcceptDefaults: defaults})
 		if err != nil {
@@ -220,7 +231,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 		}
 	}
 	// What depends on a missing decision has no answer yet, and may have been chosen all the same.
-	for id, recorded := range s.Record.Decisions {
+	for id, recorded := range out.Recorded {
 		if _, ok := set.Catalog.Find(id); ok && recorded.Origin == decision.Chosen && !slices.Contains(out.Inapplicable, id) {
 			settle(id, recorded.Value)
 		}
@@ -252,7 +263,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
 				}
 			}
-			return title(s, set), command, nil
+			return s.Title(set.Set), command, nil
 		},
 	})
 	if errors.Is(err, prompt.ErrAborted) {
@@ -280,4 +291,40 @@ func outdated(out *decision.Outcome, o *changeOptions, err error) error {
 		return err
 	}
 	return usage(fmt.Sprintf("rustgen upgrade --set %s=VALUE chooses another; rustgen explain %s says when to choose what", id, id), "%v", err)
+}
+
+// endUpgrade takes the last upgrade back, or ends one whose conflicts are resolved. Neither needs the template.
+func (a *app) endUpgrade(cmd *cobra.Command, o *changeOptions, abort bool) error {
+	s, err := a.openDir(o.dir)
+	if err != nil {
+		return err
+	}
+	var p *upgrade.Plan
+	if abort {
+		p, err = s.Abort(cmd.Context(), o.allowDirty || o.dryRun)
+	} else if err = s.Load(cmd.Context()); err == nil {
+		p, err = s.Continue(cmd.Context())
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.perform(cmd, s, p, o.dryRun); err != nil {
+		return err
+	}
+	done := !o.dryRun
+	switch {
+	case o.json && abort:
+		return a.writeJSON(endReport{DryRun: o.dryRun, Aborted: &done, From: p.From, To: p.To, Files: p.Items()})
+	case o.json:
+		return a.writeJSON(endReport{DryRun: o.dryRun, Continued: &done, From: p.From, To: p.To})
+	case abort && o.dryRun:
+		return a.printRestored(p.Items(), true)
+	case abort:
+		_, err = fmt.Fprintf(a.out, "took back the upgrade from %s to %s\n", p.From, p.To)
+	case o.dryRun:
+		_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s would be complete\n", p.From, p.To)
+	default:
+		_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s is complete; commit it\n", p.From, p.To)
+	}
+	return err
 }

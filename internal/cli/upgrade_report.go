@@ -9,7 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
-	"rustgen/internal/plan"
+	"rustgen/internal/hint"
+	"rustgen/internal/upgrade"
 )
 
 // upgradeReport is what `rustgen upgrade` or `rustgen set` did or would do.
@@ -19,14 +20,14 @@ type upgradeReport struct {
 	From     string `json:"from"`
 	To       string `json:"to"`
 	// FromExtends and ToExtends name the set under each, with its version.
-	FromExtends string          `json:"from_extends,omitempty"`
-	ToExtends   string          `json:"to_extends,omitempty"`
-	DryRun      bool            `json:"dry_run"`
-	Decisions   decisionChanges `json:"decisions"`
-	Warnings    []string        `json:"warnings"`
-	Files       []plan.Item     `json:"files"`
-	Conflicts   int             `json:"conflicts"`
-	Changelog   []section       `json:"changelog"`
+	FromExtends string            `json:"from_extends,omitempty"`
+	ToExtends   string            `json:"to_extends,omitempty"`
+	DryRun      bool              `json:"dry_run"`
+	Decisions   decisionChanges   `json:"decisions"`
+	Warnings    []string          `json:"warnings"`
+	Files       []upgrade.Item    `json:"files"`
+	Conflicts   int               `json:"conflicts"`
+	Changelog   []upgrade.Section `json:"changelog"`
 	// title is the whole change in one line; moved says that it is to another version.
 	title string
 	moved bool
@@ -45,28 +46,39 @@ type decisionChange struct {
 	From string          `json:"from,omitempty"`
 	To   string          `json:"to,omitempty"`
 	How  decision.Origin `json:"how,omitempty"`
+	// Was is the decision's former id, Reason that of a lock.
+	Was    string `json:"was,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
-func (u *upgrade) decisions() decisionChanges {
+func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome) decisionChanges {
 	d := decisionChanges{[]decisionChange{}, []decisionChange{}, []decisionChange{}, []decisionChange{}}
-	recorded := u.service.Record.Decisions
-	for i := range u.set.Catalog.Decisions {
-		c := &u.set.Catalog.Decisions[i]
+	recorded := out.Recorded
+	for i := range set.Catalog.Decisions {
+		c := &set.Catalog.Decisions[i]
 		before, was := recorded[c.ID]
-		answer, is := u.out.Answers[c.ID]
+		answer, is := out.Answers[c.ID]
+		former, renamed := out.Renamed[c.ID]
+		if renamed {
+			before = s.Record.Decisions[former]
+		}
 		switch {
 		case is && !was:
 			d.Added = append(d.Added, decisionChange{ID: c.ID, To: c.Format(answer.Value), How: answer.Origin})
 		case was && !is:
 			d.Removed = append(d.Removed, decisionChange{ID: c.ID, From: valueText(c, before.Value)})
-		case was && is && valueText(c, before.Value) != c.Format(answer.Value):
-			d.Changed = append(d.Changed, decisionChange{c.ID, valueText(c, before.Value), c.Format(answer.Value), answer.Origin})
+		case was && is && (renamed || valueText(c, before.Value) != c.Format(answer.Value)):
+			change := decisionChange{ID: c.ID, From: valueText(c, before.Value), To: c.Format(answer.Value), How: answer.Origin, Was: former}
+			if answer.Origin == decision.Locked {
+				change.Reason = set.Catalog.Locked[c.ID].Reason
+			}
+			d.Changed = append(d.Changed, change)
 		}
 	}
-	for _, id := range u.out.Removed {
+	for _, id := range out.Removed {
 		d.Removed = append(d.Removed, decisionChange{ID: id, From: valueText(nil, recorded[id].Value)})
 	}
-	for _, n := range u.out.NewDefaults {
+	for _, n := range out.NewDefaults {
 		d.NewDefaults = append(d.NewDefaults, decisionChange{ID: n.ID, From: n.Recorded, To: n.Default})
 	}
 	return d
@@ -90,13 +102,12 @@ func valueText(d *decision.Decision, node yaml.Node) string {
 }
 
 // reportUpgrade says what happened, on standard output, and gives conflicts their exit code.
-func (a *app) reportUpgrade(u *upgrade, o *changeOptions) error {
+func (a *app) reportUpgrade(set *openedSet, s *upgrade.Service, out *decision.Outcome, u *upgrade.Upgrade, o *changeOptions) error {
 	r := &upgradeReport{
-		Dir: u.service.shown(), Template: u.record.Template, From: u.service.Record.Version, To: u.record.Version,
-		DryRun: o.dryRun, Decisions: u.decisions(), Warnings: append([]string{}, u.out.Warnings...),
-		Files: append([]plan.Item{}, u.items...), Conflicts: len(u.conflicts),
-		FromExtends: u.service.Record.Extends, ToExtends: u.record.Extends,
-		Changelog: u.changelog(), title: title(u.service, u.set), moved: u.service.on() != u.set.exact(),
+		Dir: near(s.Dir), Template: u.Record.Template, From: u.From, To: u.To,
+		DryRun: o.dryRun, Decisions: changedDecisions(set, s, out), Warnings: append([]string{}, out.Warnings...),
+		Files: u.Items(), Conflicts: len(u.Conflicts), FromExtends: s.Record.Extends, ToExtends: u.Record.Extends,
+		Changelog: s.Changelog(set.Set), title: s.Title(set.Set), moved: s.Origin() != upgrade.OriginOf(set.Set),
 	}
 	var err error
 	switch {
@@ -107,23 +118,15 @@ func (a *app) reportUpgrade(u *upgrade, o *changeOptions) error {
 	default:
 		_, err = io.WriteString(a.out, r.text())
 	}
-	if err != nil || o.dryRun || len(u.conflicts) == 0 {
+	if err != nil || o.dryRun || len(u.Conflicts) == 0 {
 		return err
 	}
-	hint := "resolve them, then rustgen upgrade --continue; rustgen upgrade --abort goes back"
-	return &failure{exitConflicts, fmt.Errorf("%s left: %s", count(len(u.conflicts), "conflict"), some(conflictPaths(u))), hint}
-}
-
-// title is a change in one line.
-func title(s *service, set *openedSet) string {
-	switch {
-	case s.on() == set.exact():
-		return set.exact()
-	case s.Record.Template == set.Name && s.Record.Extends == set.Base:
-		return fmt.Sprintf("%s %s -> %s", set.Name, s.Record.Version, set.Version)
-	default:
-		return s.on() + " -> " + set.exact()
+	paths := make([]string, len(u.Conflicts))
+	for i, c := range u.Conflicts {
+		paths[i] = c.Path
 	}
+	return hint.New(hint.Conflicts, "resolve them, then rustgen upgrade --continue; rustgen upgrade --abort goes back",
+		"%s left: %s", count(len(paths), "conflict"), some(paths))
 }
 
 func (r *upgradeReport) nothing() bool {
@@ -150,22 +153,22 @@ func (r *upgradeReport) text() string {
 	if len(r.Changelog) > 0 {
 		fmt.Fprintf(&b, "\nWhat changed in the template:\n")
 		for _, s := range r.Changelog {
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.heading(), s.Text)
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.Heading(), s.Text)
 		}
 	}
 	return b.String()
 }
 
 // sorted groups items by verdict.
-func sorted(items []plan.Item) []plan.Item {
+func sorted(items []upgrade.Item) []upgrade.Item {
 	items = slices.Clone(items)
-	slices.SortStableFunc(items, func(a, b plan.Item) int {
-		return slices.Index(plan.Verdicts, a.Verdict) - slices.Index(plan.Verdicts, b.Verdict)
+	slices.SortStableFunc(items, func(a, b upgrade.Item) int {
+		return slices.Index(upgrade.Verdicts, a.Verdict) - slices.Index(upgrade.Verdicts, b.Verdict)
 	})
 	return items
 }
 
-func detail(i plan.Item) string {
+func detail(i upgrade.Item) string {
 	text := i.Path
 	if i.From != "" {
 		text = i.From + " -> " + i.Path
@@ -186,10 +189,17 @@ func (r *upgradeReport) decisionLines() []string {
 		lines = append(lines, line)
 	}
 	for _, d := range r.Decisions.Changed {
-		lines = append(lines, fmt.Sprintf("%s: %s -> %s (%s)", d.ID, d.From, d.To, d.How))
+		name, how := d.ID, string(d.How)
+		if d.Was != "" {
+			name += ", formerly " + d.Was
+		}
+		if d.Reason != "" {
+			how += ": " + d.Reason
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s -> %s (%s)", name, d.From, d.To, how))
 	}
 	for _, d := range r.Decisions.Removed {
-		lines = append(lines, fmt.Sprintf("%s is no more (it was %s)", d.ID, d.From))
+		lines = append(lines, fmt.Sprintf("%s is gone; it was %s", d.ID, d.From))
 	}
 	for _, d := range r.Decisions.NewDefaults {
 		lines = append(lines, fmt.Sprintf("%s stays %s; the template's answer is now %s: rustgen set %s=%s takes it", d.ID, d.From, d.To, d.ID, d.To))
@@ -198,16 +208,16 @@ func (r *upgradeReport) decisionLines() []string {
 }
 
 // meanings explain the verdicts to who reads a pull request.
-var meanings = map[plan.Verdict]string{
-	plan.Conflicted:  "Conflicts, to be resolved by hand",
-	plan.Created:     "Created",
-	plan.Updated:     "Updated (not edited here)",
-	plan.Merged:      "Merged with edits made here",
-	plan.Moved:       "Moved, with edits made here",
-	plan.Deleted:     "Deleted (not edited here)",
-	plan.Kept:        "Kept as edited here",
-	plan.KeptDeleted: "Changed by the template, and still deleted here",
-	plan.Skipped:     "Written once, and left alone",
+var meanings = map[upgrade.Verdict]string{
+	upgrade.Conflicted:  "Conflicts, to be resolved by hand",
+	upgrade.Created:     "Created",
+	upgrade.Updated:     "Updated (not edited here)",
+	upgrade.Merged:      "Merged with edits made here",
+	upgrade.Moved:       "Moved, with edits made here",
+	upgrade.Deleted:     "Deleted (not edited here)",
+	upgrade.Kept:        "Kept as edited here",
+	upgrade.KeptDeleted: "Changed by the template, and still deleted here",
+	upgrade.Skipped:     "Owned, and left as they are",
 }
 
 // markdown is the body of a pull request.
@@ -231,11 +241,11 @@ func (r *upgradeReport) markdown() string {
 	if len(r.Changelog) > 0 {
 		b.WriteString("\n### What changed in the template\n")
 		for _, s := range r.Changelog {
-			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.heading(), strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
+			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.Heading(), strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
 		}
 	}
 	b.WriteString("\n### Files\n")
-	for _, v := range plan.Verdicts {
+	for _, v := range upgrade.Verdicts {
 		first := true
 		for _, i := range r.Files {
 			if i.Verdict != v {
@@ -249,7 +259,7 @@ func (r *upgradeReport) markdown() string {
 			if i.From != "" {
 				path = "`" + i.From + "` → " + path
 			}
-			if i.Kind != "" && v == plan.Conflicted {
+			if i.Kind != "" && v == upgrade.Conflicted {
 				path += " (" + i.Kind + ")"
 			}
 			fmt.Fprintf(&b, "- %s\n", path)

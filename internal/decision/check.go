@@ -48,6 +48,9 @@ func (c *Catalog) Check(reserved []string) error {
 		}
 		keys[v.Name] = true
 	}
+	if err := c.checkWas(); err != nil {
+		return err
+	}
 	for i, r := range c.Rules {
 		if (r.Refuse == "") == (r.Warn == "") || r.Message == "" {
 			return fmt.Errorf("rule %d: a rule has a message and either refuse or warn", i+1)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/hint"
 )
 
 // Decision is a question with an answer. One declaration gives its prompt, flag, environment variable, answers key,
@@ -30,6 +32,15 @@ type Decision struct {
 	// When is an expression; where it is false the decision is not asked and keeps its default.
 	When     string  `yaml:"when"`
 	Validate []Check `yaml:"validate"`
+	// Was is the decision under its former id.
+	Was *Was `yaml:"was"`
+}
+
+// Was is what a decision was called, so that the answer of a service moves along.
+type Was struct {
+	ID string `yaml:"id"`
+	// Values maps former answers to what they are now; one that is not there is still called the same.
+	Values map[string]string `yaml:"values"`
 }
 
 // Option is one answer of a choice, or one item that a list may hold.
@@ -154,16 +165,11 @@ func (d *Decision) Syntax() string {
 }
 
 // Error is a wrong answer or a refused combination: what is wrong and where, and how to mend it.
-type Error struct {
-	What string
-	Hint string
-}
-
-func (e *Error) Error() string { return e.What }
+type Error = hint.Error
 
 // Refuse makes an [Error].
-func Refuse(hint, format string, args ...any) *Error {
-	return &Error{What: fmt.Sprintf(format, args...), Hint: hint}
+func Refuse(mend, format string, args ...any) *Error {
+	return hint.New(hint.Usage, mend, format, args...)
 }
 
 // DefaultText is what the set answers by itself, for help texts. It is empty where nobody answers.

@@ -80,7 +80,10 @@ type Outcome struct {
 	Warnings     []string
 	// Added decisions are not in the record, Removed ones only there; both empty for a new service.
 	Added, Removed []string
-	NewDefaults    []NewDefault
+	// Recorded are the recorded answers by the ids that their decisions have now, Renamed maps those that had another to it.
+	Recorded    map[string]Recorded
+	Renamed     map[string]string
+	NewDefaults []NewDefault
 }
 
 // OK reports whether every decision is made and none is refused.

@@ -16,6 +16,8 @@ import (
 // wrong with the answers in the outcome; its error is a fault of the template set itself.
 func (c *Catalog) Resolve(eval Evaluate, req Request) (*Outcome, error) {
 	r := &resolver{catalog: c, eval: eval, req: req, out: &Outcome{Answers: map[string]Answer{}, Data: map[string]any{}}}
+	r.req.Recorded, r.out.Renamed = c.moved(req.Recorded)
+	r.out.Recorded = r.req.Recorded
 	r.unknown()
 	for i := range c.Decisions {
 		if err := r.decide(&c.Decisions[i]); err != nil {
@@ -50,7 +52,9 @@ func (r *resolver) unknown() {
 			continue
 		}
 		hint := "the decisions are " + strings.Join(ids, ", ")
-		if near := Nearest(id, ids); near != "" {
+		if now := r.catalog.nowCalled(id); now != "" {
+			hint = fmt.Sprintf("it is called %q now", now)
+		} else if near := Nearest(id, ids); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		r.problem(id, Refuse(hint, "%s: there is no decision %q", r.req.Given[id].Where, id))

@@ -114,7 +114,7 @@ func TestResolve(t *testing.T) {
 			}
 			problem := ""
 			if len(out.Problems) > 0 {
-				problem = out.Problems[0].Err.What
+				problem = out.Problems[0].Err.Error()
 				if strings.Contains(c.problem, "(") {
 					problem += " (" + out.Problems[0].Err.Hint + ")"
 				}

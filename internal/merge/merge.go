@@ -41,6 +41,7 @@ const (
 	BothRenamed     Kind = "both-renamed"     // each moved the file to another path
 	Type            Kind = "type"             // a file on one side, a link on the other
 	Directory       Kind = "directory"        // a file on one side, a directory on the other
+	Syntax          Kind = "syntax"           // merged line by line, and not well-formed any more
 )
 
 // Conflict is a path that a person has to look at.
@@ -69,7 +70,7 @@ func Merge(ctx context.Context, in Input) (*Result, error) {
 	m := &merger{in: in, result: &Result{Tree: Tree{}, Moved: map[string]string{}, Renamed: map[string]string{}}}
 	m.follow()
 	if m.base.Equal(m.theirs) {
-		m.result.Tree = m.ours.Clone()
+		m.result.Tree, m.result.Moved = m.ours.Clone(), m.followed
 		return m.result, nil
 	}
 	m.prune()
@@ -78,6 +79,7 @@ func Merge(ctx context.Context, in Input) (*Result, error) {
 	}
 	m.policy()
 	m.keepUsers()
+	m.malformed()
 	m.finish()
 	return m.result, nil
 }
@@ -103,18 +105,7 @@ type merger struct {
 func (m *merger) follow() {
 	m.base, m.ours, m.theirs = m.in.Base.Clone(), m.in.Ours.Clone(), m.in.Theirs
 	m.followed = map[string]string{}
-	for from := range m.in.Renames {
-		to := from
-		for range m.in.Renames {
-			next, ok := m.in.Renames[to]
-			if !ok {
-				break
-			}
-			to = next
-		}
-		if to == from || !has(m.in.Base, from) || has(m.in.Theirs, from) || !has(m.in.Theirs, to) || has(m.in.Base, to) || has(m.in.Ours, to) {
-			continue
-		}
+	for from, to := range Moves(m.in.Renames, m.in.Base, m.in.Ours, m.in.Theirs) {
 		m.base[to] = m.base[from]
 		delete(m.base, from)
 		if f, ok := m.ours[from]; ok {
@@ -123,6 +114,26 @@ func (m *merger) follow() {
 			m.followed[to] = from
 		}
 	}
+}
+
+// Moves are the recorded renames that are to be done, from the old path to the last one of its chain: the template had the
+// file at one and has it at the other now, where nothing else is.
+func Moves(renames map[string]string, base, ours, theirs Tree) map[string]string {
+	moves := map[string]string{}
+	for from := range renames {
+		to := from
+		for range renames {
+			next, ok := renames[to]
+			if !ok {
+				break
+			}
+			to = next
+		}
+		if to != from && has(base, from) && !has(theirs, from) && has(theirs, to) && !has(base, to) && !has(ours, to) {
+			moves[from] = to
+		}
+	}
+	return moves
 }
 
 func has(t Tree, p string) bool {

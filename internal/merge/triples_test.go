@@ -14,8 +14,8 @@ import (
 	"testing"
 
 	"rustgen/internal/merge"
-	"rustgen/internal/plan"
 	"rustgen/internal/tree"
+	"rustgen/internal/upgrade"
 )
 
 var (
@@ -313,7 +313,7 @@ func checkVerdicts(t *testing.T, tr triple, got *merge.Result) {
 			t.Errorf("%s: marked is %v", c.Path, c.Marked)
 		}
 	}
-	items := plan.Upgrade{
+	items := upgrade.Judged{
 		Base: tr.base, Ours: tr.ours, Theirs: tr.theirs, Result: got.Tree, Conflicts: kinds,
 		KeptDeleted: got.KeptDeleted, Moved: got.Moved, Renamed: got.Renamed,
 	}.Items()
@@ -329,7 +329,9 @@ func checkVerdicts(t *testing.T, tr triple, got *merge.Result) {
 	}
 	for _, side := range []tree.Tree{tr.ours, got.Tree} {
 		for p := range side {
-			if plan.Writes(tr.ours, got.Tree, p) && !named[p] {
+			before, had := tr.ours[p]
+			after, has := got.Tree[p]
+			if (had != has || has && !before.Equal(after)) && !named[p] {
 				t.Errorf("%s changes and has no verdict", p)
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 
 	"github.com/spf13/afero"
 	"go.yaml.in/yaml/v3"
@@ -26,6 +26,10 @@ var (
 	ErrNone = errors.New("there is no service that rustgen made")
 	// ErrEdited says that the record is not as rustgen wrote it.
 	ErrEdited = errors.New("it was changed by hand or by a merge, and does not match its checksum")
+	// ErrNewer says that a record is of a format that this rustgen does not know.
+	ErrNewer = errors.New("it was written by a newer rustgen")
+	// ErrPointer says that there is a pointer of Git LFS in the place of the snapshot.
+	ErrPointer = errors.New("there is a pointer of Git LFS in its place")
 	// ErrSnapshot says that the snapshot is not the one that the record speaks of.
 	ErrSnapshot = errors.New("it is not the snapshot that answers.yaml speaks of")
 )
@@ -82,6 +86,9 @@ func Load(from FS) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bytes.HasPrefix(snapshot, lfsPointer) {
+		return nil, fmt.Errorf("%s: %w", SnapshotPath, ErrPointer)
+	}
 	if digest(snapshot) != record.Snapshot {
 		return nil, fmt.Errorf("%s: %w", SnapshotPath, ErrSnapshot)
 	}
@@ -89,6 +96,15 @@ func Load(from FS) (*Service, error) {
 		return nil, fmt.Errorf("%s: %w", SnapshotPath, err)
 	}
 	return s, nil
+}
+
+// lfsPointer is how a file begins that Git LFS keeps elsewhere.
+var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
+
+// Vouches reports whether a record is as rustgen wrote it, and the snapshot is the one that it speaks of.
+func Vouches(answers, snapshot []byte) bool {
+	record, err := Decode(answers)
+	return err == nil && digest(snapshot) == record.Snapshot
 }
 
 // readOwn reads a file of the record, which is never a link.
@@ -161,22 +177,28 @@ func (c *Conflicts) Marked(from FS, at ConflictPath) (bool, error) {
 	if !at.Marked {
 		return false, nil
 	}
-	t, err := Worktree(from, nil, []string{at.Path})
+	t, err := Worktree(from, nil, nil, []string{at.Path})
 	if err != nil {
 		return false, err
 	}
-	return Markers(t[at.Path].Data, c.From, c.To), nil
+	return HalfMerged(t[at.Path].Data), nil
 }
 
-// Markers reports whether a file has markers of an upgrade between two versions.
-func Markers(data []byte, from, to string) bool {
+// HalfMerged reports whether a file has lines that begin or end a conflict, whoever wrote them: git checkout --merge and
+// editors put others in the place of an upgrade's.
+func HalfMerged(data []byte) bool { return hasLine(data, marker.Match) }
+
+// Markers reports whether a file has markers that an upgrade has written, which say "yours".
+func Markers(data []byte) bool { return hasLine(data, ownMarker.Match) }
+
+var (
+	marker    = regexp.MustCompile(`^(<{7,}|>{7,}) \S`)
+	ownMarker = regexp.MustCompile(`^<{7,} yours(:.*)?\r?\n?$`)
+)
+
+func hasLine(data []byte, match func(line []byte) bool) bool {
 	for line := range bytes.Lines(data) {
-		text := strings.TrimLeft(strings.TrimRight(string(line), "\r\n"), "<|>")
-		if len(line)-len(text) < 7 {
-			continue
-		}
-		label, _, _ := strings.Cut(strings.TrimPrefix(text, " "), ":")
-		if label == "yours" || label == "base "+from || label == "template "+to {
+		if match(line) {
 			return true
 		}
 	}

@@ -98,13 +98,15 @@ func TestConflictsMarked(t *testing.T) {
 		"a\n":                                 false,
 		"<<<<<<< yours\n":                     true,
 		"<<<<<<< yours:src/old name.rs\r\n":   true,
-		"||||||| base 1.0.0\n":                true,
+		"a ||||||| base 1.0.0\n":              false,
 		">>>>>>> template 1.1.0\n":            true,
-		">>>>>>> template 0.9.0\n":            false,
-		"<<<<<<< HEAD\n":                      false,
+		">>>>>>> template 0.9.0\n":            true,
+		"<<<<<<< HEAD\n":                      true,
+		"<<<<<<< ours\n":                      true,
+		"=======\n":                           false,
 		"yours\n=======\ntemplate 1.1.0\n":    false,
 		"<< yours\n":                          false,
-		"a\nb\n<<<<<<< yours and more text\n": false,
+		"a\nb\n<<<<<<< yours and more text\n": true,
 	} {
 		if err := afero.WriteFile(m, "a.txt", []byte(text), 0o644); err != nil {
 			t.Fatal(err)

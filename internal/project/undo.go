@@ -126,12 +126,12 @@ func (u *Undo) Note(p string, before, after *tree.File) {
 func (u *Undo) Paths() []string { return slices.Sorted(maps.Keys(u.After)) }
 
 // Now reads what stands there by now, with the undo record itself.
-func (u *Undo) Now(from FS) (tree.Tree, error) {
+func (u *Undo) Now(from FS, view *View) (tree.Tree, error) {
 	own, err := Own(from)
 	if err != nil {
 		return nil, err
 	}
-	now, err := Worktree(from, nil, slices.DeleteFunc(u.Paths(), func(p string) bool { return strings.HasPrefix(p, Dir+"/") }))
+	now, err := Worktree(from, view, nil, slices.DeleteFunc(u.Paths(), func(p string) bool { return strings.HasPrefix(p, Dir+"/") }))
 	if err != nil {
 		return nil, err
 	}

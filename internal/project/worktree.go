@@ -20,10 +20,25 @@ const (
 	maxCandidatesSum  = 64 << 20
 )
 
+// View is what git knows of a work tree and the disk does not show. A service outside git has none.
+type View struct {
+	// Absent are files that are not checked out, as outside a sparse checkout: they are not deleted.
+	Absent tree.Tree
+	// Modes are the modes of files where those of the disk mean nothing.
+	Modes map[string]fs.FileMode
+	// Submodules maps the directories that are repositories of their own to their commits.
+	Submodules map[string]string
+	// Own lists the service's own files: what git tracks, or would track.
+	Own func() (map[string]bool, error)
+}
+
 // Worktree reads of a service what takes part in a merge: the given paths, whatever git thinks of them, and what stands
 // in their way. Where the user has removed one of base, it also reads what may be its new place.
-func Worktree(from FS, base tree.Tree, paths []string) (tree.Tree, error) {
-	w := &worktree{from: from, dirs: map[string]string{".": ""}, read: tree.Tree{}}
+func Worktree(from FS, view *View, base tree.Tree, paths []string) (tree.Tree, error) {
+	if view == nil {
+		view = &View{}
+	}
+	w := &worktree{from: from, view: view, dirs: map[string]string{".": ""}, read: tree.Tree{}}
 	for _, p := range paths {
 		if err := w.add(p); err != nil {
 			return nil, err
@@ -39,18 +54,29 @@ func Worktree(from FS, base tree.Tree, paths []string) (tree.Tree, error) {
 
 type worktree struct {
 	from FS
+	view *View
 	// dirs maps a directory to "", or to the file or link that stands at it or above it.
 	dirs map[string]string
 	read tree.Tree
+	// skip are names of directories that are not walked, whole says that other services' are.
+	skip  []string
+	whole bool
 }
 
 func (w *worktree) add(p string) error {
+	if f, ok := w.view.Absent[p]; ok {
+		w.read[p] = f
+	}
 	in, err := w.inTheWay(path.Dir(p))
 	if err != nil || in == missing {
 		return err
 	}
 	if in != "" {
 		p = in
+	}
+	if commit, ok := w.view.Submodules[p]; ok {
+		w.read[p] = submodule(commit)
+		return nil
 	}
 	info, _, err := w.from.LstatIfPossible(p)
 	switch {
@@ -77,6 +103,10 @@ func (w *worktree) inTheWay(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if _, ok := w.view.Submodules[dir]; ok && in == "" {
+		w.dirs[dir] = dir
+		return dir, nil
+	}
 	if in == "" {
 		info, _, err := w.from.LstatIfPossible(dir)
 		switch {
@@ -94,10 +124,20 @@ func (w *worktree) inTheWay(dir string) (string, error) {
 
 func (w *worktree) file(p string, info fs.FileInfo) error {
 	f, err := ReadFile(w.from, p, info)
-	if err == nil {
-		w.read[p] = f
+	if err != nil {
+		return err
 	}
-	return err
+	if mode, ok := w.view.Modes[p]; ok && !f.IsLink() && mode != tree.ModeLink {
+		f.Mode = mode
+	}
+	w.read[p] = f
+	return nil
+}
+
+// submodule stands for a repository that is part of the service's: no file of the template goes into it. Its content is
+// what git shows in its place.
+func submodule(commit string) tree.File {
+	return tree.File{Mode: tree.ModeFile, Data: []byte("Subproject commit " + commit + "\n")}
 }
 
 // ReadFile reads one entry.
@@ -117,13 +157,21 @@ func ReadFile(from FS, p string, info fs.FileInfo) (tree.File, error) {
 	}
 }
 
-// candidates reads the user's own files, without what tools have made, what is too large to have been a template's, and
-// what cannot be read.
+// candidates reads the user's own files, without what git ignores, what tools have made or copied, what belongs to
+// another service, what is too large to have been a template's, and what cannot be read.
 func (w *worktree) candidates() error {
 	left := int64(maxCandidatesSum)
+	own := map[string]bool(nil)
+	if w.view.Own != nil {
+		var err error
+		if own, err = w.view.Own(); err != nil {
+			return err
+		}
+	}
+	w.skip = append(slices.Clone(made), vendored...)
 	return w.walk(".", func(p string, info fs.FileInfo) error {
 		_, have := w.read[p]
-		if have || !info.Mode().IsRegular() || info.Size() > min(maxCandidateBytes, left) || len(w.read) > maxCandidates {
+		if have || own != nil && !own[p] || !info.Mode().IsRegular() || info.Size() > min(maxCandidateBytes, left) || len(w.read) > maxCandidates {
 			return nil
 		}
 		if w.file(p, info) == nil {
@@ -138,7 +186,7 @@ func (w *worktree) candidates() error {
 //
 // Errors: more than 20,000 files, or 64 MiB.
 func Files(from FS) (tree.Tree, error) {
-	w := &worktree{from: from, read: tree.Tree{}}
+	w := &worktree{from: from, view: &View{}, read: tree.Tree{}, skip: made, whole: true}
 	left := int64(maxCandidatesSum)
 	err := w.walk(".", func(p string, info fs.FileInfo) error {
 		switch {
@@ -159,7 +207,7 @@ func Files(from FS) (tree.Tree, error) {
 
 // Added lists the files of a service that are not the template's.
 func Added(from FS, base tree.Tree) ([]string, error) {
-	w := &worktree{from: from}
+	w := &worktree{from: from, view: &View{}, skip: made}
 	var added []string
 	err := w.walk(".", func(p string, _ fs.FileInfo) error {
 		if _, ok := base[p]; !ok {
@@ -174,6 +222,9 @@ func Added(from FS, base tree.Tree) ([]string, error) {
 // made are directories of tools.
 var made = []string{".git", "node_modules", "target"}
 
+// vendored are directories of what others have written.
+var vendored = []string{"vendor", "third_party"}
+
 func (w *worktree) walk(dir string, visit func(string, fs.FileInfo) error) error {
 	entries, err := afero.ReadDir(w.from, dir)
 	if errors.Is(err, fs.ErrPermission) {
@@ -185,7 +236,7 @@ func (w *worktree) walk(dir string, visit func(string, fs.FileInfo) error) error
 	for _, info := range entries {
 		p := path.Join(dir, info.Name())
 		if info.IsDir() {
-			if slices.Contains(made, info.Name()) || p == Dir || w.foreign(p) {
+			if slices.Contains(w.skip, info.Name()) || p == Dir || w.foreign(p) {
 				continue
 			}
 			if err := w.walk(p, visit); err != nil {
@@ -203,8 +254,11 @@ func (w *worktree) walk(dir string, visit func(string, fs.FileInfo) error) error
 	return nil
 }
 
-// foreign reports whether a directory is a repository of its own.
+// foreign reports whether a directory is a repository of its own, or another service.
 func (w *worktree) foreign(dir string) bool {
 	_, _, err := w.from.LstatIfPossible(dir + "/.git")
+	if err != nil && !w.whole {
+		_, _, err = w.from.LstatIfPossible(dir + "/" + AnswersPath)
+	}
 	return err == nil
 }

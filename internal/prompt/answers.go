@@ -134,7 +134,7 @@ var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
 func (iv *interview) mentioned(p decision.Problem) map[string]bool {
 	var exprs []string
 	for _, r := range iv.opts.Catalog.Rules {
-		if p.ID == "" && r.Message == p.Err.What {
+		if p.ID == "" && r.Message == p.Err.Error() {
 			exprs = append(exprs, r.Refuse)
 		}
 	}

@@ -149,7 +149,7 @@ func wantRefused(t *testing.T, iv *interview, id, text, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if refused == nil || !strings.Contains(refused.What, what) {
+	if refused == nil || !strings.Contains(refused.Error(), what) {
 		t.Fatalf("%s=%s: refused is %v, want %q", id, text, refused, what)
 	}
 }

@@ -81,7 +81,7 @@ func (a *asker) ended() error {
 	err := a.iv.out.Err()
 	var refused *decision.Error
 	if errors.As(err, &refused) {
-		return decision.Refuse(refused.Hint, "the input ended before every decision was made: %s", refused.What)
+		return decision.Refuse(refused.Hint, "the input ended before every decision was made: %w", refused)
 	}
 	return decision.Refuse("end the input with the line yes", "the input ended before the review was confirmed")
 }
@@ -250,7 +250,7 @@ func picked(d *decision.Decision, choices []choice, line string) string {
 }
 
 func (a *asker) refuse(refused *decision.Error) {
-	a.say("Not taken: %s.", refused.What)
+	a.say("Not taken: %s.", refused.Error())
 	if mend := hint(refused); mend != "" {
 		a.say("Hint: %s.", mend)
 	}

@@ -102,7 +102,7 @@ func TestLinesEnd(t *testing.T) {
 	for n := range all {
 		_, said, err := ask(t, opts, append(slices.Clone(all[:n]), "")...)
 		var refused *decision.Error
-		if !errors.As(err, &refused) || refused.Hint == "" || !strings.HasPrefix(refused.What, "the input ended before") {
+		if !errors.As(err, &refused) || refused.Hint == "" || !strings.HasPrefix(refused.Error(), "the input ended before") {
 			t.Errorf("after %d lines the error is %v; said\n%s", n, err, said)
 		}
 	}

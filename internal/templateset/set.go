@@ -209,7 +209,12 @@ func (s *Set) Mode(own fs.FileMode, paths ...string) fs.FileMode {
 	return own
 }
 
-// Once reports whether a path is written by new and never touched again.
+// Owned are the paths of a rendered tree that are the team's: the set writes them once.
+func (s *Set) Owned(rendered tree.Tree) []string {
+	return slices.DeleteFunc(rendered.Paths(), func(p string) bool { return !s.Once(p) })
+}
+
+// Once reports whether a path is owned: written by new and never touched again.
 func (s *Set) Once(p string) bool {
 	return slices.ContainsFunc(s.RulesFor(p), func(r FileRule) bool { return r.Once })
 }

@@ -141,8 +141,12 @@ func (s *Service) Stage(ctx context.Context, conflicts []Conflict, files tree.Tr
 		}
 		lines = append(lines, fmt.Sprintf("%s %s 0\t%s", files[p].GitMode(), object, s.prefix+p))
 	}
+	none, err := s.none(ctx)
+	if err != nil {
+		return err
+	}
 	for _, c := range conflicts {
-		lines = append(lines, removal(s.prefix+c.Path))
+		lines = append(lines, removal(none, s.prefix+c.Path))
 		for i, f := range c.Stages {
 			if f == nil {
 				continue
@@ -159,9 +163,13 @@ func (s *Service) Stage(ctx context.Context, conflicts []Conflict, files tree.Tr
 
 // Restore puts entries back that Entries has read, and removes what else the index holds of paths.
 func (s *Service) Restore(ctx context.Context, paths, entries []string) error {
+	none, err := s.none(ctx)
+	if err != nil {
+		return err
+	}
 	var lines []string
 	for _, p := range paths {
-		lines = append(lines, removal(s.prefix+p))
+		lines = append(lines, removal(none, s.prefix+p))
 	}
 	for _, e := range entries {
 		head, p, ok := strings.Cut(e, "\t")
@@ -172,7 +180,16 @@ func (s *Service) Restore(ctx context.Context, paths, entries []string) error {
 	return s.updateIndex(ctx, lines)
 }
 
-func removal(p string) string { return "0 " + strings.Repeat("0", 40) + "\t" + p }
+func removal(none, p string) string { return "0 " + none + "\t" + p }
+
+// none is the name of no object: as many zeros as the repository's names have digits.
+func (s *Service) none(ctx context.Context) (string, error) {
+	format, err := Git(ctx, s.Top, "rev-parse", "--show-object-format")
+	if strings.TrimSpace(format) == "sha256" {
+		return strings.Repeat("0", 64), err
+	}
+	return strings.Repeat("0", 40), err
+}
 
 // object names content as git would on adding the path, with the filters and line endings of the repository; the option
 // -w stores it, too.

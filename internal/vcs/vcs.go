@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 )
@@ -83,27 +84,37 @@ func cutLast(s, separator string) (before, after string, found bool) {
 }
 
 // Clone fetches one commit of a repository into dir, which is empty. Nothing of the repository is run: no hook and no
-// submodule, nor a filter of the user's that its attributes name. The same commit gives the same bytes everywhere.
-func Clone(ctx context.Context, url, ref, dir string) error {
+// submodule, nor a filter of the user's that its attributes name. The same commit gives the same bytes everywhere. It
+// returns the commit's name.
+func Clone(ctx context.Context, url, ref, dir string) (commit string, err error) {
 	if strings.HasPrefix(url, "-") || strings.HasPrefix(ref, "-") {
-		return fmt.Errorf("%q is not a git URL", url)
+		return "", fmt.Errorf("%q is not a git URL", url)
 	}
-	steps := []struct {
-		env, args []string
-	}{
-		{unconfigured, []string{"init", "--quiet", "--template="}},
-		// Only the user's configuration knows how to reach it.
-		{nil, []string{"fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", url, orHead(ref)}},
-		{unconfigured, []string{"checkout", "--quiet", "FETCH_HEAD"}},
+	run := func(env []string, args ...string) (string, error) {
+		return git(ctx, dir, env, append([]string{"-c", "protocol.ext.allow=never", "-c", "core.hooksPath=" + os.DevNull,
+			"-c", "core.attributesFile=" + os.DevNull}, args...)...)
 	}
-	for _, step := range steps {
-		args := append([]string{"-c", "protocol.ext.allow=never", "-c", "core.hooksPath=" + os.DevNull,
-			"-c", "core.attributesFile=" + os.DevNull}, step.args...)
-		if _, err := git(ctx, dir, step.env, args...); err != nil {
-			return err
-		}
+	if _, err := run(unconfigured, "init", "--quiet", "--template="); err != nil {
+		return "", err
 	}
-	return os.RemoveAll(filepath.Join(dir, ".git"))
+	// Only the user's configuration knows how to reach it.
+	fetched := "FETCH_HEAD"
+	_, err = run(nil, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", url, orHead(ref))
+	if err != nil && hexForm.MatchString(ref) && ctx.Err() == nil {
+		// Not every server gives out a commit by its name, and none by a short one.
+		fetched = ref
+		_, err = run(nil, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", url, "+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*")
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := run(unconfigured, "checkout", "--quiet", fetched); err != nil {
+		return "", err
+	}
+	if commit, err = run(unconfigured, "rev-parse", "HEAD"); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(commit), os.RemoveAll(filepath.Join(dir, ".git"))
 }
 
 // unconfigured leaves out of account what anybody has configured for git.
@@ -181,10 +192,22 @@ func git(ctx context.Context, dir string, env []string, args ...string) (string,
 		if ctx.Err() != nil || interrupted(err) {
 			return "", context.Canceled
 		}
+		if dir := distrusted.FindStringSubmatch(errs.String()); dir != nil {
+			return "", &Distrusted{Dir: dir[1]}
+		}
 		return "", fmt.Errorf("git %s: %s", subcommand(args), firstLine(errs.String(), err))
 	}
 	return out.String(), nil
 }
+
+// Distrusted says that git does not trust a repository, since another user owns it.
+type Distrusted struct{ Dir string }
+
+func (d *Distrusted) Error() string {
+	return "git does not trust " + d.Dir + ", which another user owns"
+}
+
+var distrusted = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'`)
 
 // interrupted reports whether git ended by a signal: Ctrl-C reaches it, too, and may reach it first.
 func interrupted(err error) bool {
@@ -213,6 +236,9 @@ func subcommand(args []string) string {
 	for i := 0; i < len(args); i++ {
 		if args[i] == "-c" {
 			i++
+			continue
+		}
+		if strings.HasPrefix(args[i], "-") {
 			continue
 		}
 		return args[i]

@@ -1,4 +1,4 @@
-package plan
+package upgrade
 
 import (
 	"maps"
@@ -20,8 +20,11 @@ const (
 	Deleted     Verdict = "deleted"      // by the template; the user had not changed it
 	KeptDeleted Verdict = "kept-deleted" // by the user, though the template changed it
 	Conflicted  Verdict = "conflict"     // left to a person
-	Skipped     Verdict = "skipped"      // written once, and the user's since then
+	Skipped     Verdict = "skipped"      // an owned file: the team's, whatever the template has for it
 )
+
+// Owned is the kind of what is skipped.
+const Owned = "owned"
 
 // Restored is the verdict on a path that is brought back as it was; an upgrade has none of it.
 const Restored Verdict = "restored"
@@ -39,20 +42,20 @@ type Item struct {
 	From string `json:"from,omitempty"`
 }
 
-// Upgrade is what verdicts are found from.
-type Upgrade struct {
+// Judged is what verdicts are found from.
+type Judged struct {
 	Base, Ours, Theirs, Result tree.Tree
 	// Conflicts maps paths to kinds.
 	Conflicts   map[string]string
 	KeptDeleted []string
 	// Moved and Renamed map paths of the result to their old ones.
 	Moved, Renamed map[string]string
-	// Once are paths that were written once, where the template has another content by now.
-	Once []string
+	// Owned are owned files that stay as they are, where the template has other content by now, or none.
+	Owned []string
 }
 
 // Items gives every changed path its verdict.
-func (u Upgrade) Items() []Item {
+func (u Judged) Items() []Item {
 	paths := map[string]bool{}
 	for _, t := range []tree.Tree{u.Base, u.Ours, u.Theirs, u.Result} {
 		for p := range t {
@@ -75,8 +78,8 @@ func (u Upgrade) Items() []Item {
 			items = append(items, Item{Path: p, Verdict: Conflicted, Kind: kind, From: u.from(p)})
 			continue
 		}
-		if slices.Contains(u.Once, p) {
-			items = append(items, Item{Path: p, Verdict: Skipped, Kind: "once"})
+		if slices.Contains(u.Owned, p) {
+			items = append(items, Item{Path: p, Verdict: Skipped, Kind: Owned})
 			continue
 		}
 		if slices.Contains(u.KeptDeleted, p) {
@@ -90,14 +93,14 @@ func (u Upgrade) Items() []Item {
 	return items
 }
 
-func (u Upgrade) from(p string) string {
+func (u Judged) from(p string) string {
 	if from, ok := u.Moved[p]; ok {
 		return from
 	}
 	return u.Renamed[p]
 }
 
-func (u Upgrade) verdict(p string, left bool) Verdict {
+func (u Judged) verdict(p string, left bool) Verdict {
 	base, inBase := u.Base[p]
 	ours, inOurs := u.Ours[p]
 	theirs, inTheirs := u.Theirs[p]
@@ -126,11 +129,4 @@ func (u Upgrade) verdict(p string, left bool) Verdict {
 	default:
 		return Merged
 	}
-}
-
-// Writes reports whether a path's entry is to be changed.
-func Writes(ours, result tree.Tree, p string) bool {
-	before, had := ours[p]
-	after, has := result[p]
-	return had != has || has && !before.Equal(after)
 }

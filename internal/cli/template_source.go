@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/afero"
+
+	"rustgen/internal/hint"
+	"rustgen/internal/project"
+	"rustgen/internal/render"
+	"rustgen/internal/templateset"
+	"rustgen/internal/tree"
+	"rustgen/internal/upgrade"
+	"rustgen/internal/vcs"
+	"rustgen/templates"
+)
+
+// reservedFlags are rustgen's own; no decision may take them.
+var reservedFlags = []string{
+	"abort", "accessible", "allow-dirty", "allow-downgrade", "answers", "check", "continue", "dir", "dry-run", "format",
+	"help", "json", "set", "template", "vcs", "version", "yes",
+}
+
+// openedSet is a template set and where it came from.
+type openedSet struct {
+	*templateset.Set
+	files  fs.FS
+	engine *render.Engine
+	// source is what --template said; recorded is what a service may keep of it: a URL, never a path of this machine.
+	source, recorded string
+	// git says more of a set from a repository; nil of another.
+	git *vcs.Checkout
+}
+
+// exact is what the set renders from.
+func (s *openedSet) exact() string { return upgrade.OriginOf(s.Set).String() }
+
+// template is the set as a service is changed by it. A directory is not recorded, and neither is the embedded set: what
+// the service says of where its set is from then stays.
+func (s *openedSet) template(of *upgrade.Service) *upgrade.Template {
+	t := &upgrade.Template{
+		Set: s.Set, Engine: s.engine, Source: s.recorded, Commit: s.commit(),
+		Fault: func(err error) error { return setFault(s.source, err) },
+	}
+	if t.Source == "" && s.source == "" {
+		t.Source, t.Commit = of.Record.Source, of.Record.Commit
+	}
+	return t
+}
+
+// commit is what the set was at in its repository; "" for one that is not from git.
+func (s *openedSet) commit() string {
+	if s.git == nil {
+		return ""
+	}
+	return s.git.Commit
+}
+
+// openFor reads the set that a command line speaks of: the one that --template names, or that of the service which the
+// command works on, else the embedded one.
+func (a *app) openFor(ctx context.Context, args []string, source string) (*openedSet, error) {
+	if len(args) == 0 || endsUpgrade(args) {
+		return a.openSet(ctx, source)
+	}
+	switch args[0] {
+	case "set":
+		if record := recordAt(args); record != nil {
+			return a.openOwn(ctx, source, record)
+		}
+	case "upgrade", "diff", "explain":
+		if record := recordAt(args); record != nil && source == "" {
+			source = record.Source
+		}
+	}
+	return a.openSet(ctx, source)
+}
+
+// endsUpgrade reports whether arguments end an upgrade, which needs no set.
+func endsUpgrade(args []string) bool {
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		if (name == "--abort" || name == "--continue") && value != "false" {
+			return true
+		}
+	}
+	return false
+}
+
+// openSet reads the set that --template names: the embedded one where it names none.
+func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
+	return a.open(ctx, source, "", embedded)
+}
+
+// openOwn reads the set that a service was rendered from, in the version that it was rendered from: a release that is
+// kept, or the recorded commit. What --template names is taken as it is.
+func (a *app) openOwn(ctx context.Context, source string, record *project.Record) (*openedSet, error) {
+	under := upgrade.ParseSetID(record.Extends)
+	base := func(name string) (fs.FS, error) {
+		if name == under.Name {
+			return released(under)
+		}
+		return embedded(name)
+	}
+	if source != "" || record.Source != "" {
+		commit := ""
+		if source == "" {
+			source, commit = record.Source, record.Commit
+		}
+		return a.open(ctx, source, commit, base)
+	}
+	own := upgrade.SetID{Name: record.Template, Version: record.Version}
+	if _, err := embedded(own.Name); err != nil {
+		return a.openSet(ctx, "")
+	}
+	opened := &openedSet{engine: render.NewEngine()}
+	var err error
+	if opened.files, err = released(own); err != nil {
+		return nil, err
+	}
+	if opened.Set, err = templateset.Load(opened.files, base, reservedFlags); err != nil {
+		return nil, setFault("", err)
+	}
+	return opened, nil
+}
+
+func (a *app) open(ctx context.Context, source, commit string, base templateset.Lookup) (*openedSet, error) {
+	opened := &openedSet{source: source, engine: render.NewEngine()}
+	var err error
+	switch {
+	case source == "":
+		opened.files, err = embedded(templates.Default)
+	case vcs.IsURL(source):
+		opened.recorded = vcs.WithoutSecret(source)
+		opened.files, opened.git, err = a.cloned(ctx, source, commit)
+	default:
+		opened.files, err = directory(source)
+	}
+	if err != nil {
+		return nil, err
+	}
+	opened.Set, err = templateset.Load(opened.files, base, reservedFlags)
+	if err != nil {
+		return nil, setFault(source, err)
+	}
+	return opened, nil
+}
+
+// setFault is an error in a template set; an embedded one has none that a test would not have found.
+func setFault(source string, err error) error {
+	var known *hint.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	named, command := "the embedded template set", "rustgen template validate"
+	if source != "" {
+		named = vcs.WithoutSecret(source)
+		command += " " + quote(named)
+	}
+	return failed(command+" names what else is wrong with the set", "%s: %w", named, err)
+}
+
+func embedded(name string) (fs.FS, error) {
+	if _, err := fs.Stat(templates.FS, name); err != nil || strings.Contains(name, "/") {
+		return nil, fmt.Errorf("there is no embedded set %q; the embedded set is %s", name, templates.Default)
+	}
+	return fs.Sub(templates.FS, name)
+}
+
+// released is an embedded set in one of its released versions.
+func released(id upgrade.SetID) (fs.FS, error) {
+	data, err := fs.ReadFile(templates.Releases, "releases/"+id.Name+"-"+id.Version+".tar.gz")
+	if err != nil {
+		current, err := embedded(id.Name)
+		if err != nil {
+			return nil, err
+		}
+		set, err := templateset.Load(current, embedded, reservedFlags)
+		if err == nil && set.Version == id.Version {
+			return current, nil
+		}
+		return nil, failed("install the rustgen of whoever upgraded the service last, or a newer one",
+			"the service is of %s, which this rustgen does not have", id)
+	}
+	files, err := tree.FromArchive(data)
+	if err != nil {
+		return nil, err
+	}
+	memory := afero.NewMemMapFs()
+	for p, f := range files {
+		if err := afero.WriteFile(memory, p, f.Data, f.Mode); err != nil {
+			return nil, err
+		}
+	}
+	return afero.NewIOFS(memory), nil
+}
+
+func directory(dir string) (fs.FS, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, usage("--template takes a directory or a git URL", "template set %s: %w", dir, bare(err))
+	case !info.IsDir():
+		return nil, usage("--template takes the directory that holds template.yaml", "template set %s is not a directory", dir)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, templateset.ManifestName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("--template takes the directory that holds template.yaml", "template set %s has no %s", dir, templateset.ManifestName)
+	}
+	return rooted(dir)
+}
+
+// rooted is a directory whose links cannot lead out of it.
+func rooted(dir string) (fs.FS, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return root.FS(), nil
+}
+
+// cloned reads a set from a git repository, at a commit or at what its source says. The clone goes when the run ends.
+func (a *app) cloned(ctx context.Context, source, commit string) (fs.FS, *vcs.Checkout, error) {
+	dir, err := os.MkdirTemp("", "rustgen-template-")
+	if err != nil {
+		return nil, nil, err
+	}
+	a.atExit = append(a.atExit, func() { _ = os.RemoveAll(dir) })
+	from := vcs.ParseSource(source)
+	checkout, err := from.Checkout(ctx, commit, dir)
+	if errors.Is(err, context.Canceled) {
+		return nil, nil, err
+	}
+	if err != nil {
+		return nil, nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %s",
+			vcs.WithoutSecret(source), strings.ReplaceAll(err.Error(), from.URL, vcs.WithoutSecret(from.URL)))
+	}
+	at := filepath.Join(dir, filepath.FromSlash(from.Subdir))
+	if _, err := os.Lstat(filepath.Join(at, templateset.ManifestName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, usage("URL//DIR names the directory of the set within its repository",
+			"template set %s: there is no %s at %s", vcs.WithoutSecret(source), templateset.ManifestName, checkout.Name())
+	}
+	files, err := rooted(at)
+	return files, checkout, err
+}
+
+// bare is the cause of a path error, without the operation and the path, which the message names itself.
+func bare(err error) error {
+	if pe, ok := err.(*fs.PathError); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// newerTag is the newest released version of a set that is held at a @REF, where it is newer than that.
+func (s *openedSet) newerTag(ctx context.Context) (vcs.Release, error) {
+	newest, err := vcs.ParseSource(s.source).Newest(ctx, ".")
+	if err != nil || newest.Tag == "" || upgrade.CompareVersions(s.Version, newest.Version) != upgrade.Newer {
+		return vcs.Release{}, err
+	}
+	return newest, nil
+}
+
+// held is the source of the set, held at another ref.
+func (s *openedSet) held(ref string) string {
+	url, _ := vcs.SplitRef(s.source)
+	return url + "@" + ref
+}

@@ -1,0 +1,111 @@
+package vcs
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// Source is where in which repository a template set lies: URL[//SUBDIR][@REF].
+type Source struct {
+	URL, Subdir, Ref string
+}
+
+// ParseSource reads a source that IsURL has found to be one.
+func ParseSource(source string) Source {
+	url, ref := SplitRef(source)
+	s := Source{URL: url, Ref: ref}
+	from := hostEnd(url) + 1
+	if from > len(url) {
+		return s
+	}
+	if at := strings.Index(url[from:], "//"); at >= 0 {
+		s.URL, s.Subdir = url[:from+at], strings.Trim(url[from+at:], "/")
+	}
+	return s
+}
+
+// Checkout is a commit of a repository that was fetched.
+type Checkout struct {
+	// Commit is its name, Tag the newest released version that it was found by, Held the @REF that was asked for.
+	Commit, Tag, Held string
+}
+
+// Name is what the checkout is of, for a person.
+func (c *Checkout) Name() string {
+	switch {
+	case c.Held != "":
+		return c.Held
+	case c.Tag != "":
+		return c.Tag
+	default:
+		return c.Commit
+	}
+}
+
+// Checkout fetches into dir, which is empty: the commit where one is given, else the @REF, else the newest semantic
+// version among the tags, or what the repository has as its HEAD where there is none.
+func (s Source) Checkout(ctx context.Context, commit, dir string) (*Checkout, error) {
+	c := &Checkout{Held: s.Ref}
+	ref := s.Ref
+	if ref == "" && commit == "" {
+		newest, err := s.Newest(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		c.Tag = newest.Tag
+		ref = newest.Tag
+		if ref != "" {
+			ref = "refs/tags/" + ref
+		}
+	}
+	if commit != "" {
+		ref = commit
+	}
+	var err error
+	c.Commit, err = Clone(ctx, s.URL, ref, dir)
+	return c, err
+}
+
+// Release is a tag that is a semantic version. The zero Release says that there is none.
+type Release struct{ Tag, Version string }
+
+// Newest finds the tag of the newest released version. Where tags of the form SUBDIR/v1.2.3 exist for the source's
+// directory, they count alone. dir is any directory to run git in.
+func (s Source) Newest(ctx context.Context, dir string) (Release, error) {
+	out, err := Git(ctx, dir, "-c", "protocol.ext.allow=never", "ls-remote", "--tags", "--refs", "--", s.URL)
+	if err != nil {
+		return Release{}, err
+	}
+	var tags []string
+	for line := range strings.Lines(out) {
+		if _, tag, ok := strings.Cut(strings.TrimSpace(line), "refs/tags/"); ok {
+			tags = append(tags, tag)
+		}
+	}
+	if s.Subdir != "" {
+		if found := newest(tags, s.Subdir+"/"); found.Tag != "" {
+			return found, nil
+		}
+	}
+	return newest(tags, ""), nil
+}
+
+func newest(tags []string, prefix string) Release {
+	var best *semver.Version
+	var found Release
+	for _, tag := range tags {
+		text, ok := strings.CutPrefix(tag, prefix)
+		v, err := semver.StrictNewVersion(strings.TrimPrefix(text, "v"))
+		if !ok || err != nil || v.Prerelease() != "" || best != nil && !v.GreaterThan(best) {
+			continue
+		}
+		best, found = v, Release{Tag: tag, Version: v.String()}
+	}
+	return found
+}
+
+// hexForm is what a commit's name looks like, shortened or not.
+var hexForm = regexp.MustCompile(`^[0-9a-f]{7,64}$`)

@@ -1,5 +1,5 @@
 //! The service through its whole layer, as its callers meet it.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 use hotpath::{Env, Server};
 use service::pb::acme::edge::v2::edge_filter_service_client::EdgeFilterServiceClient as Client;
 use service::pb::acme::edge::v2::{LookupRequest, ScoreRequest, WatchRequest};

@@ -1,5 +1,5 @@
 //! The service through its whole layer, as its callers meet it.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 use hotpath::{Env, Server};
 use service::pb::hello::v1::hello_service_client::HelloServiceClient as Client;
 use service::pb::hello::v1::{LookupRequest, ScoreRequest, WatchRequest};

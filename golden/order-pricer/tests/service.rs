@@ -1,5 +1,5 @@
 //! The service through its whole layer, as its callers meet it.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 use hotpath::{Env, Server};
 use service::pb::order_pricer::v1::order_pricer_service_client::OrderPricerServiceClient as Client;
 use service::pb::order_pricer::v1::{LookupRequest, ScoreRequest, WatchRequest};
@@ -17,7 +17,6 @@ async fn start(settings: &[(&str, &str)]) -> (Server, Client<Channel>) {
 }
 
 /// An empty folder for the snapshots of the test `name`.
-#[expect(clippy::disallowed_methods, reason = "a test")]
 fn state(name: &str) -> String {
     let folder = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
     if std::fs::exists(&folder).unwrap() {

@@ -126,27 +126,34 @@ func (e *Engine) file(set *templateset.Set, source templateset.Source, data map[
 	return p, file, nil
 }
 
-// each gives the data of every rendering of a file: the one, or for every item of a list the same with .item.
+// each gives the data of every rendering of a file that rules speak of.
 func (e *Engine) each(rules []templateset.FileRule, data map[string]any) ([]map[string]any, error) {
-	all := []map[string]any{data}
 	for _, r := range rules {
-		if r.Each == "" {
-			continue
+		if r.Each != "" {
+			return e.Each(r.Each, data)
 		}
-		value, err := e.Eval(r.Each, data)
-		if err != nil {
-			return nil, err
-		}
-		items, ok := value.([]string)
-		if !ok {
-			return nil, fmt.Errorf("each: %q gives no list of strings", r.Each)
-		}
-		all = nil
-		for _, item := range items {
-			with := maps.Clone(data)
-			with["item"] = item
-			all = append(all, with)
-		}
+	}
+	return []map[string]any{data}, nil
+}
+
+// Each gives the data once where there is no expression, or for every item of the list that it gives, the same with .item.
+func (e *Engine) Each(expression string, data map[string]any) ([]map[string]any, error) {
+	if expression == "" {
+		return []map[string]any{data}, nil
+	}
+	value, err := e.Eval(expression, data)
+	if err != nil {
+		return nil, err
+	}
+	items, ok := value.([]string)
+	if !ok {
+		return nil, fmt.Errorf("each: %q gives no list of strings", expression)
+	}
+	var all []map[string]any
+	for _, item := range items {
+		with := maps.Clone(data)
+		with["item"] = item
+		all = append(all, with)
 	}
 	return all, nil
 }

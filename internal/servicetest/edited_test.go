@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,8 +25,49 @@ type edited struct {
 	verdicts map[string]string
 	// resolved are the conflicts that it must leave, each with what the team makes of the two sides; with nil the file goes.
 	resolved map[string]func(yours, template string) string
+	// byHand is what the changelog says that a team has to do after the upgrade.
+	byHand []edit
 	// tests are the team's own.
 	tests []string
+}
+
+// libByHand are the steps of the changelog in a src/lib.rs, policyByHand those in a src/policy.rs with that reserve.
+func libByHand(pkg, called string) []edit {
+	include := "    include!(concat!(env!(\"OUT_DIR\"), \"/pb.rs\"));\n"
+	return []edit{
+		{"src/lib.rs", fmt.Sprintf("    tonic::include_proto!(%q);\n\n    pub use %s_service_server as server;\n", pkg+".v1", pkg), include},
+		{"src/lib.rs", "mod handlers;", "pub mod app;\nmod handlers;"},
+		{"src/lib.rs", `
+/// The service, for ` + "`main`" + ` and for tests.
+pub fn app() -> hotpath::App {
+    hotpath::App {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")),
+` + called + `        policies: policy::POLICIES,
+        defaults: policy::DEFAULTS,
+        start: handlers::start,
+    }
+}
+`, ""},
+	}
+}
+
+func policyByHand() []edit {
+	return []edit{
+		{"src/policy.rs", "use hotpath::{Defaults, Policy};", "use hotpath::Policy;"},
+		{"src/policy.rs", `/// The root of every bound.
+pub(crate) const DEFAULTS: Defaults = Defaults {
+    memory: 536870912,
+    max_message: 1048576,
+    deadline: Duration::from_millis(1000),
+    reserve: RESERVE,
+};
+
+`, ""},
+		{"src/policy.rs", "\nconst RESERVE", "\npub(crate) const RESERVE"},
+		{"src/policy.rs", "crate::app()", "crate::app::app()"},
+	}
 }
 
 var teams = map[string]edited{
@@ -32,8 +75,21 @@ var teams = map[string]edited{
 	// autoscaler, a step in the pipeline.
 	"quote-engine": {
 		verdicts: map[string]string{
-			"Cargo.toml": "kept", "deploy/base/hpa.yaml": "kept-deleted", ".github/workflows/check.yml": "merged", "README.md": "merged",
+			"Cargo.toml": "merged", "src/handlers.rs": "skipped", "deploy/base/hpa.yaml": "kept-deleted", ".github/workflows/check.yml": "merged", "README.md": "merged",
 		},
+		// Both depend on something more.
+		resolved: map[string]func(yours, template string) string{
+			"Cargo.lock": func(yours, template string) string {
+				return template + strings.TrimPrefix(yours, " \"protox\",\n")
+			},
+		},
+		byHand: slices.Concat(libByHand("quote_engine", ""), policyByHand(), []edit{
+			{"src/handlers.rs", "use crate::pb::server::QuoteEngineService as", "use crate::pb::quote_engine::v1::quote_engine_service_server::QuoteEngineService as"},
+			{"src/handlers.rs", "use crate::pb::server::QuoteEngineServiceServer as", "use crate::pb::quote_engine::v1::quote_engine_service_server::QuoteEngineServiceServer as"},
+			{"src/handlers.rs", "use crate::pb::{", "use crate::pb::quote_engine::v1::{"},
+			{"tests/quote.rs", "use quote_engine::pb::{", "use service::pb::quote_engine::v1::{"},
+			{"tests/quote.rs", "quote_engine::app()", "service::app::app()"},
+		}),
 		tests: []string{
 			"pricing::tests::a_larger_size_has_a_wider_spread", "pricing::score::tests::it_ends_with_its_caller",
 			"a_quote_has_both_sides", "too_large_a_size_is_out_of_range",
@@ -46,11 +102,35 @@ var teams = map[string]edited{
 			"--state", "stateful", "--downstream", "prices", "--queue", "128", "--metrics", "otelgrpc", "--ci", "gitlab", "--go-client=false",
 		},
 		sub:      "services/cart-ledger",
-		verdicts: map[string]string{"README.md": "merged", "src/handlers.rs": "merged", "deploy/base/pdb.yaml": "kept-deleted"},
+		verdicts: map[string]string{"README.md": "merged", "src/handlers.rs": "skipped", "deploy/base/pdb.yaml": "kept-deleted"},
 		// Both added a stage.
 		resolved: map[string]func(yours, template string) string{
 			".gitlab-ci.yml": func(_, template string) string { return strings.Replace(template, "]", ", announce]", 1) },
 		},
+		byHand: slices.Concat(libByHand("cart_ledger", "        called: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/called.bin\")),\n"), policyByHand(), []edit{
+			{"src/lib.rs", "pub mod app;\nmod handlers;", "mod handlers;"},
+			{"src/lib.rs", "mod downstream;", "pub mod app;\nmod downstream;"},
+			{"src/handlers.rs", "use crate::pb::server::CartLedgerService as", "use crate::pb::cart_ledger::v1::cart_ledger_service_server::CartLedgerService as"},
+			{"src/handlers.rs", "use crate::pb::server::CartLedgerServiceServer as", "use crate::pb::cart_ledger::v1::cart_ledger_service_server::CartLedgerServiceServer as"},
+			{"src/handlers.rs", "use crate::pb::{", "use crate::pb::cart_ledger::v1::{"},
+			{"src/downstream.rs", `#[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the protos")]
+mod api {
+    pub(crate) mod prices {
+        ::tonic::include_proto!("prices.v1");
+
+        pub(crate) use prices_service_client::PricesServiceClient as Client;
+    }
+}
+
+`, ""},
+			{"src/downstream.rs", "use hotpath::", "use crate::pb::prices::v1::{self as prices, prices_service_client::PricesServiceClient};\nuse hotpath::"},
+			{"src/downstream.rs", "prices: api::prices::Client<Outbound>", "prices: PricesServiceClient<Outbound>"},
+			{"src/downstream.rs", "prices: api::prices::Client::new(", "prices: PricesServiceClient::new("},
+			{"src/downstream.rs", "host.downstream(\"prices\", \"http://127.0.0.1:50061\")?", "crate::app::downstream::prices(host)?"},
+			{"src/downstream.rs", "api::prices::GetRequest", "prices::GetRequest"},
+			{"tests/ledger.rs", "use cart_ledger::pb::{", "use service::pb::cart_ledger::v1::{"},
+			{"tests/ledger.rs", "cart_ledger::app()", "service::app::app()"},
+		}),
 		tests: []string{"ledger::tests::a_snapshot_of_version_1_is_read", "before_the_first_score_there_is_no_last"},
 	},
 	// In no repository, and edited in the template's own room: in a file that moved since, in one that is gone since, and
@@ -63,21 +143,24 @@ var teams = map[string]edited{
 		bare:     true,
 		verdicts: map[string]string{"src/score.rs": "kept", "crates/hotpath/src/routes.rs": "deleted"},
 		resolved: map[string]func(yours, template string) string{
-			"crates/hotpath/src/connections.rs": func(yours, template string) string {
-				mine, _, _ := strings.Cut(yours, "    http2\n")
-				return strings.Replace(template, "        .keep_alive_timeout(limits.keepalive / 3);\n", mine, 1)
+			"crates/hotpath/src/connections.rs":    func(_, template string) string { return template },
+			"crates/hotpath-telemetry/src/logs.rs": func(_, template string) string { return template },
+			"crates/hotpath/src/decisions.rs":      nil,
+		},
+		// Where the layer has it now.
+		byHand: []edit{
+			{
+				"crates/hotpath/src/connections.rs", "        .keep_alive_timeout(limits.keepalive / 3);\n",
+				"        // The satellite link of the north sites takes its time.\n        .keep_alive_timeout(limits.keepalive / 2);\n",
 			},
-			"crates/hotpath-telemetry/src/logs.rs": func(_, template string) string {
-				return strings.Replace(template, ",opentelemetry=warn", ",opentelemetry=warn,tower=warn", 1)
-			},
-			"crates/hotpath/src/decisions.rs": nil,
+			{"crates/hotpath-telemetry/src/logs.rs", ",opentelemetry=warn", ",opentelemetry=warn,tower=warn"},
 		},
 		tests: []string{"score::tests::a_round_is_small"},
 	},
 }
 
-// TestEditedServices upgrades services of the first release that teams have edited to the set of today: no edit is lost,
-// the way back gives the service as it was, and what comes out compiles and passes its tests, the team's own among them.
+// TestEditedServices upgrades services of the first release that teams have edited to the set of today: no edit is lost, and
+// after the steps that the changelog names what comes out compiles and passes its tests, the team's own among them.
 func TestEditedServices(t *testing.T) {
 	rustgen, set := program(t), unpack(t, firstRelease)
 	for name, team := range teams {
@@ -110,16 +193,9 @@ func TestEditedServices(t *testing.T) {
 				t.Fatal("the upgrade changed nothing")
 			}
 			team.commit(t, repo, "upgrade")
-			if len(team.resolved) > 0 {
-				checkBuild(t, dir, team.tests)
-				return
+			for _, e := range team.byHand {
+				service(dir).edit(t, e.file, e.old, e.new)
 			}
-			edited{}.upgrade(t, rustgen, dir, "--template", set)
-			if back := snapshot(t, dir); !back.Equal(before) {
-				t.Errorf("the way back gives another service: %s", different(before, back))
-			}
-			run(t, repo, 0, "git", "restore", "--quiet", ".")
-			run(t, repo, 0, "git", "clean", "--quiet", "--force", "-d")
 			checkBuild(t, dir, team.tests)
 		})
 	}

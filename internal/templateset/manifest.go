@@ -61,6 +61,8 @@ type Rename struct {
 	From  string `yaml:"from"`
 	To    string `yaml:"to"`
 	Since string `yaml:"since"`
+	// Each is an expression that gives a list; the rename is made once for every item, which the paths see as .item.
+	Each string `yaml:"each"`
 }
 
 // derived keeps the order in which the values are written: each may use those before it.

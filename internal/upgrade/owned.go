@@ -18,6 +18,8 @@ type Ownership struct {
 	Was, Is func(path string) bool
 	// Moves are the files of Base that the template has moved, as merge.Moves finds them.
 	Moves map[string]string
+	// Newer says that Rendered is of another version of the template than Base, and not only of other decisions.
+	Newer bool
 }
 
 // Divided is the template's part of a merge, without what owned files would change.
@@ -37,22 +39,27 @@ type Divided struct {
 //   - A managed file that the template now declares as owned is updated one last time where nobody has edited it, and
 //     stays as it is where somebody has.
 //   - An owned file that the template no longer has stays, and is no longer the template's.
-//   - A new owned file is not written where the team has a file of that path.
+//   - A new owned file is not written where the team has a file of that path, nor where it comes with a newer template and
+//     the team has edited any of its own: it may speak of a sample that the team has replaced.
 func Divide(in Ownership) Divided {
 	d := Divided{Base: in.Base.Clone(), Theirs: in.Rendered.Clone()}
-	reached := map[string]bool{}
-	for p := range in.Base {
+	reached, edited := map[string]bool{}, false
+	for p, was := range in.Base {
 		to := p
 		if moved, ok := in.Moves[p]; ok {
 			to = moved
 		}
 		reached[to] = true
+		ours, has := in.Ours[p]
+		edited = edited || in.Is(to) && (!has || !SameText(ours, was))
 		d.file(in, p, to)
 	}
 	for p := range in.Rendered {
-		if _, has := in.Ours[p]; has && in.Is(p) && !reached[p] {
+		if _, has := in.Ours[p]; in.Is(p) && !reached[p] && (has || in.Newer && edited) {
 			delete(d.Theirs, p)
-			d.Left = append(d.Left, p)
+			if has {
+				d.Left = append(d.Left, p)
+			}
 		}
 	}
 	for p := range d.Theirs {

@@ -23,6 +23,7 @@ func TestDivide(t *testing.T) {
 		base, ours, rendered tree.Tree
 		was, is              []string
 		moves                map[string]string
+		newer                bool
 		wantBase, wantTheirs tree.Tree
 		owned, left          []string
 	}{
@@ -71,6 +72,21 @@ func TestDivide(t *testing.T) {
 			wantBase: files(), wantTheirs: files("b", "1"), owned: []string{"b"}, left: []string{"a"},
 		},
 		{
+			name: "a new owned file of a newer template comes where the team has edited none of its own",
+			base: files("a", "1"), ours: files("a", "1"), rendered: files("a", "1", "b", "1"), was: []string{"a"}, is: []string{"a", "b"},
+			newer: true, wantBase: files("a", "1"), wantTheirs: files("a", "1", "b", "1"), owned: []string{"a", "b"},
+		},
+		{
+			name: "a new owned file of a newer template does not come where the team has edited its own",
+			base: files("a", "1"), ours: files("a", "team"), rendered: files("a", "1", "b", "1"), was: []string{"a"}, is: []string{"a", "b"},
+			newer: true, wantBase: files("a", "1"), wantTheirs: files("a", "1"), owned: []string{"a"},
+		},
+		{
+			name: "a changed decision brings its owned file all the same",
+			base: files("a", "1"), ours: files("a", "team"), rendered: files("a", "1", "b", "1"), was: []string{"a"}, is: []string{"a", "b"},
+			wantBase: files("a", "1"), wantTheirs: files("a", "1", "b", "1"), owned: []string{"a", "b"},
+		},
+		{
 			name: "an owned file that becomes managed is merged again",
 			base: files("a", "1"), ours: files("a", "team"), rendered: files("a", "2"), was: []string{"a"},
 			wantBase: files("a", "1"), wantTheirs: files("a", "2"),
@@ -81,7 +97,7 @@ func TestDivide(t *testing.T) {
 			in := func(list []string) func(string) bool {
 				return func(p string) bool { return slices.Contains(list, p) }
 			}
-			got := Divide(Ownership{Base: c.base, Ours: c.ours, Rendered: c.rendered, Was: in(c.was), Is: in(c.is), Moves: c.moves})
+			got := Divide(Ownership{Base: c.base, Ours: c.ours, Rendered: c.rendered, Was: in(c.was), Is: in(c.is), Moves: c.moves, Newer: c.newer})
 			if !got.Base.Equal(c.wantBase) || !got.Theirs.Equal(c.wantTheirs) {
 				t.Errorf("base %v, theirs %v", got.Base, got.Theirs)
 			}

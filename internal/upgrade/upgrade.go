@@ -58,7 +58,7 @@ func (s *Service) Merge(ctx context.Context, what string, t *Template, out *deci
 	}
 	divided := Divide(Ownership{
 		Base: s.Base, Ours: m.Ours, Rendered: rendered, Was: s.owned, Is: t.Once,
-		Moves: merge.Moves(renames, s.Base, m.Ours, rendered),
+		Moves: merge.Moves(renames, s.Base, m.Ours, rendered), Newer: s.Record.Version != t.Version,
 	})
 	m.Record.Owned = divided.Owned
 	m.Nothing = s.Base.Equal(divided.Theirs) && s.Record.Same(m.Record)
@@ -94,12 +94,18 @@ func (s *Service) Merge(ctx context.Context, what string, t *Template, out *deci
 func (t *Template) renames(data map[string]any) (map[string]string, error) {
 	all := map[string]string{}
 	for _, r := range t.Renames {
-		from, err := t.Engine.Path(r.From, data)
+		each, err := t.Engine.Each(r.Each, data)
 		if err != nil {
 			return nil, t.Fault(err)
 		}
-		if all[from], err = t.Engine.Path(r.To, data); err != nil {
-			return nil, t.Fault(err)
+		for _, data := range each {
+			from, err := t.Engine.Path(r.From, data)
+			if err != nil {
+				return nil, t.Fault(err)
+			}
+			if all[from], err = t.Engine.Path(r.To, data); err != nil {
+				return nil, t.Fault(err)
+			}
 		}
 	}
 	return all, nil

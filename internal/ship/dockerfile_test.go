@@ -135,7 +135,7 @@ func TestDockerfileFaults(t *testing.T) {
 		{"USER 65532:65532", "USER nonroot", "user is not numeric"},
 		{`ENTRYPOINT ["/hello"]`, "ENTRYPOINT /hello", "not in exec form"},
 		{`"healthcheck"]`, `"health"]`, "health check is not"},
-		{"COPY crates/loadtest/Cargo.toml crates/loadtest/\n", "", "crates/loadtest/Cargo.toml is not there"},
+		{"COPY loadtest/Cargo.toml loadtest/\n", "", "loadtest/Cargo.toml is not there"},
 		{"COPY .cargo .cargo\n", "COPY .cargo/config .cargo\n", "there is no .cargo/config to copy"},
 		{"COPY .cargo .cargo\n", "COPY . .\n", "sources come in before"},
 		{"build --locked --release", "build --release", "without --locked"},

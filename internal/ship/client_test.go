@@ -102,33 +102,6 @@ func TestClientOfAnotherAPI(t *testing.T) {
 	}
 }
 
-// anotherAPI gives the service hello an API with other names throughout, as its team does on the first day: in the proto
-// and in the service's own code, and nowhere else. Old stubs are left to the generator.
-func anotherAPI(t *testing.T, r rendered) rendered {
-	t.Helper()
-	names := strings.NewReplacer(
-		"hello.v1", "acme.tally.v3", "hello/v1", "acme/tally/v3", "hello::v1", "acme::tally::v3",
-		"HelloService", "TallyService", "hello_service", "tally_service",
-		"Score", "Add", "async fn score", "async fn add",
-		"Lookup", "Read", "async fn lookup", "async fn read",
-		"Watch", "Follow", "async fn watch", "async fn follow",
-	)
-	other := rendered{r.Clone(), r.data}
-	for _, name := range r.Paths() {
-		if strings.HasPrefix(name, "src/") || name == "build.rs" {
-			file := r.Tree[name]
-			file.Data = []byte(names.Replace(string(file.Data)))
-			other.Tree[name] = file
-		}
-	}
-	const was, now = "proto/hello/v1/hello.proto", "proto/acme/tally/v3/tally.proto"
-	file := r.Tree[was]
-	file.Data = []byte(names.Replace(string(file.Data)))
-	other.Tree[now] = file
-	delete(other.Tree, was)
-	return other
-}
-
 // A query that panics takes one replica where it unwinds, and at most two where it aborts; never the fleet.
 func TestQueryOfDeath(t *testing.T) {
 	for _, strategy := range []string{"unwind", "abort"} {
@@ -165,6 +138,8 @@ func TestClientFaults(t *testing.T) {
 		"retries of errors": {"service_config.json", `"UNAVAILABLE", `, `"UNAVAILABLE", "INTERNAL", `},
 		"no throttling":     {"service_config.json", `"retryThrottling"`, `"retry"`},
 		"no cap on sending": {"service_config.json", `"maxRequestMessageBytes": 1048576,`, ""},
+		"another cap":       {"client.go", "MaxMessageBytes = 1048576", "MaxMessageBytes = 1048577"},
+		"of one service":    {"service_config.json", `[{}]`, `[{"service": "hello.v1.HelloService"}]`},
 		"no trace":          {"client.go", "propagation.TraceContext{}, ", ""},
 		"no metrics":        {"client.go", "grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),", ""},
 		"metrics twice":     {"client.go", "return existing, nil", `return existing, errors.New("twice")`},

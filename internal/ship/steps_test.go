@@ -81,8 +81,6 @@ func commit(t *testing.T, dir, tag string) {
 	}
 }
 
-const helloProto = "proto/hello/v1/hello.proto"
-
 // The API may grow, and may not break the callers of its last release.
 func TestProtoStep(t *testing.T) {
 	need(t, "buf", "go install github.com/bufbuild/buf/cmd/buf@v1.75.0")

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/token"
 	"io/fs"
 	"maps"
 	"os"
@@ -90,6 +91,9 @@ func find() ([]string, error) {
 		}
 		return nil
 	})
+	if len(names) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		return nil, errors.New("proto/ holds no .proto of the API")
+	}
 	return names, err
 }
 
@@ -140,9 +144,6 @@ func generate(files []protoreflect.FileDescriptor, own []string) (map[string][]b
 	}
 	request.Parameter = proto.String(strings.Join(parameters, ","))
 	stubs := map[string][]byte{}
-	if len(request.FileToGenerate) == 0 {
-		return stubs, nil
-	}
 	for _, plugin := range []string{"protoc-gen-go", "protoc-gen-go-grpc"} {
 		made, err := ask(plugin, request)
 		if err != nil {
@@ -178,7 +179,11 @@ func goPackage(file protoreflect.FileDescriptor) (folder, name string) {
 			parts[i] += "_"
 		}
 	}
-	return path.Join(parts...), strings.ReplaceAll(name, "_", "")
+	name = strings.ReplaceAll(name, "_", "")
+	if token.IsKeyword(name) || name == "main" {
+		name += "pb"
+	}
+	return path.Join(parts...), name
 }
 
 // ask runs a plugin of protoc.

@@ -1,7 +1,7 @@
 //! The calls to other services. Their protos are samples: replace them with the real ones.
 use crate::app;
+use crate::pb::bids::v1 as bids_api;
 use crate::pb::bids::v1::bids_service_client::BidsServiceClient;
-use crate::pb::{bids::v1 as bids_api};
 use hotpath::{Failure, Host, Outbound};
 use tonic::Status;
 

@@ -1,8 +1,9 @@
 //! The calls to other services. Their protos are samples: replace them with the real ones.
 use crate::app;
+use crate::pb::features::v1 as features_api;
 use crate::pb::features::v1::features_service_client::FeaturesServiceClient;
+use crate::pb::user_profiles::v1 as user_profiles_api;
 use crate::pb::user_profiles::v1::user_profiles_service_client::UserProfilesServiceClient;
-use crate::pb::{features::v1 as features_api, user_profiles::v1 as user_profiles_api};
 use hotpath::{Failure, Host, Outbound};
 use tonic::Status;
 

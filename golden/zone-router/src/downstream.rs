@@ -1,7 +1,7 @@
 //! The calls to other services. Their protos are samples: replace them with the real ones.
 use crate::app;
+use crate::pb::geo::v1 as geo_api;
 use crate::pb::geo::v1::geo_service_client::GeoServiceClient;
-use crate::pb::{geo::v1 as geo_api};
 use hotpath::{Failure, Host, Outbound};
 use tonic::Status;
 

@@ -40,7 +40,9 @@ func TestCargo(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, read(t, s.name))
 			if s.out.Answers["layer"].Value == "registry" {
-				layertest.Share(t, dir)
+				if err := layertest.Share(dir); err != nil {
+					t.Fatal(err)
+				}
 			}
 			cargo := func(args ...string) {
 				t.Helper()

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
-	"testing"
 )
 
 // dependency is how a service asks for a crate of the layer from a registry.
@@ -16,18 +14,17 @@ var dependency = regexp.MustCompile(`(?m)^(hotpath[a-z-]*) = \{ version = "([^"]
 
 // Share makes a service that was rendered with layer=registry take the layer from the template set of this repository,
 // in place. Its lock file then holds more than it was rendered with, so cargo is called without --locked.
-func Share(t *testing.T, service string) {
-	t.Helper()
-	crates, err := filepath.Abs(cratesFolder(t))
+func Share(service string) error {
+	crates, err := cratesFolder()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	found := 0
 	for _, name := range []string{"Cargo.toml", "loadtest/Cargo.toml"} {
 		at := filepath.Join(service, filepath.FromSlash(name))
 		data, err := os.ReadFile(at)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		text := dependency.ReplaceAllStringFunc(string(data), func(line string) string {
 			found++
@@ -35,24 +32,29 @@ func Share(t *testing.T, service string) {
 			return fmt.Sprintf("%s = { version = %q, path = %q", m[1], m[2], filepath.ToSlash(filepath.Join(crates, m[1])))
 		})
 		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	if found == 0 {
-		t.Fatalf("%s takes no crate of the layer from a registry", service)
+		return fmt.Errorf("%s takes no crate of the layer from a registry", service)
 	}
+	return nil
 }
 
-// cratesFolder finds the layer from the directory of the test, which lies somewhere in this repository.
-func cratesFolder(t *testing.T) string {
-	t.Helper()
+// cratesFolder finds the layer from the working directory, which lies somewhere in this repository.
+func cratesFolder() (string, error) {
 	const folder = "templates/hotpath/files/crates"
-	for up := ""; strings.Count(up, "..") < 8; up = filepath.Join(up, "..") {
-		at := filepath.Join(up, filepath.FromSlash(folder))
-		if _, err := os.Stat(at); err == nil {
-			return at
+	at, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; at = filepath.Dir(at) {
+		crates := filepath.Join(at, filepath.FromSlash(folder))
+		if _, err := os.Stat(crates); err == nil {
+			return crates, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("there is no %s above the working directory", folder)
 		}
 	}
-	t.Fatalf("there is no %s above this test", folder)
-	return ""
 }

@@ -53,6 +53,28 @@ func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, e
 	return out, nil
 }
 
+// Origin is what a rendered file is made of: a file of the set, and the item that it was rendered for, if it is one of
+// several.
+type Origin struct{ Source, Item string }
+
+// Origins are the origins of the files that a set renders, by their paths.
+func (e *Engine) Origins(set *templateset.Set, data map[string]any) (map[string]Origin, error) {
+	todo, err := e.selected(set, data)
+	if err != nil {
+		return nil, err
+	}
+	origins := make(map[string]Origin, len(todo))
+	for _, r := range todo {
+		p, err := e.path(r.source, r.data)
+		if err != nil {
+			return nil, err
+		}
+		item, _ := r.data["item"].(string)
+		origins[p] = Origin{Source: r.source.Path, Item: item}
+	}
+	return origins, nil
+}
+
 // rendering is one file to render, and what came of it.
 type rendering struct {
 	source templateset.Source

@@ -173,5 +173,7 @@ func share(t *testing.T, dir string) {
 		}
 		t.Skip("SKIPPED: there is no cargo: the service is not compiled")
 	}
-	layertest.Share(t, dir)
+	if err := layertest.Share(dir); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -58,7 +58,7 @@ func newRegistry(t *testing.T) *registry {
 	})
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.Header.Get("Authorization") != token {
-			w.Header().Set("WWW-Authenticate", `Cargo login_url="none"`)
+			w.Header().Set("WWW-Authenticate", "Cargo")
 			http.Error(w, "a token is needed", http.StatusUnauthorized)
 			return
 		}

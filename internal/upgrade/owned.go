@@ -20,6 +20,9 @@ type Ownership struct {
 	Moves map[string]string
 	// Newer says that Rendered is of another version of the template than Base, and not only of other decisions.
 	Newer bool
+	// Elsewhere reports whether a path of Rendered is of a file that the template also has under the decisions before, at
+	// another path. nil: of none.
+	Elsewhere func(path string) bool
 }
 
 // Divided is the template's part of a merge, without what owned files would change.
@@ -40,7 +43,8 @@ type Divided struct {
 //     stays as it is where somebody has.
 //   - An owned file that the template no longer has stays, and is no longer the template's.
 //   - A new owned file is not written where the team has a file of that path, nor where it comes with a newer template and
-//     the team has edited any of its own: it may speak of a sample that the team has replaced.
+//     the team has edited any of its own: it may speak of a sample that the team has replaced. Nor is it written where only
+//     its path is new: the team has that file.
 func Divide(in Ownership) Divided {
 	d := Divided{Base: in.Base.Clone(), Theirs: in.Rendered.Clone()}
 	reached, edited := map[string]bool{}, false
@@ -55,7 +59,7 @@ func Divide(in Ownership) Divided {
 		d.file(in, p, to)
 	}
 	for p := range in.Rendered {
-		if _, has := in.Ours[p]; in.Is(p) && !reached[p] && (has || in.Newer && edited) {
+		if _, has := in.Ours[p]; in.Is(p) && !reached[p] && (has || in.Newer && edited || in.Elsewhere != nil && in.Elsewhere(p)) {
 			delete(d.Theirs, p)
 			if has {
 				d.Left = append(d.Left, p)

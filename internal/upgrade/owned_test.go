@@ -24,6 +24,7 @@ func TestDivide(t *testing.T) {
 		was, is              []string
 		moves                map[string]string
 		newer                bool
+		elsewhere            string
 		wantBase, wantTheirs tree.Tree
 		owned, left          []string
 	}{
@@ -87,6 +88,11 @@ func TestDivide(t *testing.T) {
 			wantBase: files("a", "1"), wantTheirs: files("a", "1", "b", "1"), owned: []string{"a", "b"},
 		},
 		{
+			name: "an owned file does not come a second time where a decision gives it another path",
+			base: files("a", "1"), ours: files("a", "1"), rendered: files("b", "1", "c", "1"), was: []string{"a"}, is: []string{"b", "c"},
+			elsewhere: "b", wantBase: files(), wantTheirs: files("c", "1"), owned: []string{"c"}, left: []string{"a"},
+		},
+		{
 			name: "an owned file that becomes managed is merged again",
 			base: files("a", "1"), ours: files("a", "team"), rendered: files("a", "2"), was: []string{"a"},
 			wantBase: files("a", "1"), wantTheirs: files("a", "2"),
@@ -97,7 +103,9 @@ func TestDivide(t *testing.T) {
 			in := func(list []string) func(string) bool {
 				return func(p string) bool { return slices.Contains(list, p) }
 			}
-			got := Divide(Ownership{Base: c.base, Ours: c.ours, Rendered: c.rendered, Was: in(c.was), Is: in(c.is), Moves: c.moves, Newer: c.newer})
+			got := Divide(Ownership{Base: c.base, Ours: c.ours, Rendered: c.rendered, Was: in(c.was), Is: in(c.is), Moves: c.moves, Newer: c.newer,
+				Elsewhere: func(p string) bool { return p == c.elsewhere },
+			})
 			if !got.Base.Equal(c.wantBase) || !got.Theirs.Equal(c.wantTheirs) {
 				t.Errorf("base %v, theirs %v", got.Base, got.Theirs)
 			}

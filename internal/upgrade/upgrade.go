@@ -56,9 +56,13 @@ func (s *Service) Merge(ctx context.Context, what string, t *Template, out *deci
 	if err != nil {
 		return nil, err
 	}
+	elsewhere, err := s.elsewhere(t, out.Data)
+	if err != nil {
+		return nil, err
+	}
 	divided := Divide(Ownership{
 		Base: s.Base, Ours: m.Ours, Rendered: rendered, Was: s.owned, Is: t.Once,
-		Moves: merge.Moves(renames, s.Base, m.Ours, rendered), Newer: s.Record.Version != t.Version,
+		Moves: merge.Moves(renames, s.Base, m.Ours, rendered), Newer: s.Record.Version != t.Version, Elsewhere: elsewhere,
 	})
 	m.Record.Owned = divided.Owned
 	m.Nothing = s.Base.Equal(divided.Theirs) && s.Record.Same(m.Record)
@@ -88,6 +92,34 @@ func (s *Service) Merge(ctx context.Context, what string, t *Template, out *deci
 		return nil, err
 	}
 	return m, s.record(ctx, m, t.Catalog.IDs(), divided.Theirs)
+}
+
+// elsewhere finds the files that the template renders under the service's own decisions too, where these give them another
+// path. Only the same version of the template can tell.
+func (s *Service) elsewhere(t *Template, data map[string]any) (func(string) bool, error) {
+	if s.Record.Version != t.Version {
+		return nil, nil
+	}
+	own, err := t.Catalog.Resolve(t.Engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
+	if err != nil {
+		return nil, err
+	}
+	before, err := t.Engine.Origins(t.Set, own.Data)
+	if err != nil {
+		return nil, t.Fault(err)
+	}
+	now, err := t.Engine.Origins(t.Set, data)
+	if err != nil {
+		return nil, t.Fault(err)
+	}
+	known := map[render.Origin]bool{}
+	for _, origin := range before {
+		known[origin] = true
+	}
+	return func(p string) bool {
+		_, same := before[p]
+		return known[now[p]] && !same
+	}, nil
 }
 
 // renames are the set's recorded ones; their paths may hold expressions, as those of files do.

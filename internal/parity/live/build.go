@@ -25,7 +25,7 @@ func Target() string {
 // Build runs `cargo build` in dir and copies the binary of that name to a place of its own, safe from the next build.
 func Build(dir, name, to string, env []string, args ...string) error {
 	cargo := exec.Command("cargo", append([]string{
-		"build", "--locked", "--bin", name, "--message-format", "json-render-diagnostics",
+		"build", "--bin", name, "--message-format", "json-render-diagnostics",
 	}, args...)...)
 	cargo.Dir = dir
 	cargo.Env = append(append(os.Environ(), "CARGO_TARGET_DIR="+Target(), "CARGO_TERM_COLOR=never"), env...)

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/layertest"
 	"rustgen/internal/render"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
@@ -95,6 +96,9 @@ func (t *Tree) Write(dir string) error {
 		if err := os.WriteFile(path, file.Data, file.Mode.Perm()); err != nil {
 			return err
 		}
+	}
+	if t.Text("layer") == "registry" {
+		return layertest.Share(dir)
 	}
 	return nil
 }

@@ -15,25 +15,36 @@ import (
 
 func (a *app) diffCommand(set *openedSet) *cobra.Command {
 	var dir string
-	var future, asJSON, names bool
+	var future, owned, asJSON, names bool
 	cmd := &cobra.Command{
 		Use:   "diff [PATH...]",
 		Short: "Show what was edited here against what the template wrote",
 		Long: `Show as a patch what was edited in a service against what the template wrote last. With --upgrade, show what an
-upgrade would change in the service. Paths limit it to these files.`,
+upgrade would change in the service; with --owned, what the template would write in owned files, which no upgrade
+changes: take of it what you want. Paths limit it to these files.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			s, err := a.openService(cmd, dir)
 			if err != nil {
 				return err
 			}
-			from, to, err := a.compared(cmd.Context(), set, s, future)
+			if future && owned {
+				return usage("give one of them", "--upgrade and --owned exclude each other")
+			}
+			compare := comparedNow
+			switch {
+			case future:
+				compare = comparedFuture
+			case owned:
+				compare = comparedOwned
+			}
+			from, to, err := compare(cmd.Context(), set, s)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return a.writeJSON(diffReport{differences(from, to, paths, future)})
+				return a.writeJSON(diffReport{differences(from, to, paths, future || owned)})
 			}
-			text, err := merge.Diff(cmd.Context(), from, to, merge.Patch{Names: names, Added: future, Paths: paths})
+			text, err := merge.Diff(cmd.Context(), from, to, merge.Patch{Names: names, Added: future || owned, Paths: paths})
 			if err != nil {
 				return err
 			}
@@ -44,26 +55,23 @@ upgrade would change in the service. Paths limit it to these files.`,
 	flags := cmd.Flags()
 	serviceFlag(cmd, &dir)
 	flags.BoolVar(&future, "upgrade", false, "show what an upgrade would change")
+	flags.BoolVar(&owned, "owned", false, "show what the template would write in owned files")
 	flags.BoolVar(&names, "name-status", false, "print names and what became of them, as git does")
 	flags.BoolVar(&asJSON, "json", false, "print names and what became of them as JSON")
 	addTemplateFlag(cmd, ownSet)
 	return cmd
 }
 
-// compared are the two trees of a diff.
-func (a *app) compared(ctx context.Context, set *openedSet, s *upgrade.Service, future bool) (from, to tree.Tree, err error) {
-	if !future {
-		ours, err := s.Worktree(ctx, s.Base, s.Base.Paths())
-		return s.Base, ours, err
-	}
-	if err := matches(s, set); err != nil {
-		return nil, nil, err
-	}
-	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
+// comparedNow are the trees of what the user changed.
+func comparedNow(ctx context.Context, _ *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+	ours, err := s.Worktree(ctx, s.Base, s.Base.Paths())
+	return s.Base, ours, err
+}
+
+// comparedFuture are the trees of what an upgrade would change.
+func comparedFuture(ctx context.Context, set *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+	out, err := ownAnswers(set, s)
 	if err != nil {
-		return nil, nil, setFault(set.source, err)
-	}
-	if err := out.Err(); err != nil {
 		return nil, nil, err
 	}
 	u, err := s.Merge(ctx, "rustgen diff", set.template(s), out)
@@ -71,6 +79,27 @@ func (a *app) compared(ctx context.Context, set *openedSet, s *upgrade.Service, 
 		return nil, nil, err
 	}
 	return u.Ours, u.Result, nil
+}
+
+// comparedOwned are the trees of what the template would write in owned files.
+func comparedOwned(_ context.Context, set *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+	out, err := ownAnswers(set, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.Owned(set.template(s), out)
+}
+
+// ownAnswers are a set's decisions as the service has made them.
+func ownAnswers(set *openedSet, s *upgrade.Service) (*decision.Outcome, error) {
+	if err := matches(s, set); err != nil {
+		return nil, err
+	}
+	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
+	if err != nil {
+		return nil, setFault(set.source, err)
+	}
+	return out, out.Err()
 }
 
 // diffReport is what differs.

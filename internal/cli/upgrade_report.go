@@ -150,6 +150,9 @@ func (r *upgradeReport) text() string {
 	for _, line := range r.decisionLines() {
 		fmt.Fprintf(&b, "decision %s\n", line)
 	}
+	if r.skips() {
+		fmt.Fprintf(&b, "by hand  %s\n", ownedHint)
+	}
 	if len(r.Changelog) > 0 {
 		fmt.Fprintf(&b, "\nWhat changed in the template:\n")
 		for _, s := range r.Changelog {
@@ -157,6 +160,14 @@ func (r *upgradeReport) text() string {
 		}
 	}
 	return b.String()
+}
+
+// ownedHint says what is left to do where the template has news for owned files.
+const ownedHint = "owned files are as you left them: rustgen diff --owned shows what the template would write in them"
+
+// skips reports whether the template has news for owned files.
+func (r *upgradeReport) skips() bool {
+	return slices.ContainsFunc(r.Files, func(i upgrade.Item) bool { return i.Verdict == upgrade.Skipped })
 }
 
 // sorted groups items by verdict.
@@ -243,6 +254,9 @@ func (r *upgradeReport) markdown() string {
 		for _, s := range r.Changelog {
 			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.Heading(), strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
 		}
+	}
+	if r.skips() {
+		fmt.Fprintf(&b, "\nBy hand: %s.\n", strings.Replace(ownedHint, "rustgen diff --owned", "`rustgen diff --owned`", 1))
 	}
 	b.WriteString("\n### Files\n")
 	for _, v := range upgrade.Verdicts {

@@ -207,7 +207,7 @@ func gitFault(doing string, err error) error {
 	mend := ""
 	switch {
 	case errors.As(err, &distrusted):
-		mend = "git config --global --add safe.directory " + distrusted.Dir + " if you trust it"
+		mend = "if you trust it: git config --global --add safe.directory '" + distrusted.Dir + "'"
 	case errors.Is(err, vcs.ErrNoGit):
 		mend = "install git 2.38 or newer"
 	}

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -87,4 +88,17 @@ func (s *Service) Ahead(t *Template, out *decision.Outcome, paths []string) (dif
 		}
 	}
 	return !divided.Base.Equal(divided.Theirs), settled, nil
+}
+
+// Owned are the owned files as the template last wrote them, and as it would write them now: what a team may want to
+// take over by hand.
+func (s *Service) Owned(t *Template, out *decision.Outcome) (written, now tree.Tree, err error) {
+	rendered, err := t.Engine.Render(t.Set, out.Data)
+	if err != nil {
+		return nil, nil, t.Fault(err)
+	}
+	written, now = s.Base.Clone(), rendered.Clone()
+	maps.DeleteFunc(written, func(p string, _ tree.File) bool { return !s.owned(p) })
+	maps.DeleteFunc(now, func(p string, _ tree.File) bool { return !t.Once(p) })
+	return written, now, nil
 }

@@ -30,9 +30,10 @@ var rooms = map[string]room{
 	"internal/plan":         {pure: true, imports: []string{"internal/tree"}},
 	"internal/templateset":  {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":       {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
-	"internal/merge":        {imports: []string{"internal/tree"}},
+	"internal/git":          {},
+	"internal/merge":        {imports: []string{"internal/git", "internal/tree"}},
 	"internal/docs":         {pure: true, imports: []string{"internal/decision"}},
-	"internal/vcs":          {imports: []string{"internal/tree"}},
+	"internal/vcs":          {imports: []string{"internal/git", "internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
 	"internal/audit":        {pure: true, imports: []string{"internal/tree"}},
@@ -49,7 +50,7 @@ var rooms = map[string]room{
 
 // only names the packages that may import what is dangerous, heavy or to be had in one place.
 var only = map[string][]string{
-	"os/exec":                            {"internal/merge", "internal/vcs"},
+	"os/exec":                            {"internal/git"},
 	"github.com/charmbracelet/huh":       {"internal/prompt"},
 	"github.com/charmbracelet/bubbletea": {"internal/prompt"},
 	"github.com/Masterminds/sprig/v3":    {"internal/render"},

@@ -104,7 +104,7 @@ func (a *app) cloned(ctx context.Context, source string) (fs.FS, error) {
 		return nil, err
 	}
 	a.atExit = append(a.atExit, func() { _ = os.RemoveAll(dir) })
-	if err := vcs.Clone(ctx, url, ref, dir); errors.Is(err, context.Canceled) {
+	if err := vcs.Clone(ctx, vcs.Source{URL: url, Ref: ref}, dir); errors.Is(err, context.Canceled) {
 		return nil, err
 	} else if err != nil {
 		return nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %s",

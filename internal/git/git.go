@@ -99,7 +99,7 @@ func Run(ctx context.Context, c Call) (string, error) {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return out.String(), nil
+		return out.text.String(), nil
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case out.full:
@@ -107,7 +107,7 @@ func Run(ctx context.Context, c Call) (string, error) {
 	case interrupted(err):
 		return "", context.Canceled
 	case errors.As(err, &exit):
-		return out.String(), &Failed{Command: command(c.Args), Code: exit.ExitCode(), Text: errs.String()}
+		return out.text.String(), &Failed{Command: command(c.Args), Code: exit.ExitCode(), Text: errs.String()}
 	default:
 		return "", fmt.Errorf("git %s: %w", command(c.Args), err)
 	}
@@ -163,17 +163,17 @@ var local = map[string]bool{
 
 // limited keeps what is written to it, up to a limit.
 type limited struct {
-	bytes.Buffer
+	text bytes.Buffer
 	most int
 	full bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > l.most {
+	if l.text.Len()+len(p) > l.most {
 		l.full = true
 		return 0, ErrLimit
 	}
-	return l.Buffer.Write(p)
+	return l.text.Write(p)
 }
 
 // interrupted reports whether git was ended by Ctrl-C, which reaches it, too, and may reach it first.

@@ -130,8 +130,10 @@ func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) 
 		return nil, out.Err()
 	}
 	if name, ok := out.Answers[decision.NameID]; ok || o.dir != "" {
-		text, _ := name.Value.(string)
-		dir := target(o, text)
+		dir, err := target(o, name)
+		if err != nil {
+			return nil, err
+		}
 		if err := a.resume(o, dir); err != nil {
 			return nil, err
 		}
@@ -206,8 +208,9 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 		return err
 	}
 	var err error
-	name, _ := b.out.Answers[decision.NameID].Value.(string)
-	b.dir = target(o, name)
+	if b.dir, err = target(o, b.out.Answers[decision.NameID]); err != nil {
+		return err
+	}
 	if b.written, err = set.engine.Render(set.Set, b.out.Data); err != nil {
 		return setFault(set.source, err)
 	}

@@ -21,19 +21,35 @@ func refuseTaken(o *newOptions, out *decision.Outcome) {
 	if !ok || o.dir != "" {
 		return
 	}
-	text, _ := name.Value.(string)
 	var f *failure
-	if err := checkTarget(target(o, text), nil); errors.As(err, &f) {
-		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", text, f)
+	dir, err := target(o, name)
+	if err == nil {
+		err = checkTarget(dir, nil)
+	}
+	if errors.As(err, &f) {
+		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", name.Value, f)
 		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
 	}
 }
 
-func target(o *newOptions, name string) string {
+// target is where the service goes: --dir, or else the directory of its name. A name that the template set has given, and
+// nobody has chosen, is no place; nor is one that is more than the name of a directory, whatever the set allows.
+func target(o *newOptions, name decision.Answer) (string, error) {
 	if o.dir != "" {
-		return filepath.Clean(o.dir)
+		return filepath.Clean(o.dir), nil
 	}
-	return name
+	text, _ := name.Value.(string)
+	if name.Origin != decision.Chosen {
+		hint := "rustgen new NAME names it, and --dir DIR says where it goes"
+		if name.Origin == decision.Locked {
+			hint = "--dir DIR says where it goes"
+		}
+		return "", usage(hint, "the service would be called %q by the template set, which does not decide where it is made", text)
+	}
+	if err := tree.CheckPath(text); err != nil || strings.HasPrefix(text, ".") || strings.Contains(text, "/") {
+		return "", usage("--dir DIR says where it goes", "name %q is not the name of a directory", text)
+	}
+	return text, nil
 }
 
 func directoryName(dir string) string {

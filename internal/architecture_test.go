@@ -35,7 +35,7 @@ var rooms = map[string]room{
 	"internal/docs":         {pure: true, imports: []string{"internal/decision"}},
 	"internal/vcs":          {imports: []string{"internal/git", "internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree", "internal/plan"}},
-	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
+	"internal/project":      {imports: []string{"internal/decision", "internal/tree", "internal/vcs"}},
 	"internal/audit":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/prompt":       {imports: []string{"internal/decision", "internal/prompt/quiet"}},
 	"internal/prompt/quiet": {},

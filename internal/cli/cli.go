@@ -56,9 +56,11 @@ var errInterrupted = errors.New("interrupted")
 
 // app is what the commands share.
 type app struct {
-	in       io.Reader
-	out, err io.Writer
-	environ  []string
+	in io.Reader
+	// out and err are for what people read, and clean it; see plain. raw is standard output as it is, for what a program
+	// reads, and terminal standard error, for whoever asks questions there.
+	out, err, raw, terminal io.Writer
+	environ                 []string
 	// atExit runs when the run ends, last first.
 	atExit []func()
 	// written says that something on the disk is not as this run has found it.
@@ -71,8 +73,15 @@ func Main(args []string) int {
 	debug.SetGCPercent(400)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
-	return a.run(ctx, args)
+	// The first signal lets the run tidy up; a second one ends it whatever it does.
+	context.AfterFunc(ctx, stop)
+	// A reader that goes away is an error of writing, and not the end of the process: temporary files are to go.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return newApp(os.Stdin, os.Stdout, os.Stderr, os.Environ()).run(ctx, args)
+}
+
+func newApp(in io.Reader, out, err io.Writer, environ []string) *app {
+	return &app{in: in, out: plain{out}, err: plain{err}, raw: out, terminal: err, environ: environ}
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -103,6 +112,9 @@ func (a *app) report(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, syscall.EPIPE):
+		// Whoever read the output has gone, and has no need of an error.
+		return exitFailed
 	case errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled):
 		code, err = exitInterrupted, errInterrupted
 		if !a.written {
@@ -131,7 +143,7 @@ func (a *app) getenv(name string) string {
 }
 
 // interactive reports whether somebody can be asked: standard input and standard error are terminals.
-func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.err) }
+func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.terminal) }
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
@@ -147,7 +159,17 @@ func (a *app) writeJSON(value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	_, err := a.out.Write(out.Bytes())
+	_, err := a.raw.Write(escaped(out.Bytes()))
+	return err
+}
+
+// writePatch writes what programs apply: as it is to them, and clean to a terminal.
+func (a *app) writePatch(text string) error {
+	to := a.raw
+	if isTerminal(a.raw) {
+		to = a.out
+	}
+	_, err := io.WriteString(to, text)
 	return err
 }
 

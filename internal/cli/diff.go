@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -38,8 +37,7 @@ upgrade would change in the service. Paths limit it to these files.`,
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(a.out, text)
-			return err
+			return a.writePatch(text)
 		},
 	}
 	flags := cmd.Flags()

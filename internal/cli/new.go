@@ -166,7 +166,7 @@ func confirmNew(dryRun bool) string {
 // ask prompts for what is missing.
 func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[string]decision.Input, error) {
 	opts := prompt.Options{
-		In: a.in, Out: a.err,
+		In: a.in, Out: a.terminal,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
 		Getenv:     a.getenv,
 		Command:    "rustgen new",

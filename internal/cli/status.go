@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/merge"
@@ -206,7 +205,7 @@ func (r *statusReport) compareFiles(ctx context.Context, s *service) error {
 		}
 	}
 	for _, p := range slices.Concat(r.Edited, r.Deleted) {
-		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return doublestar.MatchUnvalidated(room, p) }) {
+		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return tree.Match(room, p) }) {
 			r.Drift = append(r.Drift, p)
 		}
 	}

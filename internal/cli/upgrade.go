@@ -226,7 +226,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *service, o *ch
 		}
 	}
 	answers, err := prompt.Ask(ctx, prompt.Options{
-		In: a.in, Out: a.err, Getenv: a.getenv,
+		In: a.in, Out: a.terminal, Getenv: a.getenv,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
 		Command:    o.command,
 		Confirm:    confirmChange(o.dryRun),

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -34,11 +35,16 @@ func (r *Room) Take(size int64) error {
 // ReadFile reads a regular file as far as there is room. What is something else is not opened: a pipe would never end.
 func (r *Room) ReadFile(files fs.FS, p string) ([]byte, error) {
 	data, err := ReadRegular(files, p, MaxBytes-r.bytes)
+	if errors.Is(err, errTooLarge) {
+		return nil, fmt.Errorf("%s: the files are more than %d MiB together", p, MaxBytes>>20)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return data, r.Take(int64(len(data)))
 }
+
+var errTooLarge = errors.New("it is too large")
 
 // ReadRegular reads a regular file of at most so many bytes.
 func ReadRegular(files fs.FS, p string, most int64) ([]byte, error) {
@@ -46,7 +52,7 @@ func ReadRegular(files fs.FS, p string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	tooLarge := fmt.Errorf("%s: more than %s", p, size(most))
+	tooLarge := fmt.Errorf("%s: %w: more than %d MiB", p, errTooLarge, most>>20)
 	switch {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: it is not a regular file", p)
@@ -81,11 +87,4 @@ func readInto(data []byte, from io.Reader) ([]byte, error) {
 			return data, err
 		}
 	}
-}
-
-func size(bytes int64) string {
-	if bytes >= 1<<20 {
-		return fmt.Sprintf("%d MiB", bytes>>20)
-	}
-	return fmt.Sprintf("%d bytes", bytes)
 }

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,8 @@ type app struct {
 	environ                 []string
 	// atExit runs when the run ends, last first.
 	atExit []func()
+	// settling says that files are written, and what belongs to them is not.
+	settling atomic.Bool
 	// written says that something on the disk is not as this run has found it.
 	written bool
 }
@@ -71,13 +74,31 @@ type app struct {
 func Main(args []string) int {
 	// A run is short: collecting less often costs memory that is given back at its end.
 	debug.SetGCPercent(400)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The first signal lets the run tidy up; a second one ends it whatever it does.
-	context.AfterFunc(ctx, stop)
+	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Environ())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go a.obey(signals, cancel)
 	// A reader that goes away is an error of writing, and not the end of the process: temporary files are to go.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	return newApp(os.Stdin, os.Stdout, os.Stderr, os.Environ()).run(ctx, args)
+	return a.run(ctx, args)
+}
+
+// obey ends the run at the first signal, and the process at the second, unless what is written by then is being brought
+// to its end.
+func (a *app) obey(signals <-chan os.Signal, cancel func()) {
+	<-signals
+	cancel()
+	for s := range signals {
+		if a.settling.Load() {
+			continue
+		}
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = self.Signal(s)
+		}
+	}
 }
 
 func newApp(in io.Reader, out, err io.Writer, environ []string) *app {

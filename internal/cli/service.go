@@ -96,6 +96,7 @@ func (s *service) damaged(err error) error {
 
 // transact makes changes to a service, all or nothing. What is left to do after it is not to be interrupted.
 func (a *app) transact(ctx context.Context, s *service, what string, changes []apply.Change) error {
+	a.settling.Store(true)
 	if err := apply.Transact(ctx, s.root, what, changes); err != nil {
 		return a.writeFault(err)
 	}

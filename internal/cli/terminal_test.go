@@ -11,7 +11,7 @@ import (
 func TestPlain(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"a\tb\nc é 漢 😀":      "a\tb\nc é 漢 😀",
+		"a\tb\nc é 漢 😀":       "a\tb\nc é 漢 😀",
 		"\x1b]0;PWN\a\x1b[2K": `\x1b]0;PWN\x07\x1b[2K`,
 		"a\rb":                `a\x0db`,
 		"a\u009b31mb":         `a\x9b31mb`,

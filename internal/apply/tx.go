@@ -37,6 +37,9 @@ const (
 	oldDir   = txDir + "/old"
 )
 
+// maxJournal is the most that a journal may take: 100,000 changes with long paths.
+const maxJournal = 64 << 20
+
 // Change is what becomes of one path: a new entry, or none.
 type Change struct {
 	Path string
@@ -304,6 +307,9 @@ func (t *tx) at(p string) (*tree.File, fs.FileInfo, error) {
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, err := t.fs.ReadlinkIfPossible(p)
 		return &tree.File{Mode: tree.ModeLink, Data: []byte(target)}, info, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > tree.MaxBytes {
+		return nil, nil, fmt.Errorf("%s: it is not a regular file of at most %d MiB", p, tree.MaxBytes>>20)
 	}
 	data, err := afero.ReadFile(t.fs, p)
 	if err != nil {

@@ -228,10 +228,14 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	if err != nil {
 		return nil, err
 	}
+	open := a.openSet
 	if source == "" {
-		source = recordedSource(args)
+		if source, err = recordedSource(args); err != nil {
+			return nil, err
+		}
+		open = a.openRecorded
 	}
-	opened, err := a.openSet(ctx, source)
+	opened, err := open(ctx, source)
 	if err != nil {
 		return nil, err
 	}

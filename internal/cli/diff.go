@@ -22,7 +22,7 @@ func (a *app) diffCommand(set *openedSet) *cobra.Command {
 		Long: `Show as a patch what was edited in a service against what the template wrote last. With --upgrade, show what an
 upgrade would change in the service. Paths limit it to these files.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			s, err := a.openService(dir)
+			s, err := a.readService(dir)
 			if err != nil {
 				return err
 			}

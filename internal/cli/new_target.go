@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	"rustgen/internal/vcs"
 )
 
 // refuseTaken refuses a name whose directory has no room for a service, where the name is still being asked for.
@@ -68,7 +70,19 @@ func (a *app) resume(o *newOptions, dir string) error {
 	if o.dryRun {
 		return nil
 	}
-	resumed, err := apply.Resume(dir)
+	if _, err := os.Lstat(filepath.Join(dir, apply.Staging)); err != nil {
+		return nil
+	}
+	if repository, err := vcs.Open(dir); err == nil && repository != nil {
+		if tracked, err := repository.Tracks(context.Background(), apply.Staging); err == nil && tracked {
+			return failed("rustgen did not leave it so; git -C "+quote(dir)+" rm -r "+apply.Staging+" removes it", "%s: %s is in the repository", dir, apply.Staging)
+		}
+	}
+	resumed, err := apply.Resume(dir, project.CheckPath)
+	var damaged *apply.Damaged
+	if errors.As(err, &damaged) {
+		return failed("rustgen did not leave it so; removing "+filepath.Join(dir, apply.Staging)+" forgets that run", "%s: %w", dir, err)
+	}
 	if resumed {
 		a.written = true
 		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)

@@ -56,7 +56,7 @@ and answers.yaml that was edited by hand is taken as it is, so that the next rus
 }
 
 func (a *app) restore(ctx context.Context, o *restoreOptions, args []string) error {
-	s, err := a.openService(o.dir)
+	s, err := a.openOrRead(o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (s *service) refuseLoss(ctx context.Context, o *restoreOptions, ours tree.T
 
 // restoreRecord mends .rustgen from what is left of it and the template set.
 func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
-	s, err := a.openDir(o.dir)
+	s, err := a.openDirOrRead(o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -181,11 +181,11 @@ func (a *app) restoreRecord(ctx context.Context, o *restoreOptions) error {
 	if err != nil {
 		return failed("git restore .rustgen, or a copy of it, is the only way back", "%w", err)
 	}
-	source := o.source
+	source, open := o.source, a.openSet
 	if source == "" {
-		source = record.Source
+		source, open = record.Source, a.openRecorded
 	}
-	set, err := a.openSet(ctx, source)
+	set, err := open(ctx, source)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,56 @@ func serviceFlag(cmd *cobra.Command, dir *string) {
 // openDir finds the service around dir, keeps other runs out until this one ends, and completes what an earlier run
 // has left.
 func (a *app) openDir(dir string) (*service, error) {
+	s, err := a.lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if s.tracksRun() {
+		return nil, failed("rustgen did not leave it so; git rm -r --cached .rustgen/tx, and removing it, forget that run",
+			"%s: .rustgen/tx is in the repository; nothing was changed", s.shown())
+	}
+	recovered, err := apply.Recover(s.root, project.CheckPath)
+	if err != nil {
+		return nil, a.writeFault(err)
+	}
+	if recovered != nil {
+		a.written = true
+		done := "took back"
+		if recovered.Finished {
+			done = "finished"
+		}
+		a.say("%s an earlier `%s`, which was cut off", done, recovered.What)
+	}
+	return s, nil
+}
+
+// readDir is openDir for a command that only reports: what an earlier run has left is said, and stays.
+func (a *app) readDir(dir string) (*service, error) {
+	s, err := a.lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := apply.Pending(s.root, project.CheckPath)
+	if err != nil {
+		return nil, a.writeFault(err)
+	}
+	if pending != "" {
+		a.say("warning: an earlier `%s` was cut off: the next rustgen upgrade, set or restore here finishes it or takes it back", pending)
+	}
+	return s, nil
+}
+
+// tracksRun reports whether what an interrupted run leaves was committed: then it is nobody's here.
+func (s *service) tracksRun() bool {
+	if _, _, err := s.root.LstatIfPossible(".rustgen/tx"); err != nil || s.repo == nil {
+		return false
+	}
+	tracked, err := s.repo.Tracks(context.Background(), ".rustgen/tx")
+	return err == nil && tracked
+}
+
+// lockDir finds the service around dir, and keeps other runs out until this one ends.
+func (a *app) lockDir(dir string) (*service, error) {
 	if dir == "" {
 		dir = "."
 	}
@@ -52,18 +102,6 @@ func (a *app) openDir(dir string) (*service, error) {
 		return nil, failed("wait for it to end", "%w", err)
 	}
 	a.atExit = append(a.atExit, func() { unlock(); _ = s.root.Close() })
-	recovered, err := apply.Recover(s.root, project.CheckPath)
-	if err != nil {
-		return nil, a.writeFault(err)
-	}
-	if recovered != nil {
-		a.written = true
-		done := "took back"
-		if recovered.Finished {
-			done = "finished"
-		}
-		a.say("%s an earlier `%s`, which was cut off", done, recovered.What)
-	}
 	if s.repo, err = vcs.Open(at); err != nil {
 		return nil, err
 	}
@@ -72,7 +110,31 @@ func (a *app) openDir(dir string) (*service, error) {
 
 // openService is openDir with the record and the snapshot, which must be as rustgen wrote them.
 func (a *app) openService(dir string) (*service, error) {
-	s, err := a.openDir(dir)
+	return a.loaded(a.openDir(dir))
+}
+
+// readService is openService for a command, or a dry run, that only reports.
+func (a *app) readService(dir string) (*service, error) {
+	return a.loaded(a.readDir(dir))
+}
+
+// openDirOrRead opens a directory for a command that may be a dry run.
+func (a *app) openDirOrRead(dir string, dryRun bool) (*service, error) {
+	if dryRun {
+		return a.readDir(dir)
+	}
+	return a.openDir(dir)
+}
+
+// openOrRead opens a service for a command that may be a dry run.
+func (a *app) openOrRead(dir string, dryRun bool) (*service, error) {
+	if dryRun {
+		return a.readService(dir)
+	}
+	return a.openService(dir)
+}
+
+func (a *app) loaded(s *service, err error) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -125,30 +187,49 @@ func (a *app) writeFault(err error) error {
 }
 
 // recordedSource is where the set of an existing service comes from, for the commands that work on one or speak of its
-// decisions. Ending an upgrade needs no set.
-func recordedSource(args []string) string {
+// decisions. Ending an upgrade needs no set, nor does a plain diff. A set on another machine is only asked for what
+// cannot be done without it: the record may come from anybody, and reading the set would tell them.
+func recordedSource(args []string) (string, error) {
 	if len(args) == 0 || !slices.Contains([]string{"upgrade", "set", "diff", "explain"}, args[0]) ||
-		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") {
-		return ""
+		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") ||
+		args[0] == "diff" && !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--upgrade") }) {
+		return "", nil
 	}
-	dir := argument(args, "--dir")
+	record := recordOf(argument(args, "--dir"))
+	switch {
+	case record == nil:
+		return "", nil
+	case !vcs.Remote(record.Source):
+		return record.Source, nil
+	case slices.Contains(args, "--help") || slices.Contains(args, "-h"):
+		return "", nil
+	case args[0] == "explain":
+		return "", failed("rustgen explain --template "+quote(record.Source)+" fetches it",
+			"the decisions are those of the template set at %s, which is not fetched unasked", record.Source)
+	default:
+		return record.Source, nil
+	}
+}
+
+// recordOf is the record of the service around dir; nil where there is none that can be read.
+func recordOf(dir string) *project.Record {
 	if dir == "" {
 		dir = "."
 	}
 	at, err := project.Find(dir)
 	if err != nil {
-		return ""
+		return nil
 	}
 	root, err := apply.OpenRoot(at)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer root.Close()
 	record, err := project.ReadRecord(root)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return record.Source
+	return record
 }
 
 // shown is the service's directory as a person would type it.

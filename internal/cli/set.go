@@ -35,6 +35,15 @@ func (s *openedSet) exact() string { return exactly(s.Name, s.Version, s.Base) }
 
 // openSet reads the set that --template names: the embedded one where it names none.
 func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
+	return a.openSetFrom(ctx, source, false)
+}
+
+// openRecorded is openSet for a source that nobody has typed: a service's record names it, and may come from anybody.
+func (a *app) openRecorded(ctx context.Context, source string) (*openedSet, error) {
+	return a.openSetFrom(ctx, source, true)
+}
+
+func (a *app) openSetFrom(ctx context.Context, source string, recorded bool) (*openedSet, error) {
 	opened := &openedSet{source: source, engine: render.NewEngine()}
 	var err error
 	switch {
@@ -42,7 +51,7 @@ func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 		opened.files, err = embedded(templates.Default)
 	case vcs.IsURL(source):
 		opened.recorded = vcs.WithoutSecret(source)
-		opened.files, err = a.cloned(ctx, source)
+		opened.files, err = a.cloned(ctx, source, recorded)
 	default:
 		opened.files, err = directory(source)
 	}
@@ -97,17 +106,21 @@ func rooted(dir string) (fs.FS, error) {
 }
 
 // cloned reads a set from a git repository. The clone goes when the run ends.
-func (a *app) cloned(ctx context.Context, source string) (fs.FS, error) {
+func (a *app) cloned(ctx context.Context, source string, recorded bool) (fs.FS, error) {
 	url, ref := vcs.SplitRef(source)
 	dir, err := os.MkdirTemp("", "rustgen-template-")
 	if err != nil {
 		return nil, err
 	}
 	a.atExit = append(a.atExit, func() { _ = os.RemoveAll(dir) })
-	if err := vcs.Clone(ctx, vcs.Source{URL: url, Ref: ref}, dir); errors.Is(err, context.Canceled) {
+	hint := "check the URL, the @REF after it, and that git can reach it"
+	if recorded {
+		hint = "the service's record names that set; --template SOURCE uses another place of it"
+	}
+	if err := vcs.Clone(ctx, vcs.Source{URL: url, Ref: ref, Recorded: recorded}, dir); errors.Is(err, context.Canceled) {
 		return nil, err
 	} else if err != nil {
-		return nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %s",
+		return nil, failed(hint, "template set %s: %s",
 			vcs.WithoutSecret(source), strings.ReplaceAll(err.Error(), url, vcs.WithoutSecret(url)))
 	}
 	return rooted(dir)

@@ -15,6 +15,7 @@ import (
 	"rustgen/internal/merge"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	"rustgen/internal/vcs"
 )
 
 // checks are what `rustgen status --check` looks for.
@@ -62,6 +63,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Say where a service stands: version, decisions, edits, conflicts",
 		Long: `Say which template and version a service is on, how far behind, its decisions, which of the template's files were
 edited or deleted here and what was added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it.
+A template set on another machine is only asked for its newest version with --check=behind, or where --template names it.
 
 --check exits 4 where something is wrong: behind (there is a newer version), drift (an edit in the template's own room,
 such as crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
@@ -77,7 +79,7 @@ where the newest version is not known, and all but damaged where .rustgen cannot
 					return usage("the checks are "+strings.Join(checks, ", "), "--check %s: there is no such check", w)
 				}
 			}
-			r, err := a.status(cmd.Context(), dir, source)
+			r, err := a.status(cmd.Context(), dir, source, slices.Contains(wanted, "behind"))
 			if err != nil {
 				return err
 			}
@@ -101,8 +103,8 @@ where the newest version is not known, and all but damaged where .rustgen cannot
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, dir, source string) (*statusReport, error) {
-	s, err := a.openDir(dir)
+func (a *app) status(ctx context.Context, dir, source string, asked bool) (*statusReport, error) {
+	s, err := a.readDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -123,16 +125,25 @@ func (a *app) status(ctx context.Context, dir, source string) (*statusReport, er
 		return r, nil
 	}
 	r.Template, r.Version, r.Extends, r.on = s.Record.Template, s.Record.Version, s.Record.Extends, s.on()
-	a.compareVersions(ctx, r, s, source)
+	a.compareVersions(ctx, r, s, source, asked)
 	return r, r.compareFiles(ctx, s)
 }
 
-// compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
-func (a *app) compareVersions(ctx context.Context, r *statusReport, s *service, source string) {
+// compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status. One on
+// another machine that the record alone names is left in peace, unless somebody asks what is newest.
+func (a *app) compareVersions(ctx context.Context, r *statusReport, s *service, source string, asked bool) {
+	open := a.openSet
 	if source == "" {
-		source = s.Record.Source
+		source, open = s.Record.Source, a.openRecorded
+		asked = asked || !vcs.Remote(source)
+	} else {
+		asked = true
 	}
-	set, err := a.openSet(ctx, source)
+	var set *openedSet
+	err := fmt.Errorf("rustgen status --check=behind asks %s", source)
+	if asked {
+		set, err = open(ctx, source)
+	}
 	if err == nil {
 		err = s.matches(set)
 	}

@@ -73,7 +73,7 @@ way. All is done or nothing.`,
 			if proceed {
 				return a.continueUpgrade(cmd.Context(), o)
 			}
-			s, err := a.openService(o.dir)
+			s, err := a.openOrRead(o.dir, o.dryRun)
 			if err != nil {
 				return err
 			}
@@ -105,7 +105,7 @@ What nobody chose is derived again from the changed decisions; what somebody cho
   rustgen set allocator=jemalloc memory=1GiB --dry-run`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.openService(o.dir)
+			s, err := a.openOrRead(o.dir, o.dryRun)
 			if err != nil {
 				return err
 			}

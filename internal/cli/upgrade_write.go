@@ -111,7 +111,7 @@ func (a *app) stageConflicts(ctx context.Context, u *upgrade, list tree.File) {
 
 // abortUpgrade brings back what was there before the last upgrade.
 func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
-	s, err := a.openDir(o.dir)
+	s, err := a.openDirOrRead(o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (a *app) abortUpgrade(ctx context.Context, o *changeOptions) error {
 
 // continueUpgrade ends an upgrade whose conflicts are resolved.
 func (a *app) continueUpgrade(ctx context.Context, o *changeOptions) error {
-	s, err := a.openService(o.dir)
+	s, err := a.openOrRead(o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}

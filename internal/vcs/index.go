@@ -18,7 +18,11 @@ type Service struct {
 
 // Open finds the repository that dir lies in; nil outside one.
 func Open(dir string) (*Service, error) {
-	real, err := filepath.EvalSymlinks(dir)
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return nil, err
 	}

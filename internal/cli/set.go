@@ -44,7 +44,7 @@ func (a *app) openRecorded(ctx context.Context, source string) (*openedSet, erro
 }
 
 func (a *app) openSetFrom(ctx context.Context, source string, recorded bool) (*openedSet, error) {
-	opened := &openedSet{source: source, engine: render.NewEngine()}
+	opened := &openedSet{source: source, engine: render.NewEngineContext(ctx)}
 	var err error
 	switch {
 	case source == "":

@@ -54,7 +54,10 @@ func (a *app) writeUpgrade(ctx context.Context, u *upgrade, o *changeOptions) er
 	if err != nil {
 		return err
 	}
-	changes = append(changes, change(before, tree.Tree{project.UndoPath: undoFile}, project.UndoPath))
+	kept := change(before, tree.Tree{project.UndoPath: undoFile}, project.UndoPath)
+	// It holds what files were that others may not have been able to read.
+	kept.Private = true
+	changes = append(changes, kept)
 	changes = append(changes, ownChanges...)
 	changes = slices.DeleteFunc(changes, func(c apply.Change) bool {
 		return c.Before != nil && c.File != nil && c.Before.Equal(*c.File)

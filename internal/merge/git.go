@@ -87,7 +87,7 @@ func parseOutcome(text string) (*outcome, error) {
 	}
 	for len(fields) > 0 && strings.TrimSpace(fields[0]) != "" {
 		n, err := strconv.Atoi(strings.TrimSpace(fields[0]))
-		if err != nil || len(fields) < n+3 {
+		if err != nil || n < 0 || n > len(fields) || len(fields) < n+3 {
 			return nil, damaged
 		}
 		o.messages = append(o.messages, message{kind: fields[n+1], paths: fields[1 : n+1]})

@@ -426,7 +426,7 @@ func FuzzEval(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, expr string) {
-		engine := NewEngine()
+		engine := patient()
 		first, err := engine.Eval(expr, data())
 		if err != nil {
 			if strings.Contains(err.Error(), "goroutine") {

@@ -84,7 +84,7 @@ func FromArchive(data []byte) (Tree, error) {
 	if limited.N <= 0 {
 		return nil, fmt.Errorf("archive unpacks to more than %d MiB", 2*MaxBytes>>20)
 	}
-	if err := t.checkContained(); err != nil {
+	if err := t.CheckContained(); err != nil {
 		return nil, fmt.Errorf("damaged archive: %w", err)
 	}
 	return t, nil

@@ -84,7 +84,7 @@ func CheckPortable(p string) error {
 // Check refuses a tree that cannot stand on every disk: bad paths, a path that is both a file and a directory, paths that
 // differ only in case, links that lead outside or to what is git's or rustgen's own, and names that Windows cannot hold.
 func (t Tree) Check() error {
-	if err := t.checkContained(); err != nil {
+	if err := t.CheckContained(); err != nil {
 		return err
 	}
 	for _, p := range t.Paths() {
@@ -95,8 +95,8 @@ func (t Tree) Check() error {
 	return nil
 }
 
-// checkContained is Check but for what Windows cannot hold: a service that exists may have such a file.
-func (t Tree) checkContained() error {
+// CheckContained is Check but for what Windows cannot hold: a service that exists may have such a file.
+func (t Tree) CheckContained() error {
 	spelled := make(map[string]string, len(t))
 	claim := func(p string) error {
 		key := strings.ToLower(p)

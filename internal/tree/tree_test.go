@@ -294,7 +294,7 @@ func FuzzFromArchive(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := tree.checkContained(); err != nil {
+		if err := tree.CheckContained(); err != nil {
 			t.Fatal(err)
 		}
 		again, err := tree.Archive()

@@ -30,16 +30,17 @@ var rooms = map[string]room{
 	"internal/decision":    {pure: true, imports: []string{"internal/hint"}},
 	"internal/templateset": {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":      {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
-	"internal/merge":       {imports: []string{"internal/tree"}},
+	"internal/git":         {},
+	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
 	"internal/layer":       {pure: true, imports: []string{"internal/tree"}},
 	"internal/docs":        {pure: true, imports: []string{"internal/decision"}},
 	"internal/upgrade": {imports: []string{
-		"internal/apply", "internal/decision", "internal/hint", "internal/merge", "internal/project", "internal/render",
+		"internal/apply", "internal/decision", "internal/git", "internal/hint", "internal/merge", "internal/project", "internal/render",
 		"internal/templateset", "internal/tree", "internal/vcs",
 	}},
-	"internal/vcs":          {imports: []string{"internal/tree"}},
+	"internal/vcs":          {imports: []string{"internal/git", "internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree"}},
-	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
+	"internal/project":      {imports: []string{"internal/decision", "internal/tree", "internal/vcs"}},
 	"internal/audit":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/prompt":       {imports: []string{"internal/decision", "internal/prompt/quiet"}},
 	"internal/prompt/quiet": {},
@@ -55,7 +56,7 @@ var rooms = map[string]room{
 
 // only names the packages that may import what is dangerous, heavy or to be had in one place.
 var only = map[string][]string{
-	"os/exec":                            {"internal/merge", "internal/vcs"},
+	"os/exec":                            {"internal/git"},
 	"github.com/charmbracelet/huh":       {"internal/prompt"},
 	"github.com/charmbracelet/bubbletea": {"internal/prompt"},
 	"github.com/Masterminds/sprig/v3":    {"internal/render"},

@@ -209,8 +209,10 @@ func Into(ctx context.Context, dir string, t tree.Tree, finish Finish) error {
 	})
 }
 
-// Resume completes what a killed [Into] had begun to put in place, and reports whether there was something.
-func Resume(dir string) (bool, error) {
+// Resume completes what a killed [Into] had begun to put in place, and reports whether there was something. The directory
+// may have come from somebody else: check refuses a path that no new service has, and of a repository there is at most
+// the one that git has just made, where there is none yet.
+func Resume(dir string, check func(path string) error) (bool, error) {
 	if _, err := os.Lstat(filepath.Join(dir, Staging, placing)); err != nil {
 		return false, nil
 	}
@@ -229,10 +231,49 @@ func Resume(dir string) (bool, error) {
 		return false, err
 	}
 	defer unlock()
+	if err := checkPlacing(root, check); err != nil {
+		return false, &Damaged{fmt.Errorf("%s/%s: %w", Staging, placing, err)}
+	}
 	if err := move(root, Staging+"/"+placing, ".", new([]func())); err != nil {
 		return false, fmt.Errorf("complete the service in %s: %w", dir, err)
 	}
 	return true, root.RemoveAll(Staging)
+}
+
+// checkPlacing refuses what Into cannot have left.
+func checkPlacing(root Root, check func(path string) error) error {
+	from := Staging + "/" + placing
+	links := tree.Tree{}
+	files, err := fs.Sub(root.root.FS(), from)
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(files, ".", func(p string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil || p == ".":
+			return err
+		case p == ".git" && entry.IsDir():
+			if _, _, err := root.LstatIfPossible(".git"); !errors.Is(err, fs.ErrNotExist) {
+				return errors.New("it holds a repository, and there is one already")
+			}
+			return fs.SkipDir
+		case entry.IsDir():
+			return nil
+		case entry.Type()&fs.ModeSymlink != 0:
+			target, err := fs.ReadLink(files, p)
+			if err != nil {
+				return err
+			}
+			links[p] = tree.File{Mode: tree.ModeLink, Data: []byte(target)}
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("%s is neither a file nor a link", p)
+		}
+		return check(p)
+	})
+	if err != nil {
+		return err
+	}
+	return links.Check()
 }
 
 // move moves the entries of one directory into another. What is a directory in both is gone through.

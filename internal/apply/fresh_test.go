@@ -192,13 +192,13 @@ func TestResume(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if done, err := Resume(dir); err != nil || !done {
+		if done, err := Resume(dir, tree.CheckPath); err != nil || !done {
 			t.Errorf("after %v: %v, %v", moved, done, err)
 		}
 		if got := names(t, dir); got != whole {
 			t.Errorf("after %v there is %s", moved, got)
 		}
-		if done, err := Resume(dir); err != nil || done {
+		if done, err := Resume(dir, tree.CheckPath); err != nil || done {
 			t.Errorf("a second time: %v, %v", done, err)
 		}
 		if err := root.Close(); err != nil {
@@ -209,7 +209,7 @@ func TestResume(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, Staging, "12345", "half"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if done, err := Resume(dir); err != nil || done {
+	if done, err := Resume(dir, tree.CheckPath); err != nil || done {
 		t.Errorf("of what was only staged: %v, %v", done, err)
 	}
 	if err := Into(context.Background(), dir, sample(), nil); err != nil {
@@ -234,7 +234,7 @@ func TestStagingIsNoLink(t *testing.T) {
 			t.Skipf("links cannot be made: %v", err)
 		}
 		was := names(t, dir)
-		if done, err := Resume(dir); err == nil || done {
+		if done, err := Resume(dir, tree.CheckPath); err == nil || done {
 			t.Errorf("%s: resumed: %v, %v", link, done, err)
 		}
 		if link == Staging {
@@ -273,5 +273,47 @@ func TestWritesStayInside(t *testing.T) {
 	}
 	if got := names(t, outside); got != "" {
 		t.Errorf("outside there is %s", got)
+	}
+}
+
+// What is being placed may have come with a repository or an archive of somebody else's.
+func TestResumeRefusesWhatIntoDidNotLeave(t *testing.T) {
+	t.Parallel()
+	for what, plant := range map[string]func(dir, placed string) error{
+		"a hook of the repository": func(dir, placed string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(dir, ".git/hooks"), 0o755), os.MkdirAll(filepath.Join(placed, ".git/hooks"), 0o755),
+				os.WriteFile(filepath.Join(placed, ".git/hooks/pre-commit"), []byte("#!/bin/sh\n"), 0o755))
+		},
+		"a hook of a repository below": func(_, placed string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(placed, "a/.git/hooks"), 0o755),
+				os.WriteFile(filepath.Join(placed, "a/.git/hooks/pre-commit"), []byte("#!/bin/sh\n"), 0o755))
+		},
+		"a link out":         func(_, placed string) error { return os.Symlink("../../.git", filepath.Join(placed, "gitlink")) },
+		"a link to the root": func(_, placed string) error { return os.Symlink("/etc", filepath.Join(placed, "etc")) },
+		"a file named .git": func(_, placed string) error {
+			return os.WriteFile(filepath.Join(placed, ".git"), []byte("gitdir: x"), 0o644)
+		},
+		"a name of Windows'": func(_, placed string) error { return os.WriteFile(filepath.Join(placed, "git~1"), nil, 0o644) },
+		"a transaction": func(_, placed string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(placed, ".rustgen/tx"), 0o755), os.WriteFile(filepath.Join(placed, ".rustgen/tx/journal"), nil, 0o644))
+		},
+	} {
+		dir := t.TempDir()
+		placed := filepath.Join(dir, Staging, placing)
+		if err := os.MkdirAll(placed, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(plant(dir, placed), os.WriteFile(filepath.Join(placed, "a.txt"), nil, 0o644),
+			os.WriteFile(filepath.Join(dir, Staging, "lock"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		was := names(t, dir)
+		var damaged *Damaged
+		if done, err := Resume(dir, tree.CheckPath); done || !errors.As(err, &damaged) {
+			t.Errorf("%s: %v, %v", what, done, err)
+		}
+		if got := names(t, dir); got != was {
+			t.Errorf("%s: from %s to %s", what, was, got)
+		}
 	}
 }

@@ -225,29 +225,20 @@ func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
 			return nil, damaged("%s is not a directory", dir)
 		}
 	}
-	back := false
-	data, err := afero.ReadFile(fsys, journalName)
-	if errors.Is(err, fs.ErrNotExist) {
-		data, err = afero.ReadFile(fsys, backName)
-		back = err == nil
+	j, back, err := t.readJournal()
+	if err != nil {
+		return nil, err
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if j == nil {
 		return nil, t.clear()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", txDir, bare(err))
-	}
-	var j journal
-	if err := json.Unmarshal(data, &j); err != nil {
-		return nil, damaged("%s: %w", journalName, err)
-	}
-	if err := t.checkJournal(&j, check); err != nil {
+	if err := t.checkJournal(j, check); err != nil {
 		return nil, damaged("%s: %w", journalName, err)
 	}
 	if back {
-		return &Recovered{What: j.What}, t.takeBack(&j)
+		return &Recovered{What: j.What}, t.takeBack(j)
 	}
-	if err := t.finish(&j); err != nil {
+	if err := t.finish(j); err != nil {
 		var cut *CutOff
 		if errors.As(err, &cut) {
 			return nil, err
@@ -257,9 +248,52 @@ func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
 	return &Recovered{What: j.What, Finished: true}, nil
 }
 
+// Pending is what an earlier run was about that has left a transaction, which the next writer's [Recover] ends; "" where
+// there is none. It changes nothing; what Recover refuses is an error here, too.
+func Pending(fsys FS, check func(path string) error) (what string, err error) {
+	t := &tx{fs: fsys}
+	if info, _, err := fsys.LstatIfPossible(txDir); err != nil || !info.IsDir() {
+		return "", nil
+	}
+	j, _, err := t.readJournal()
+	if err != nil || j == nil {
+		return "", err
+	}
+	if err := t.checkJournal(j, check); err != nil {
+		return "", damaged("%s: %w", journalName, err)
+	}
+	return j.What, nil
+}
+
+// readJournal reads the journal, or the one of a transaction that is being taken back; nil where there is none.
+func (t *tx) readJournal() (j *journal, back bool, err error) {
+	for _, name := range []string{journalName, backName} {
+		info, _, err := t.fs.LstatIfPossible(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", name, bare(err))
+		}
+		if !info.Mode().IsRegular() || info.Size() > maxJournal {
+			return nil, false, damaged("%s is not a regular file of at most %d MiB", name, maxJournal>>20)
+		}
+		data, err := afero.ReadFile(t.fs, name)
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", name, bare(err))
+		}
+		j = &journal{}
+		if err := json.Unmarshal(data, j); err != nil {
+			return nil, false, damaged("%s: %w", name, err)
+		}
+		return j, name == backName, nil
+	}
+	return nil, false, nil
+}
+
 // checkJournal refuses a journal that Transact cannot have written, before anything of it is done.
 func (t *tx) checkJournal(j *journal, check func(path string) error) error {
-	for _, o := range j.Ops {
+	for i, o := range j.Ops {
 		if err := check(o.Path); err != nil {
 			return err
 		}
@@ -270,10 +304,27 @@ func (t *tx) checkJournal(j *journal, check func(path string) error) error {
 		if link := t.linkAbove(o.Path); link != "" && !removed(j, link) {
 			return throughLink(link)
 		}
+		if err := t.checkKept(i, o); err != nil {
+			return err
+		}
 	}
 	for _, dir := range j.Dirs {
 		if err := check(dir); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkKept refuses a file that waits for its place, or that has given way, and is not the one that the journal names.
+func (t *tx) checkKept(i int, o op) error {
+	for at, want := range map[string]string{stagedAt(i): o.After, replacedAt(i): o.Before} {
+		f, _, err := t.at(at)
+		if err != nil {
+			return err
+		}
+		if f != nil && digestOf(f) != want {
+			return fmt.Errorf("%s is not what the journal says of %s", at, o.Path)
 		}
 	}
 	return nil

@@ -37,11 +37,16 @@ const (
 	oldDir   = txDir + "/old"
 )
 
+// maxJournal is the most that a journal may take: 100,000 changes with long paths.
+const maxJournal = 64 << 20
+
 // Change is what becomes of one path: a new entry, or none.
 type Change struct {
 	Path string
 	// File is nil where the path is removed.
 	File *tree.File
+	// Private says that nobody else may read the file: it holds what others may not have been able to read.
+	Private bool
 	// Before is what the caller has seen at the path; nil for nothing. If something else is there by now, nothing is done.
 	Before *tree.File
 }
@@ -172,7 +177,7 @@ func (t *tx) stage(ctx context.Context, what string, changes []Change) (*journal
 	if err != nil {
 		return nil, err
 	}
-	f, err := t.write(journalTemp, tree.File{Mode: tree.ModeFile, Data: text}, nil)
+	f, err := t.write(journalTemp, tree.File{Mode: tree.ModeFile, Data: text}, nil, false)
 	if err != nil {
 		return nil, fmt.Errorf("write the journal: %w", bare(err))
 	}
@@ -195,7 +200,7 @@ func (t *tx) stageOne(j *journal, i int, c Change, made map[string]bool) (afero.
 	if err := t.newDirs(j, made, path.Dir(c.Path)); err != nil {
 		return nil, err
 	}
-	f, err := t.write(stagedAt(i), *c.File, info)
+	f, err := t.write(stagedAt(i), *c.File, info, c.Private)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", c.Path, bare(err))
 	}
@@ -240,11 +245,15 @@ func removed(j *journal, p string) bool {
 
 // write makes a file that did not exist, with the permissions of the one it replaces where that means the same. The open
 // file is for syncing; a link has none.
-func (t *tx) write(at string, f tree.File, like fs.FileInfo) (afero.File, error) {
+func (t *tx) write(at string, f tree.File, like fs.FileInfo, private bool) (afero.File, error) {
 	if f.IsLink() {
 		return nil, t.fs.SymlinkIfPossible(string(f.Data), at)
 	}
-	out, err := t.fs.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
+	mode := f.Mode
+	if private {
+		mode, like = mode&^0o077, nil
+	}
+	out, err := t.fs.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -304,6 +313,9 @@ func (t *tx) at(p string) (*tree.File, fs.FileInfo, error) {
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, err := t.fs.ReadlinkIfPossible(p)
 		return &tree.File{Mode: tree.ModeLink, Data: []byte(target)}, info, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > tree.MaxBytes {
+		return nil, nil, fmt.Errorf("%s: it is not a regular file of at most %d MiB", p, tree.MaxBytes>>20)
 	}
 	data, err := afero.ReadFile(t.fs, p)
 	if err != nil {

@@ -366,3 +366,35 @@ func TestRecoverEntersNoLinks(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a journal says, what lies outside, git's own directory and the links stay as they are.
+func FuzzRecover(f *testing.F) {
+	sum := digestOf(&tree.File{Mode: tree.ModeExec, Data: []byte("#!/bin/sh\n")})
+	for _, journal := range []string{
+		`{"what":"x","ops":[{"path":"new","after":"` + sum + `"}],"dirs":["a"]}`,
+		`{"ops":[{"path":".git/hooks/pre-commit","after":"` + sum + `"}]}`,
+		`{"ops":[{"path":"hooks/pre-commit","after":"` + sum + `"},{"path":"hooks","before":"x"}]}`,
+		`{"ops":[{"path":"../x","after":"` + sum + `"}],"dirs":["..",".git"]}`,
+		`{"ops":[{"path":"src/main.rs","before":"` + digestOf(text("mine")) + `"}]}`,
+		`{"ops":[{"path":"src","after":"` + sum + `"},{"path":"src/main.rs","before":"` + digestOf(text("mine")) + `"}]}`,
+		`{`, `null`, `{"ops":null}`,
+	} {
+		f.Add(journal, true)
+		f.Add(journal, false)
+	}
+	f.Fuzz(func(t *testing.T, journal string, back bool) {
+		name := "journal"
+		if back {
+			name = "journal.back"
+		}
+		root := hostile(t, journal, name)
+		around := filepath.Dir(root.Dir())
+		_, _ = Recover(calm(root), tree.CheckPath)
+		if entries, err := os.ReadDir(around); err != nil || len(entries) != 1 {
+			t.Fatalf("beside the service there is %v, %v", entries, err)
+		}
+		if entries, err := os.ReadDir(filepath.Join(root.Dir(), ".git/hooks")); err != nil || len(entries) != 1 || entries[0].Name() != "empty" {
+			t.Fatalf(".git/hooks holds %v, %v", entries, err)
+		}
+	})
+}

@@ -176,9 +176,9 @@ func cargoTop(dir string) (string, error) {
 	}
 	top := ""
 	for ; ; at = filepath.Dir(at) {
-		if _, err := os.Stat(filepath.Join(at, "Cargo.toml")); err == nil {
+		if manifest, ok := cargoManifest(at); ok {
 			top = at
-			if data, err := os.ReadFile(filepath.Join(at, "Cargo.toml")); err == nil && strings.Contains(string(data), "[workspace]") {
+			if strings.Contains(manifest, "[workspace]") {
 				break
 			}
 		}
@@ -190,6 +190,18 @@ func cargoTop(dir string) (string, error) {
 		return "", failed("rustgen audit DIR names a Rust service", "%s: %w", dir, audit.NotRust{})
 	}
 	return top, nil
+}
+
+// cargoManifest is the Cargo.toml of a directory. A link, a device or a pipe is none: what is audited may come from
+// anybody, and only what lies in it is read.
+func cargoManifest(dir string) (string, bool) {
+	const most = 1 << 20
+	info, err := os.Lstat(filepath.Join(dir, "Cargo.toml"))
+	if err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		return "", false
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "Cargo.toml"))
+	return string(data), err == nil
 }
 
 func (r *auditReport) text() string {

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,11 +49,15 @@ var errInterrupted = errors.New("interrupted")
 
 // app is what the commands share.
 type app struct {
-	in       io.Reader
-	out, err io.Writer
-	environ  []string
+	in io.Reader
+	// out and err are for what people read, and clean it; see plain. raw is standard output as it is, for what a program
+	// reads, and terminal standard error, for whoever asks questions there.
+	out, err, raw, terminal io.Writer
+	environ                 []string
 	// atExit runs when the run ends, last first.
 	atExit []func()
+	// settling says that files are written, and what belongs to them is not.
+	settling atomic.Bool
 	// written says that something on the disk is not as this run has found it.
 	written bool
 }
@@ -61,10 +66,35 @@ type app struct {
 func Main(args []string) int {
 	// A run is short: collecting less often costs memory that is given back at its end.
 	debug.SetGCPercent(400)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Environ())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go a.obey(signals, cancel)
+	// A reader that goes away is an error of writing, and not the end of the process: temporary files are to go.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return a.run(ctx, args)
+}
+
+// obey ends the run at the first signal, and the process at the second, unless what is written by then is being brought
+// to its end.
+func (a *app) obey(signals <-chan os.Signal, cancel func()) {
+	<-signals
+	cancel()
+	for s := range signals {
+		if a.settling.Load() {
+			continue
+		}
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = self.Signal(s)
+		}
+	}
+}
+
+func newApp(in io.Reader, out, err io.Writer, environ []string) *app {
+	return &app{in: in, out: plain{out}, err: plain{err}, raw: out, terminal: err, environ: environ}
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -94,6 +124,9 @@ func (a *app) report(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, syscall.EPIPE):
+		// Whoever read the output has gone, and has no need of an error.
+		return exitFailed
 	case errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled):
 		code, err = exitInterrupted, errInterrupted
 		if !a.written {
@@ -120,7 +153,7 @@ func (a *app) getenv(name string) string {
 }
 
 // interactive reports whether somebody can be asked: standard input and standard error are terminals.
-func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.err) }
+func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.terminal) }
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
@@ -136,7 +169,17 @@ func (a *app) writeJSON(value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	_, err := a.out.Write(out.Bytes())
+	_, err := a.raw.Write(escaped(out.Bytes()))
+	return err
+}
+
+// writePatch writes what programs apply: as it is to them, and clean to a terminal.
+func (a *app) writePatch(text string) error {
+	to := a.raw
+	if isTerminal(a.raw) {
+		to = a.out
+	}
+	_, err := io.WriteString(to, text)
 	return err
 }
 

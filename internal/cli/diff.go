@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ func (a *app) diffCommand(set *openedSet) *cobra.Command {
 upgrade would change in the service; with --owned, what the template would write in owned files, which no upgrade
 changes: take of it what you want. Paths limit it to these files.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			s, err := a.openService(cmd, dir)
+			s, err := a.openService(cmd.Context(), dir, true)
 			if err != nil {
 				return err
 			}
@@ -48,8 +47,7 @@ changes: take of it what you want. Paths limit it to these files.`,
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(a.out, text)
-			return err
+			return a.writePatch(text)
 		},
 	}
 	flags := cmd.Flags()

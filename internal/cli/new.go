@@ -130,8 +130,10 @@ func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) 
 		return nil, out.Err()
 	}
 	if name, ok := out.Answers[decision.NameID]; ok || o.dir != "" {
-		text, _ := name.Value.(string)
-		dir := target(o, text)
+		dir, err := target(o, name)
+		if err != nil {
+			return nil, err
+		}
 		if err := a.resume(o, dir); err != nil {
 			return nil, err
 		}
@@ -164,7 +166,7 @@ func confirmNew(dryRun bool) string {
 // ask prompts for what is missing.
 func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[string]decision.Input, error) {
 	opts := prompt.Options{
-		In: a.in, Out: a.err,
+		In: a.in, Out: a.terminal,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
 		Getenv:     a.getenv,
 		Command:    "rustgen new",
@@ -206,12 +208,13 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 		return err
 	}
 	var err error
-	name, _ := b.out.Answers[decision.NameID].Value.(string)
-	b.dir = target(o, name)
+	if b.dir, err = target(o, b.out.Answers[decision.NameID]); err != nil {
+		return err
+	}
 	if b.written, err = set.engine.Render(set.Set, b.out.Data); err != nil {
 		return setFault(set.source, err)
 	}
-	record, err := project.New(set.Name, set.Version, set.recorded, set.Base, &set.Catalog, b.out)
+	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, b.out)
 	if err != nil {
 		return err
 	}

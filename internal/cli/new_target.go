@@ -1,17 +1,20 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"rustgen/internal/apply"
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
+	"rustgen/internal/vcs"
 )
 
 // refuseTaken refuses a name whose directory has no room for a service, where the name is still being asked for.
@@ -20,19 +23,35 @@ func refuseTaken(o *newOptions, out *decision.Outcome) {
 	if !ok || o.dir != "" {
 		return
 	}
-	text, _ := name.Value.(string)
 	var f *hint.Error
-	if err := checkTarget(target(o, text), nil); errors.As(err, &f) {
-		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", text, f)
+	dir, err := target(o, name)
+	if err == nil {
+		err = checkTarget(dir, nil)
+	}
+	if errors.As(err, &f) {
+		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", name.Value, f)
 		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
 	}
 }
 
-func target(o *newOptions, name string) string {
+// target is where the service goes: --dir, or else the directory of its name. A name that the template set has given, and
+// nobody has chosen, is no place; nor is one that is more than the name of a directory, whatever the set allows.
+func target(o *newOptions, name decision.Answer) (string, error) {
 	if o.dir != "" {
-		return filepath.Clean(o.dir)
+		return filepath.Clean(o.dir), nil
 	}
-	return name
+	text, _ := name.Value.(string)
+	if name.Origin != decision.Chosen {
+		hint := "rustgen new NAME names it, and --dir DIR says where it goes"
+		if name.Origin == decision.Locked {
+			hint = "--dir DIR says where it goes"
+		}
+		return "", usage(hint, "the service would be called %q by the template set, which does not decide where it is made", text)
+	}
+	if err := tree.CheckPath(text); err != nil || strings.HasPrefix(text, ".") || strings.Contains(text, "/") {
+		return "", usage("--dir DIR says where it goes", "name %q is not the name of a directory", text)
+	}
+	return text, nil
 }
 
 func directoryName(dir string) string {
@@ -51,7 +70,19 @@ func (a *app) resume(o *newOptions, dir string) error {
 	if o.dryRun {
 		return nil
 	}
-	resumed, err := apply.Resume(dir)
+	if _, err := os.Lstat(filepath.Join(dir, apply.Staging)); err != nil {
+		return nil
+	}
+	if repository, err := vcs.Open(dir); err == nil && repository != nil {
+		if tracked, err := repository.Tracks(context.Background(), apply.Staging); err == nil && tracked {
+			return failed("rustgen did not leave it so; git -C "+quote(dir)+" rm -r "+apply.Staging+" removes it", "%s: %s is in the repository", dir, apply.Staging)
+		}
+	}
+	resumed, err := apply.Resume(dir, project.CheckPath)
+	var damaged *apply.Damaged
+	if errors.As(err, &damaged) {
+		return failed("rustgen did not leave it so; removing "+filepath.Join(dir, apply.Staging)+" forgets that run", "%s: %w", dir, err)
+	}
 	if resumed {
 		a.written = true
 		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)

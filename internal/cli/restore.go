@@ -54,7 +54,7 @@ and answers.yaml that was edited by hand is taken as it is, so that the next rus
 }
 
 func (a *app) restore(cmd *cobra.Command, o *restoreOptions, args []string) error {
-	s, err := a.openService(cmd, o.dir)
+	s, err := a.openService(cmd.Context(), o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ type recordReport struct {
 
 // restoreRecord mends .rustgen from what is left of it and the template set.
 func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
-	s, err := a.openDir(o.dir)
+	s, err := a.openDir(cmd.Context(), o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -162,11 +162,7 @@ func (a *app) mendRecord(cmd *cobra.Command, s *upgrade.Service, o *restoreOptio
 	set, err := a.openOwn(cmd.Context(), o.source, record)
 	if err != nil {
 		// Another version knows the decisions as well; only a snapshot that is lost needs the very one.
-		source := o.source
-		if source == "" {
-			source = record.Source
-		}
-		if set, err = a.openSet(cmd.Context(), source); err != nil {
+		if set, err = a.openPlace(cmd.Context(), placeOf(o.source, record)); err != nil {
 			return nil, nil, err
 		}
 	}

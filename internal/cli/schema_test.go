@@ -165,8 +165,10 @@ func TestSchemaOfEmbeddedSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(answers) != len(set.Catalog.Decisions) {
-		t.Errorf("%d answers to %d decisions", len(answers), len(set.Catalog.Decisions))
+	for _, d := range set.Catalog.Decisions {
+		if _, ok := answers[d.ID]; !ok && d.When == "" {
+			t.Errorf("there is no answer to %s", d.ID)
+		}
 	}
 	if err := valid(t, schema, string(text)); err != nil {
 		t.Errorf("the schema refuses the set's own answers: %v", err)

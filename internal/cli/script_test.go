@@ -269,7 +269,7 @@ func requireTool(t *testing.T, tool string) string {
 func execute(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs strings.Builder
-	a := &app{in: strings.NewReader(stdin), out: &out, err: &errs}
+	a := newApp(strings.NewReader(stdin), &out, &errs, nil)
 	code = a.run(context.Background(), args)
 	return code, out.String(), errs.String()
 }

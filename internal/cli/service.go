@@ -18,8 +18,8 @@ func serviceFlag(cmd *cobra.Command, dir *string) {
 }
 
 // openDir opens the service around dir until the run ends.
-func (a *app) openDir(dir string) (*upgrade.Service, error) {
-	s, err := a.openUnclosed(dir)
+func (a *app) openDir(ctx context.Context, dir string, reports bool) (*upgrade.Service, error) {
+	s, err := a.openUnclosed(ctx, dir, reports)
 	if err == nil {
 		a.atExit = append(a.atExit, s.Close)
 	}
@@ -27,12 +27,19 @@ func (a *app) openDir(dir string) (*upgrade.Service, error) {
 }
 
 // openUnclosed opens the service around dir, which the caller closes, and says what became of an earlier run that was
-// cut off.
-func (a *app) openUnclosed(dir string) (*upgrade.Service, error) {
+// cut off. A run that only reports leaves it as it is.
+func (a *app) openUnclosed(ctx context.Context, dir string, reports bool) (*upgrade.Service, error) {
 	if dir == "" {
 		dir = "."
 	}
-	s, recovered, err := upgrade.Open(dir)
+	if reports {
+		s, pending, err := upgrade.OpenToRead(dir)
+		if err == nil && pending != "" {
+			a.say("warning: an earlier `%s` was cut off: the next rustgen upgrade, set or restore here finishes it or takes it back", pending)
+		}
+		return s, err
+	}
+	s, recovered, err := upgrade.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -48,15 +55,15 @@ func (a *app) openUnclosed(dir string) (*upgrade.Service, error) {
 }
 
 // openService is openDir with the record and the snapshot, which must be as rustgen wrote them.
-func (a *app) openService(cmd *cobra.Command, dir string) (*upgrade.Service, error) {
-	s, err := a.openDir(dir)
+func (a *app) openService(ctx context.Context, dir string, reports bool) (*upgrade.Service, error) {
+	s, err := a.openDir(ctx, dir, reports)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Load(cmd.Context()); err != nil {
+	if err := s.Load(ctx); err != nil {
 		return nil, err
 	}
-	a.recallOwned(cmd.Context(), s)
+	a.recallOwned(ctx, s)
 	return s, nil
 }
 
@@ -77,6 +84,7 @@ func (a *app) perform(cmd *cobra.Command, s *upgrade.Service, p *upgrade.Plan, d
 	if dryRun {
 		return nil
 	}
+	a.settling.Store(true)
 	written, warnings, err := s.Apply(cmd.Context(), p)
 	a.written = a.written || written
 	for _, w := range warnings {
@@ -102,9 +110,8 @@ type endReport struct {
 	Files     []upgrade.Item `json:"files,omitempty"`
 }
 
-// recordAt is the record of the service that arguments name; nil where there is none to be read.
-func recordAt(args []string) *project.Record {
-	dir := argument(args, "--dir")
+// recordOf is the record of the service around dir; nil where there is none to be read.
+func recordOf(dir string) *project.Record {
 	if dir == "" {
 		dir = "."
 	}

@@ -20,7 +20,7 @@ What nobody chose is derived again from the changed decisions; what somebody cho
   rustgen set allocator=jemalloc memory=1GiB --dry-run`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.openService(cmd, o.dir)
+			s, err := a.openService(cmd.Context(), o.dir, o.dryRun)
 			if err != nil {
 				return err
 			}

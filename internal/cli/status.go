@@ -80,6 +80,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Say which template and version a service is on, how far behind, its decisions, how many files are managed (the template's,
 merged by upgrades) and owned (yours: written once), which of the managed ones were edited or deleted here and what was
 added, which conflicts an upgrade left, and whether .rustgen is as rustgen wrote it. Of several services it says a line each.
+A template set on another machine is only asked for its newest version with --check=behind, or where --template names it.
 
 --check exits 4 where something is wrong: behind (there is a newer version), drift (an edit where the set allows none,
 such as in crates/hotpath), damaged (.rustgen was changed by hand) or conflicts (of an upgrade, markers committed or not).
@@ -116,7 +117,7 @@ where the newest version is not known, and all but damaged where .rustgen cannot
 }
 
 func (a *app) statusOfOne(ctx context.Context, o *statusOptions) error {
-	r, err := a.status(ctx, o.dir, o.source, a.openSet)
+	r, err := a.status(ctx, o.dir, o, a.openPlace)
 	if err != nil {
 		return err
 	}
@@ -131,11 +132,11 @@ func (a *app) statusOfOne(ctx context.Context, o *statusOptions) error {
 	return r.check(o.wanted)
 }
 
-// opener opens a template set by its source.
-type opener func(ctx context.Context, source string) (*openedSet, error)
+// opener opens a template set.
+type opener func(ctx context.Context, from place) (*openedSet, error)
 
-func (a *app) status(ctx context.Context, dir, source string, open opener) (*statusReport, error) {
-	s, err := a.openUnclosed(dir)
+func (a *app) status(ctx context.Context, dir string, o *statusOptions, open opener) (*statusReport, error) {
+	s, err := a.openUnclosed(ctx, dir, true)
 	if err != nil {
 		return nil, err
 	}
@@ -168,10 +169,10 @@ func (a *app) status(ctx context.Context, dir, source string, open opener) (*sta
 		a.say("warning: git is left out: %v", st.Blind)
 	}
 	r.files(st)
-	if source == "" {
-		source = s.Record.Source
-	}
-	if err := r.compareVersions(ctx, s, source, open); err != nil {
+	from := placeOf(o.source, s.Record)
+	if from.asks() && !slices.Contains(o.wanted, "behind") {
+		r.Unknown = "rustgen status --check=behind asks " + from.source
+	} else if err := r.compareVersions(ctx, s, from, open); err != nil {
 		r.Unknown = err.Error()
 	}
 	return r, nil
@@ -192,8 +193,8 @@ func (r *statusReport) files(st *upgrade.Standing) {
 }
 
 // compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
-func (r *statusReport) compareVersions(ctx context.Context, s *upgrade.Service, source string, open opener) error {
-	set, err := open(ctx, source)
+func (r *statusReport) compareVersions(ctx context.Context, s *upgrade.Service, from place, open opener) error {
+	set, err := open(ctx, from)
 	if err == nil {
 		err = matches(s, set)
 	}

@@ -31,14 +31,14 @@ type serviceReport struct {
 // statusOfAll says where each of many services stands. One that cannot be read does not keep the others from it, and
 // each set is fetched once.
 func (a *app) statusOfAll(ctx context.Context, o *statusOptions, dirs []string) error {
-	sets := map[string]*openedSet{}
-	open := func(ctx context.Context, source string) (*openedSet, error) {
-		if set, ok := sets[source]; ok {
+	sets := map[place]*openedSet{}
+	open := func(ctx context.Context, from place) (*openedSet, error) {
+		if set, ok := sets[from]; ok {
 			return set, nil
 		}
-		set, err := a.openSet(ctx, source)
+		set, err := a.openPlace(ctx, from)
 		if err == nil {
-			sets[source] = set
+			sets[from] = set
 		}
 		return set, err
 	}
@@ -47,7 +47,7 @@ func (a *app) statusOfAll(ctx context.Context, o *statusOptions, dirs []string) 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r, err := a.status(ctx, dir, o.source, open)
+		r, err := a.status(ctx, dir, o, open)
 		if err != nil {
 			all.Unread++
 			all.Services = append(all.Services, serviceReport{statusReport: newStatusReport(dir), Error: err.Error()})

@@ -51,9 +51,12 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun 
 	if _, err := os.Lstat(dir); err == nil {
 		return failed("choose another DIR", "%s exists", dir)
 	}
-	t, err := tree.FromFS(set.files)
+	t, err := tree.FromFS(set.files, ".git")
+	if err == nil {
+		err = t.CheckContained()
+	}
 	if err != nil {
-		return err
+		return setFault(set.source, err)
 	}
 	if dryRun {
 		return a.printPlan(upgrade.Create(t), dir)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -30,10 +31,11 @@ var reservedFlags = []string{
 // openedSet is a template set and where it came from.
 type openedSet struct {
 	*templateset.Set
+	place
 	files  fs.FS
 	engine *render.Engine
-	// source is what --template said; recorded is what a service may keep of it: a URL, never a path of this machine.
-	source, recorded string
+	// kept is what a service may keep of the source: a URL, never a path of this machine.
+	kept string
 	// git says more of a set from a repository; nil of another.
 	git *vcs.Checkout
 }
@@ -45,7 +47,7 @@ func (s *openedSet) exact() string { return upgrade.OriginOf(s.Set).String() }
 // the service says of where its set is from then stays.
 func (s *openedSet) template(of *upgrade.Service) *upgrade.Template {
 	t := &upgrade.Template{
-		Set: s.Set, Engine: s.engine, Source: s.recorded, Commit: s.commit(),
+		Set: s.Set, Engine: s.engine, Source: s.kept, Commit: s.commit(),
 		Fault: func(err error) error { return setFault(s.source, err) },
 	}
 	if t.Source == "" && s.source == "" {
@@ -62,23 +64,58 @@ func (s *openedSet) commit() string {
 	return s.git.Commit
 }
 
+// place is where a template set is read from.
+type place struct {
+	// source is a directory or a git URL; "" is the embedded set. commit is the one to read of a repository, instead of
+	// what the source says.
+	source, commit string
+	// recorded says that nobody has typed the source: a service's record names it, and may come from anybody.
+	recorded bool
+}
+
+// placeOf is where a service's set comes from, unless --template names another place.
+func placeOf(source string, record *project.Record) place {
+	if source != "" {
+		return place{source: source}
+	}
+	return place{source: record.Source, recorded: true}
+}
+
+// asks reports whether reading a set there tells another machine what nobody has told it to.
+func (p place) asks() bool { return p.recorded && vcs.Remote(p.source) }
+
 // openFor reads the set that a command line speaks of: the one that --template names, or that of the service which the
-// command works on, else the embedded one.
+// command works on, else the embedded one. A set on another machine that only the record names is read for what cannot
+// be done without it.
 func (a *app) openFor(ctx context.Context, args []string, source string) (*openedSet, error) {
-	if len(args) == 0 || endsUpgrade(args) {
+	if len(args) == 0 || endsUpgrade(args) || !slices.Contains([]string{"set", "upgrade", "diff", "explain"}, args[0]) {
 		return a.openSet(ctx, source)
 	}
-	switch args[0] {
-	case "set":
-		if record := recordAt(args); record != nil {
-			return a.openOwn(ctx, source, record)
-		}
-	case "upgrade", "diff", "explain":
-		if record := recordAt(args); record != nil && source == "" {
-			source = record.Source
-		}
+	record := recordOf(argument(args, "--dir"))
+	if record == nil {
+		return a.openSet(ctx, source)
 	}
-	return a.openSet(ctx, source)
+	from := placeOf(source, record)
+	switch {
+	case from.asks() && (slices.Contains(args, "--help") || slices.Contains(args, "-h")):
+		return a.openSet(ctx, "")
+	case args[0] == "set":
+		return a.openOwn(ctx, source, record)
+	case args[0] == "diff" && from.recorded && !comparesSet(args):
+		return a.openSet(ctx, "")
+	case args[0] == "explain" && from.asks():
+		return nil, failed("rustgen explain --template "+quote(from.source)+" fetches it",
+			"the decisions are those of the template set at %s, which is not fetched unasked", from.source)
+	}
+	return a.openPlace(ctx, from)
+}
+
+// comparesSet reports whether a diff is with what a set would write; the other one needs none.
+func comparesSet(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		name, _, _ := strings.Cut(arg, "=")
+		return name == "--upgrade" || name == "--owned"
+	})
 }
 
 // endsUpgrade reports whether arguments end an upgrade, which needs no set.
@@ -94,7 +131,11 @@ func endsUpgrade(args []string) bool {
 
 // openSet reads the set that --template names: the embedded one where it names none.
 func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
-	return a.open(ctx, source, "", embedded)
+	return a.openPlace(ctx, place{source: source})
+}
+
+func (a *app) openPlace(ctx context.Context, from place) (*openedSet, error) {
+	return a.open(ctx, from, embedded)
 }
 
 // openOwn reads the set that a service was rendered from, in the version that it was rendered from: a release that is
@@ -108,17 +149,17 @@ func (a *app) openOwn(ctx context.Context, source string, record *project.Record
 		return embedded(name)
 	}
 	if source != "" || record.Source != "" {
-		commit := ""
-		if source == "" {
-			source, commit = record.Source, record.Commit
+		from := placeOf(source, record)
+		if from.recorded {
+			from.commit = record.Commit
 		}
-		return a.open(ctx, source, commit, base)
+		return a.open(ctx, from, base)
 	}
 	own := upgrade.SetID{Name: record.Template, Version: record.Version}
 	if _, err := embedded(own.Name); err != nil {
 		return a.openSet(ctx, "")
 	}
-	opened := &openedSet{engine: render.NewEngine()}
+	opened := &openedSet{engine: render.NewEngineContext(ctx)}
 	var err error
 	if opened.files, err = released(own); err != nil {
 		return nil, err
@@ -129,24 +170,24 @@ func (a *app) openOwn(ctx context.Context, source string, record *project.Record
 	return opened, nil
 }
 
-func (a *app) open(ctx context.Context, source, commit string, base templateset.Lookup) (*openedSet, error) {
-	opened := &openedSet{source: source, engine: render.NewEngine()}
+func (a *app) open(ctx context.Context, from place, base templateset.Lookup) (*openedSet, error) {
+	opened := &openedSet{place: from, engine: render.NewEngineContext(ctx)}
 	var err error
 	switch {
-	case source == "":
+	case from.source == "":
 		opened.files, err = embedded(templates.Default)
-	case vcs.IsURL(source):
-		opened.recorded = vcs.WithoutSecret(source)
-		opened.files, opened.git, err = a.cloned(ctx, source, commit)
+	case vcs.IsURL(from.source):
+		opened.kept = vcs.WithoutSecret(from.source)
+		opened.files, opened.git, err = a.cloned(ctx, from)
 	default:
-		opened.files, err = directory(source)
+		opened.files, err = directory(from.source)
 	}
 	if err != nil {
 		return nil, err
 	}
 	opened.Set, err = templateset.Load(opened.files, base, reservedFlags)
 	if err != nil {
-		return nil, setFault(source, err)
+		return nil, setFault(from.source, err)
 	}
 	return opened, nil
 }
@@ -224,25 +265,41 @@ func rooted(dir string) (fs.FS, error) {
 }
 
 // cloned reads a set from a git repository, at a commit or at what its source says. The clone goes when the run ends.
-func (a *app) cloned(ctx context.Context, source, commit string) (fs.FS, *vcs.Checkout, error) {
+func (a *app) cloned(ctx context.Context, at place) (fs.FS, *vcs.Checkout, error) {
 	dir, err := os.MkdirTemp("", "rustgen-template-")
 	if err != nil {
 		return nil, nil, err
 	}
 	a.atExit = append(a.atExit, func() { _ = os.RemoveAll(dir) })
-	from := vcs.ParseSource(source)
-	checkout, err := from.Checkout(ctx, commit, dir)
+	mend := "check the URL, the @REF after it, and that git can reach it"
+	if at.recorded {
+		mend = "the service's record names that set; --template SOURCE uses another place of it"
+	}
+	from := at.repository()
+	checkout, err := from.Checkout(ctx, at.commit, dir)
 	if errors.Is(err, context.Canceled) {
 		return nil, nil, err
 	}
 	if err != nil {
-		return nil, nil, failed("check the URL, the @REF after it, and that git can reach it", "template set %s: %s",
-			vcs.WithoutSecret(source), strings.ReplaceAll(err.Error(), from.URL, vcs.WithoutSecret(from.URL)))
+		return nil, nil, failed(mend, "template set %s: %s",
+			vcs.WithoutSecret(at.source), strings.ReplaceAll(err.Error(), from.URL, vcs.WithoutSecret(from.URL)))
 	}
-	at := filepath.Join(dir, filepath.FromSlash(from.Subdir))
+	return subdirectory(at, from, checkout, dir)
+}
+
+// repository is a place in git.
+func (p place) repository() vcs.Source {
+	from := vcs.ParseSource(p.source)
+	from.Recorded = p.recorded
+	return from
+}
+
+// subdirectory is the directory of a set within a clone of its repository.
+func subdirectory(of place, from vcs.Source, checkout *vcs.Checkout, clone string) (fs.FS, *vcs.Checkout, error) {
+	at := filepath.Join(clone, filepath.FromSlash(from.Subdir))
 	if _, err := os.Lstat(filepath.Join(at, templateset.ManifestName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, usage("URL//DIR names the directory of the set within its repository",
-			"template set %s: there is no %s at %s", vcs.WithoutSecret(source), templateset.ManifestName, checkout.Name())
+			"template set %s: there is no %s at %s", vcs.WithoutSecret(of.source), templateset.ManifestName, checkout.Name())
 	}
 	files, err := rooted(at)
 	return files, checkout, err
@@ -258,7 +315,7 @@ func bare(err error) error {
 
 // newerTag is the newest released version of a set that is held at a @REF, where it is newer than that.
 func (s *openedSet) newerTag(ctx context.Context) (vcs.Release, error) {
-	newest, err := vcs.ParseSource(s.source).Newest(ctx, ".")
+	newest, err := s.repository().Newest(ctx, ".")
 	if err != nil || newest.Tag == "" || upgrade.CompareVersions(s.Version, newest.Version) != upgrade.Newer {
 		return vcs.Release{}, err
 	}

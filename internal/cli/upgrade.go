@@ -72,7 +72,7 @@ way. All is done or nothing.`,
 			if abort || proceed {
 				return a.endUpgrade(cmd, o, abort)
 			}
-			s, err := a.openService(cmd, o.dir)
+			s, err := a.openService(cmd.Context(), o.dir, o.dryRun)
 			if err != nil {
 				return err
 			}
@@ -237,7 +237,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Servic
 		}
 	}
 	answers, err := prompt.Ask(ctx, prompt.Options{
-		In: a.in, Out: a.err, Getenv: a.getenv,
+		In: a.in, Out: a.terminal, Getenv: a.getenv,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
 		Command:    o.command,
 		Confirm:    confirmChange(o.dryRun),
@@ -295,7 +295,7 @@ func outdated(out *decision.Outcome, o *changeOptions, err error) error {
 
 // endUpgrade takes the last upgrade back, or ends one whose conflicts are resolved. Neither needs the template.
 func (a *app) endUpgrade(cmd *cobra.Command, o *changeOptions, abort bool) error {
-	s, err := a.openDir(o.dir)
+	s, err := a.openDir(cmd.Context(), o.dir, o.dryRun)
 	if err != nil {
 		return err
 	}

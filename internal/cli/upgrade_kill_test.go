@@ -112,9 +112,17 @@ func TestKilledUpgrade(t *testing.T) {
 			inTime++
 		}
 		_ = cmd.Wait()
+		left := list(svc)
 		out, err := rustgenIn(t, work, "status", "--dir", "svc", "--template", "v2").CombinedOutput()
 		if err != nil {
 			t.Fatalf("status after a kill: %v\n%s", err, out)
+		}
+		if got := list(svc); got != left {
+			t.Fatalf("status after a kill changed the service:\n%s", got)
+		}
+		out, err = rustgenIn(t, work, "restore", "part2/f12.txt", "--dir", "svc").CombinedOutput()
+		if err != nil {
+			t.Fatalf("restore after a kill: %v\n%s", err, out)
 		}
 		if strings.Contains(string(out), "which was cut off") {
 			recovered++

@@ -1,15 +1,14 @@
 package merge
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"rustgen/internal/git"
 )
 
 // ErrNoGit says that there is no git program.
@@ -18,34 +17,20 @@ var ErrNoGit = errors.New("there is no git program on the PATH, and merging need
 // git runs git over the store alone: no configuration of the system or the user, no attributes, no other repository.
 // Exit code 1 is an answer of merge-tree and no error.
 func (s *store) git(ctx context.Context, in string, args ...string) (string, error) {
-	program, err := exec.LookPath("git")
-	if err != nil {
-		return "", ErrNoGit
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = s.dir
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "GIT_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Env = append(cmd.Env, "GIT_DIR="+s.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull,
-		"GIT_ATTR_NOSYSTEM=1", "LC_ALL=C")
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(in), &out, &errs
-	err = cmd.Run()
-	var exit *exec.ExitError
+	out, err := git.Run(ctx, git.Call{Store: s.dir, Args: args, Input: []byte(in), Unconfigured: true})
+	var failed *git.Failed
 	switch {
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case errors.As(err, &exit) && exit.ExitCode() == 1 && errs.Len() == 0:
-		return out.String(), nil
-	case err != nil && strings.Contains(errs.String(), "usage: git merge-tree"):
+	case errors.Is(err, git.ErrMissing):
+		return "", ErrNoGit
+	case !errors.As(err, &failed):
+		return out, err
+	case failed.Code == 1 && failed.Text == "":
+		return out, nil
+	case strings.Contains(failed.Text, "usage: git merge-tree"):
 		return "", fmt.Errorf("git is older than 2.38, whose merge-tree merging needs")
-	case err != nil:
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(strings.Fields(errs.String()), " "))
+	default:
+		return "", err
 	}
-	return out.String(), nil
 }
 
 // stage is one entry of a conflicted path: 1 the base's, 2 ours, 3 theirs.
@@ -102,7 +87,7 @@ func parseOutcome(text string) (*outcome, error) {
 	}
 	for len(fields) > 0 && strings.TrimSpace(fields[0]) != "" {
 		n, err := strconv.Atoi(strings.TrimSpace(fields[0]))
-		if err != nil || len(fields) < n+3 {
+		if err != nil || n < 0 || n > len(fields) || len(fields) < n+3 {
 			return nil, damaged
 		}
 		o.messages = append(o.messages, message{kind: fields[n+1], paths: fields[1 : n+1]})

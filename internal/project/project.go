@@ -212,15 +212,8 @@ func decode(data []byte) (*Record, error) {
 		}
 		return nil, fmt.Errorf("%s: %s", AnswersPath, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
 	}
-	if r.Template == "" || r.Version == "" || len(r.Decisions) == 0 {
-		return nil, fmt.Errorf("%s: it names no template, no version or no decisions", AnswersPath)
-	}
-	for id, d := range r.Decisions {
-		switch d.Origin {
-		case decision.Chosen, decision.Preset, decision.Locked, decision.Defaulted:
-		default:
-			return nil, fmt.Errorf("%s: decision %s: from %q is not one of chosen, preset, locked, default", AnswersPath, id, d.Origin)
-		}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", AnswersPath, err)
 	}
 	return &r, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/afero"
 	"go.yaml.in/yaml/v3"
@@ -109,20 +110,17 @@ func Vouches(answers, snapshot []byte) bool {
 
 // readOwn reads a file of the record, which is never a link.
 func readOwn(from FS, p string) ([]byte, error) {
+	var info fs.FileInfo
 	for _, at := range []string{Dir, p} {
-		info, _, err := from.LstatIfPossible(at)
-		if err != nil {
+		var err error
+		if info, _, err = from.LstatIfPossible(at); err != nil {
 			return nil, fmt.Errorf("%s: %w", at, bare(err))
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			return nil, fmt.Errorf("%s: it is a link", at)
 		}
 	}
-	data, err := afero.ReadFile(from, p)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p, bare(err))
-	}
-	return data, nil
+	return readBounded(from, p, info, maxOwn(p))
 }
 
 func bare(err error) error {
@@ -167,6 +165,9 @@ func ReadConflicts(from FS) (*Conflicts, error) {
 	}
 	var c Conflicts
 	if err := yaml.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("%s: %s", ConflictsPath, strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "))
+	}
+	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", ConflictsPath, err)
 	}
 	return &c, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -30,6 +29,7 @@ type Undo struct {
 
 const (
 	undoManifest = "undo.json"
+	maxManifest  = 64 << 20
 	undoFiles    = "files/"
 )
 
@@ -64,6 +64,9 @@ func ReadUndo(from FS) (*Undo, error) {
 		return nil, fmt.Errorf("%s: %w", UndoPath, err)
 	}
 	u := &Undo{Before: tree.Tree{}}
+	if len(t[undoManifest].Data) > maxManifest {
+		return nil, fmt.Errorf("%s: %s is larger than %d MiB", UndoPath, undoManifest, maxManifest>>20)
+	}
 	if err := json.Unmarshal(t[undoManifest].Data, u); err != nil {
 		return nil, fmt.Errorf("%s: %w", UndoPath, err)
 	}
@@ -79,23 +82,6 @@ func ReadUndo(from FS) (*Undo, error) {
 		return nil, fmt.Errorf("%s: %w", UndoPath, err)
 	}
 	return u, nil
-}
-
-// check refuses paths that no upgrade has written: the record may come with a repository that somebody else made.
-func (u *Undo) check() error {
-	for _, p := range slices.Concat(u.Paths(), u.Before.Paths(), u.Created) {
-		if err := CheckPath(p); err != nil {
-			return err
-		}
-	}
-	for p := range u.Before {
-		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-			if _, ok := u.Before[dir]; ok {
-				return fmt.Errorf("%q is both a file and the directory of %q", dir, p)
-			}
-		}
-	}
-	return nil
 }
 
 // Digest names the content and mode of a file, for [Undo.After].

@@ -147,9 +147,9 @@ func ReadFile(from FS, p string, info fs.FileInfo) (tree.File, error) {
 		target, err := from.ReadlinkIfPossible(p)
 		return tree.File{Mode: tree.ModeLink, Data: []byte(target)}, err
 	case info.Mode().IsRegular():
-		data, err := afero.ReadFile(from, p)
+		data, err := readBounded(from, p, info, tree.MaxBytes)
 		if err != nil {
-			return tree.File{}, fmt.Errorf("%s: %w", p, bare(err))
+			return tree.File{}, err
 		}
 		return tree.File{Mode: tree.NormalMode(info.Mode()), Data: data}, nil
 	default:

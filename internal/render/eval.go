@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -20,19 +21,26 @@ type Engine struct {
 	parsed map[string]*template.Template
 	// result is where the expression that is being computed leaves its value.
 	result any
+	// budget is shared with the engines that render beside this one.
+	budget *budget
 }
 
 // NewEngine makes an engine with the allowed functions.
-func NewEngine() *Engine {
-	return newEngine(template.New("").Delims(leftDelim, rightDelim).Option("missingkey=error").Funcs(functions()).Funcs(template.FuncMap{
+func NewEngine() *Engine { return NewEngineContext(context.Background()) }
+
+// NewEngineContext makes an engine that ends with a context: what it is doing then is given up at once.
+func NewEngineContext(ctx context.Context) *Engine {
+	b := &budget{ctx: ctx, time: maxTime}
+	blank := template.New("").Delims(leftDelim, rightDelim).Option("missingkey=error").Funcs(functions(b)).Funcs(template.FuncMap{
 		"include": func(string, any) (string, error) {
 			return "", errors.New("only a file has templates to include")
 		},
-	}))
+	})
+	return newEngine(blank, b)
 }
 
-func newEngine(blank *template.Template) *Engine {
-	e := &Engine{blank: blank, parsed: map[string]*template.Template{}}
+func newEngine(blank *template.Template, b *budget) *Engine {
+	e := &Engine{blank: blank, parsed: map[string]*template.Template{}, budget: b}
 	e.files = template.Must(e.blank.Clone())
 	e.expressions = template.Must(e.blank.Clone()).Funcs(template.FuncMap{
 		"result": func(value any) string { e.result = value; return "" },
@@ -42,26 +50,38 @@ func newEngine(blank *template.Template) *Engine {
 
 // Eval computes an expression: a template pipeline without delimiters. It is a [decision.Evaluate].
 func (e *Engine) Eval(expr string, data map[string]any) (any, error) {
+	return within(e.budget, func() (any, error) { return e.eval(expr, data) })
+}
+
+func (e *Engine) eval(expr string, data map[string]any) (any, error) {
 	t, err := e.expression(expr)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", expr, plain(err))
 	}
 	e.result = nil
-	if err := t.Execute(&bounded{steps: new(int)}, data); err != nil {
+	if err := t.Execute(&bounded{budget: e.budget}, data); err != nil {
 		return nil, fmt.Errorf("%q: %w", expr, plain(err))
 	}
 	return e.result, nil
 }
 
+// maxExpression is the length of an expression, in bytes.
+const maxExpression = 64 << 10
+
 func (e *Engine) expression(expr string) (*template.Template, error) {
 	if t, ok := e.parsed[expr]; ok {
 		return t, nil
+	}
+	if len(expr) > maxExpression {
+		return nil, fmt.Errorf("longer than %d KiB", maxExpression>>10)
+	}
+	if strings.Contains(expr, leftDelim) || strings.Contains(expr, rightDelim) {
+		return nil, fmt.Errorf("an expression holds no %s and no %s", leftDelim, rightDelim)
 	}
 	t, err := e.expressions.New("expression").Parse(leftDelim + " result (" + expr + ") " + rightDelim)
 	if err != nil {
 		return nil, err
 	}
-	countSteps(t)
 	e.parsed[expr] = t
 	return t, nil
 }
@@ -97,24 +117,21 @@ func (e *Engine) start(name, text string) (t *template.Template, own bool, err e
 
 // Text renders a template; name is its path, for errors.
 func (e *Engine) Text(name, text string, data map[string]any) ([]byte, error) {
+	return within(e.budget, func() ([]byte, error) { return e.text(name, text, data) })
+}
+
+func (e *Engine) text(name, text string, data map[string]any) ([]byte, error) {
 	t, own, err := e.start(name, text)
 	if err != nil {
 		return nil, err
 	}
-	steps := 0
 	if own {
-		t.Funcs(template.FuncMap{"include": include(t, &steps)})
+		t.Funcs(template.FuncMap{"include": include(t, e.budget)})
 	}
 	if _, err := t.Parse(text); err != nil {
 		return nil, located(name, err)
 	}
-	countSteps(t)
-	for _, part := range t.Templates() {
-		if own && part != t {
-			countSteps(part)
-		}
-	}
-	out := bounded{steps: &steps}
+	out := bounded{budget: e.budget}
 	out.Grow(len(text) + len(text)/8)
 	if err := t.Execute(&out, data); err != nil {
 		return nil, located(name, err)
@@ -123,7 +140,7 @@ func (e *Engine) Text(name, text string, data map[string]any) ([]byte, error) {
 }
 
 // include renders a template that a file defines to a string.
-func include(t *template.Template, steps *int) any {
+func include(t *template.Template, b *budget) any {
 	depth := 0
 	return func(part string, data any) (string, error) {
 		if depth++; depth > maxDepth {
@@ -133,9 +150,12 @@ func include(t *template.Template, steps *int) any {
 		if t.Lookup(part) == nil {
 			return "", fmt.Errorf("there is no template %q", part)
 		}
-		out := bounded{steps: steps}
+		out := bounded{budget: b}
 		if err := t.ExecuteTemplate(&out, part, data); err != nil {
 			return "", located(t.Name(), err)
+		}
+		if out.Len() > maxValue {
+			return "", errTooLarge
 		}
 		return out.String(), nil
 	}

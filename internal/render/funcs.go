@@ -31,7 +31,7 @@ var allowed = strings.Fields(`
 const maxUntil = 10_000
 
 // functions are all that templates and expressions may call, beside the language's own.
-func functions() template.FuncMap {
+func functions(b *budget) template.FuncMap {
 	library := sprig.HermeticTxtFuncMap()
 	funcs := template.FuncMap{}
 	for _, name := range allowed {
@@ -62,7 +62,7 @@ func functions() template.FuncMap {
 		funcs[name] = replaceAll(library[name].(func(string, string, string) string))
 	}
 	for name, f := range funcs {
-		funcs[name] = limited(f)
+		funcs[name] = b.limited(f)
 	}
 	return funcs
 }

@@ -2,103 +2,152 @@ package render
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"fmt"
 	"reflect"
-	"text/template"
-	"text/template/parse"
+	"sync/atomic"
+	"time"
+
+	"rustgen/internal/tree"
 )
 
-// What one template may take: more than any file needs, and little enough that a slip in a set is an error rather than
-// a machine without memory or a run without end.
+// What a run may take: far more than any set needs, and little enough that a slip in one is an error rather than a
+// machine without memory or a run without end.
 const (
-	maxDepth  = 64       // of `include` within `include`, and of lists within lists
-	maxOutput = 64 << 20 // bytes of one rendered file
-	maxSteps  = 500_000  // pieces of text written and turns of loops
-	maxValue  = 4 << 20  // bytes and items of one value
-	maxWidth  = 256      // of a column in printf, of an indentation, of a replacement's pattern
+	maxDepth = 64        // of `include` within `include`, and of lists within lists
+	maxValue = 4 << 20   // bytes and items of one value
+	maxWidth = 256       // of a column in printf, of an indentation, of a replacement's pattern
+	maxWork  = 128 << 20 // bytes that functions are given and give, in one call of an engine
+	maxRun   = 4 << 30   // the same in all calls
+	maxTime  = 30 * time.Second
 )
 
-// bounded is a buffer that refuses to grow without end, and a template that turns without end: each write is a step.
+// budget is what the calls of an engine, and of those that help it, may still take. A step costs what it works on, in
+// bytes.
+type budget struct {
+	// run is what all calls have taken, call and output what the present one has, and has written.
+	run, call, output atomic.Int64
+	// ended says that nothing is to be done any more.
+	ended atomic.Bool
+	ctx   context.Context
+	time  time.Duration
+}
+
+// stepCost is what a step costs beside what it works on: a call, or a piece of text that is written.
+const stepCost = 512
+
+// charge takes a step that works on so many bytes.
+func (b *budget) charge(bytes int) error {
+	if b.ended.Load() {
+		return errEnded
+	}
+	return b.take(int64(bytes) + stepCost)
+}
+
+func (b *budget) take(cost int64) error {
+	if b.call.Add(cost) > maxWork {
+		return fmt.Errorf("takes more than %d MiB of work", maxWork>>20)
+	}
+	if b.run.Add(cost) > maxRun {
+		return fmt.Errorf("takes more than %d MiB of work in one run", maxRun>>20)
+	}
+	return nil
+}
+
+// write takes so many bytes of what is rendered.
+func (b *budget) write(bytes int) error {
+	if b.output.Add(int64(bytes)) > tree.MaxBytes {
+		return fmt.Errorf("renders to more than %d MiB", tree.MaxBytes>>20)
+	}
+	return b.charge(0)
+}
+
+var errEnded = fmt.Errorf("was ended")
+
+// within does what one call of an engine is to do, and returns when it is done, its time is over or the run is ended by a
+// signal. What is not done by then ends at its next step, and the engine with it.
+func within[T any](b *budget, do func() (T, error)) (T, error) {
+	var none T
+	if b.ended.Load() {
+		return none, cmp.Or(b.ctx.Err(), errEnded)
+	}
+	b.call.Store(0)
+	b.output.Store(0)
+	ctx, cancel := context.WithTimeout(b.ctx, b.time)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		b.ended.Store(true)
+		if err := b.ctx.Err(); err != nil {
+			return none, err
+		}
+		return none, fmt.Errorf("the template set takes longer than %v", b.time)
+	}
+}
+
+// bounded is a buffer that the budget limits.
 type bounded struct {
 	bytes.Buffer
-	steps *int
+	budget *budget
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if *b.steps++; *b.steps > maxSteps {
-		return 0, fmt.Errorf("takes more than %d steps", maxSteps)
-	}
-	if b.Len()+len(p) > maxOutput {
-		return 0, fmt.Errorf("renders to more than %d MiB", maxOutput>>20)
+	if err := b.budget.write(len(p)); err != nil {
+		return 0, err
 	}
 	return b.Buffer.Write(p)
 }
 
-// countSteps puts an empty text in front of every body, so that a loop or a recursion that prints nothing writes, and
-// is counted, too.
-func countSteps(t *template.Template) {
-	if t.Tree != nil {
-		countIn(t.Root, true)
-	}
-}
-
-func countIn(list *parse.ListNode, again bool) {
-	if list == nil {
-		return
-	}
-	for _, node := range list.Nodes {
-		switch n := node.(type) {
-		case *parse.RangeNode:
-			countIn(n.List, true)
-			countIn(n.ElseList, false)
-		case *parse.IfNode:
-			countIn(n.List, false)
-			countIn(n.ElseList, false)
-		case *parse.WithNode:
-			countIn(n.List, false)
-			countIn(n.ElseList, false)
-		}
-	}
-	if again {
-		step := &parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}
-		list.Nodes = append([]parse.Node{step}, list.Nodes...)
-	}
-}
-
 var errorType = reflect.TypeFor[error]()
 
-// limited is a function whose result may not outgrow maxValue. The common signatures are written out: a function made by
-// reflection is slower to make and to call.
-func limited(function any) any {
+// limited is a function that the budget charges for what it is given and gives, and whose result may not outgrow
+// maxValue. The common signatures are written out: a function made by reflection is slower to make and to call.
+func (b *budget) limited(function any) any {
+	text := func(s string, err error, given int) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		if len(s) > maxValue {
+			return "", errTooLarge
+		}
+		return s, b.charge(given + len(s))
+	}
 	switch f := function.(type) {
 	case func(string) string:
-		return func(s string) (string, error) { return limitedText(f(s), nil) }
+		return func(s string) (string, error) { return text(f(s), nil, len(s)) }
 	case func(string) (string, error):
-		return func(s string) (string, error) { return limitedText(f(s)) }
+		return func(s string) (string, error) { r, err := f(s); return text(r, err, len(s)) }
 	case func(int, string) string:
-		return func(n int, s string) (string, error) { return limitedText(f(n, s), nil) }
+		return func(n int, s string) (string, error) { return text(f(n, s), nil, len(s)) }
 	case func(int, string) (string, error):
-		return func(n int, s string) (string, error) { return limitedText(f(n, s)) }
+		return func(n int, s string) (string, error) { r, err := f(n, s); return text(r, err, len(s)) }
 	case func(string, string) string:
-		return func(a, b string) (string, error) { return limitedText(f(a, b), nil) }
+		return func(s, t string) (string, error) { return text(f(s, t), nil, len(s)+len(t)) }
+	case func(string, string) bool:
+		return func(s, t string) (bool, error) { return f(s, t), b.charge(len(s) + len(t)) }
 	case func(string, string, string) string:
-		return func(a, b, c string) (string, error) { return limitedText(f(a, b, c), nil) }
+		return func(s, t, u string) (string, error) { return text(f(s, t, u), nil, len(s)+len(t)+len(u)) }
 	case func(string, string, string) (string, error):
-		return func(a, b, c string) (string, error) { return limitedText(f(a, b, c)) }
-	case func(any) string:
-		return func(value any) (string, error) { return limitedText(f(value), nil) }
-	case func(...any) string:
-		return func(values ...any) (string, error) { return limitedText(f(values...), nil) }
-	case func(string, ...any) (string, error):
-		return func(s string, values ...any) (string, error) { return limitedText(f(s, values...)) }
+		return func(s, t, u string) (string, error) { r, err := f(s, t, u); return text(r, err, len(s)+len(t)+len(u)) }
 	}
-	f := reflect.ValueOf(function)
+	return b.reflected(reflect.ValueOf(function))
+}
+
+// reflected is limited for any signature.
+func (b *budget) reflected(f reflect.Value) any {
 	t := f.Type()
-	switch t.Out(0).Kind() {
-	case reflect.String, reflect.Slice, reflect.Map, reflect.Interface:
-	default:
-		return function
-	}
 	var in []reflect.Type
 	for i := range t.NumIn() {
 		in = append(in, t.In(i))
@@ -107,28 +156,34 @@ func limited(function any) any {
 	if t.IsVariadic() {
 		call = f.CallSlice
 	}
-	limitedType := reflect.FuncOf(in, []reflect.Type{t.Out(0), errorType}, t.IsVariadic())
-	return reflect.MakeFunc(limitedType, func(args []reflect.Value) []reflect.Value {
+	signature := reflect.FuncOf(in, []reflect.Type{t.Out(0), errorType}, t.IsVariadic())
+	return reflect.MakeFunc(signature, func(args []reflect.Value) []reflect.Value {
+		given := 0
+		for _, arg := range args {
+			given += weight(arg, 0)
+		}
+		fail := func(err error) []reflect.Value {
+			return []reflect.Value{reflect.Zero(t.Out(0)), reflect.ValueOf(&err).Elem()}
+		}
+		if err := b.charge(given); err != nil {
+			return fail(err)
+		}
 		results := call(args)
-		err := reflect.Zero(errorType)
-		if len(results) == 2 {
-			err = results[1]
+		if len(results) == 2 && !results[1].IsNil() {
+			return results
 		}
-		if weight(results[0], 0) > maxValue {
-			err = reflect.ValueOf(errTooLarge)
+		made := weight(results[0], 0)
+		if made > maxValue {
+			return fail(errTooLarge)
 		}
-		return []reflect.Value{results[0], err}
+		if err := b.take(int64(made)); err != nil {
+			return fail(err)
+		}
+		return []reflect.Value{results[0], reflect.Zero(errorType)}
 	}).Interface()
 }
 
 var errTooLarge = fmt.Errorf("gives a value that is larger than %d MiB or nested more than %d deep", maxValue>>20, maxDepth)
-
-func limitedText(s string, err error) (string, error) {
-	if err == nil && len(s) > maxValue {
-		err = errTooLarge
-	}
-	return s, err
-}
 
 // weight counts the bytes and items of a value, and stops where they are too many.
 func weight(v reflect.Value, depth int) int {

@@ -21,6 +21,10 @@ const maxWorkers = 4
 // Render makes the tree of a set. An error is a fault of the set, with file and line: the first one, in the order of the
 // paths.
 func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
+	return within(e.budget, func() (tree.Tree, error) { return e.render(set, data) })
+}
+
+func (e *Engine) render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
 	todo, err := e.selected(set, data)
 	if err != nil {
 		return nil, err
@@ -59,6 +63,10 @@ type Origin struct{ Source, Item string }
 
 // Origins are the origins of the files that a set renders, by their paths.
 func (e *Engine) Origins(set *templateset.Set, data map[string]any) (map[string]Origin, error) {
+	return within(e.budget, func() (map[string]Origin, error) { return e.origins(set, data) })
+}
+
+func (e *Engine) origins(set *templateset.Set, data map[string]any) (map[string]Origin, error) {
 	todo, err := e.selected(set, data)
 	if err != nil {
 		return nil, err
@@ -102,7 +110,9 @@ func (e *Engine) selected(set *templateset.Set, data map[string]any) ([]renderin
 			return nil, fmt.Errorf("%s: %w", source.Origin, err)
 		}
 		for _, data := range each {
-			todo = append(todo, rendering{source: source, data: data})
+			if todo = append(todo, rendering{source: source, data: data}); len(todo) > tree.MaxFiles {
+				return nil, fmt.Errorf("%s: renders to more than %d files", source.Origin, tree.MaxFiles)
+			}
 		}
 	}
 	return todo, nil
@@ -118,7 +128,7 @@ func (e *Engine) inParallel(n int, do func(e *Engine, i int)) {
 	}
 	var others sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), maxWorkers) - 1 {
-		others.Go(func() { work(newEngine(template.Must(e.blank.Clone()))) })
+		others.Go(func() { work(newEngine(template.Must(e.blank.Clone()), e.budget)) })
 	}
 	work(e)
 	others.Wait()
@@ -141,9 +151,12 @@ func (e *Engine) file(set *templateset.Set, source templateset.Source, data map[
 	}
 	file := tree.File{Mode: set.Mode(source.Mode, source.Path, p), Data: source.Data}
 	if source.Render {
-		if file.Data, err = e.Text(source.Origin, string(source.Data), data); err != nil {
-			return "", tree.File{}, err
-		}
+		file.Data, err = e.text(source.Origin, string(source.Data), data)
+	} else if err = e.budget.write(len(source.Data)); err != nil {
+		err = fmt.Errorf("%s: %w", source.Origin, err)
+	}
+	if err != nil {
+		return "", tree.File{}, err
 	}
 	return p, file, nil
 }
@@ -152,7 +165,7 @@ func (e *Engine) file(set *templateset.Set, source templateset.Source, data map[
 func (e *Engine) each(rules []templateset.FileRule, data map[string]any) ([]map[string]any, error) {
 	for _, r := range rules {
 		if r.Each != "" {
-			return e.Each(r.Each, data)
+			return e.items(r.Each, data)
 		}
 	}
 	return []map[string]any{data}, nil
@@ -163,7 +176,11 @@ func (e *Engine) Each(expression string, data map[string]any) ([]map[string]any,
 	if expression == "" {
 		return []map[string]any{data}, nil
 	}
-	value, err := e.Eval(expression, data)
+	return within(e.budget, func() ([]map[string]any, error) { return e.items(expression, data) })
+}
+
+func (e *Engine) items(expression string, data map[string]any) ([]map[string]any, error) {
+	value, err := e.eval(expression, data)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +203,7 @@ func (e *Engine) wanted(rules []templateset.FileRule, data map[string]any) (bool
 		if r.When == "" {
 			continue
 		}
-		value, err := e.Eval(r.When, data)
+		value, err := e.eval(r.When, data)
 		if err != nil {
 			return false, err
 		}
@@ -205,7 +222,7 @@ func (e *Engine) path(source templateset.Source, data map[string]any) (string, e
 	if !strings.Contains(text, leftDelim) {
 		return source.Path, nil
 	}
-	rendered, err := e.Text("path of "+source.Origin, text, data)
+	rendered, err := e.text("path of "+source.Origin, text, data)
 	if err != nil {
 		return "", err
 	}
@@ -218,5 +235,5 @@ func (e *Engine) path(source templateset.Source, data map[string]any) (string, e
 
 // Path renders a path that is not a file's own, such as one that a rename records.
 func (e *Engine) Path(p string, data map[string]any) (string, error) {
-	return e.path(templateset.Source{Path: p, Origin: p}, data)
+	return within(e.budget, func() (string, error) { return e.path(templateset.Source{Path: p, Origin: p}, data) })
 }

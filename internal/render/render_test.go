@@ -1,6 +1,8 @@
 package render
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -108,10 +110,97 @@ func TestRunaways(t *testing.T) {
 		"<% until 1000000000 %>":                                                                                                                 "out of range",
 		"<% until -1 %>":                                                                                                                         "out of range",
 	} {
-		_, err := NewEngine().Text("f", text, data())
+		_, err := patient().Text("f", text, data())
 		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 200 {
 			t.Errorf("%s\ngives %.300v\nwant  %s", text, err, want)
 		}
+	}
+}
+
+// What all files of a set take is bounded together: work by the bytes that it is done on, what is written, and time.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	set := func(files map[string]string) *templateset.Set {
+		t.Helper()
+		fsys := fstest.MapFS{"template.yaml": {Data: []byte("name: acme\nversion: 1.0.0\n")}}
+		for p, text := range files {
+			fsys["files/"+p] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+		}
+		set, err := templateset.Load(fsys, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	many := map[string]string{}
+	for i := range 40 {
+		many[fmt.Sprintf("%d.tmpl", i)] = `<% range until 15 %><% repeat 4000000 "a" %><% end %>`
+	}
+	for what, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"dear steps":       {map[string]string{"a.tmpl": `<% $x := repeat 4000000 "a" %><% range until 10000 %><% $y := sha512sum $x %><% end %>`}, "takes more than 128 MiB of work"},
+		"many large files": {many, "MiB"},
+		"values kept":      {map[string]string{"a.tmpl": `<% $x := list %><% range until 10000 %><% $x = append $x (repeat 400 "a") %><% end %>`}, "MiB"},
+	} {
+		_, err := patient().Render(set(c.files), map[string]any{"name": "x"})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s give %v", what, err)
+		}
+	}
+}
+
+// patient is an engine that ends by its work alone: how long that takes is the machine's.
+func patient() *Engine {
+	e := NewEngine()
+	e.budget.time = time.Hour
+	return e
+}
+
+// long is a template that neither calls nor writes anything for some seconds.
+const long = `<% $x := until 10000 %><% range $x %><% range $x %><% end %><% end %>`
+
+// A loop that neither calls nor writes anything ends by its time, and the engine with it.
+func TestTime(t *testing.T) {
+	t.Parallel()
+	e := NewEngine()
+	e.budget.time = 50 * time.Millisecond
+	if _, err := e.Text("f", long, data()); err == nil || err.Error() != "the template set takes longer than 50ms" {
+		t.Errorf("it gives %v", err)
+	}
+	if _, err := e.Eval(".name", data()); err == nil {
+		t.Error("an engine that was ended goes on")
+	}
+}
+
+// A signal ends the engine at once.
+func TestEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	e := NewEngineContext(ctx)
+	time.AfterFunc(50*time.Millisecond, cancel)
+	began := time.Now()
+	if _, err := e.Text("f", long, data()); !errors.Is(err, context.Canceled) {
+		t.Errorf("it gives %v", err)
+	}
+	if _, err := e.Eval(".name", data()); !errors.Is(err, context.Canceled) {
+		t.Errorf("after it, an expression gives %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// Nested as deep as a template's size allows, conditions take the memory of no machine.
+func TestNesting(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("<%if 1%>", 1<<17-1), strings.Repeat("<%if 0%>", 1<<10) + strings.Repeat("<%else if 1%>", 70_000), strings.Repeat("(", 60_000)} {
+		_, _ = NewEngine().Text("f", text+strings.Repeat("<%end%>", 1<<10), data())
+		_, _ = NewEngine().Eval(text[:60_000], data())
+	}
+	if _, err := NewEngine().Eval("1 %><% range until 10000 %><% end %><% (1", data()); err == nil || !strings.Contains(err.Error(), "holds no <%") {
+		t.Errorf("an expression with delimiters gives %v", err)
 	}
 }
 
@@ -126,7 +215,7 @@ var impure = strings.Fields(`ago bcrypt buildCustomCert date dateInZone dateModi
 
 func TestOnlyPureFunctions(t *testing.T) {
 	t.Parallel()
-	funcs := functions()
+	funcs := functions(&budget{})
 	for _, name := range impure {
 		if _, ok := funcs[name]; ok {
 			t.Errorf("templates may call %s", name)
@@ -341,7 +430,7 @@ func FuzzEval(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, expr string) {
-		engine := NewEngine()
+		engine := patient()
 		first, err := engine.Eval(expr, data())
 		if err != nil {
 			if strings.Contains(err.Error(), "goroutine") {

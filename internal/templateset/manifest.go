@@ -11,9 +11,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/bmatcuk/doublestar/v4"
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
@@ -54,7 +55,7 @@ type FileRule struct {
 }
 
 // Matches reports whether the rule speaks of a path.
-func (r FileRule) Matches(p string) bool { return doublestar.MatchUnvalidated(r.Path, p) }
+func (r FileRule) Matches(p string) bool { return tree.Match(r.Path, p) }
 
 // Rename is a file that moved in a version of the set, so that an upgrade moves the user's with it.
 type Rename struct {
@@ -91,12 +92,15 @@ var (
 )
 
 func readManifest(fsys fs.FS) (*manifest, error) {
-	data, err := fs.ReadFile(fsys, ManifestName)
+	data, err := tree.ReadRegular(fsys, ManifestName, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no %s, so this is not a template set", ManifestName)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := checkTexts(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	var m manifest
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -111,6 +115,33 @@ func readManifest(fsys fs.FS) (*manifest, error) {
 		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	return &m, nil
+}
+
+// checkTexts refuses a text that would not be printed as it stands: most of a manifest is shown to a person, and YAML can
+// write such characters so that a review does not see them.
+func checkTexts(data []byte) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		// What is no YAML is said by the decoder.
+		return nil
+	}
+	return checkText(&doc)
+}
+
+func checkText(node *yaml.Node) error {
+	at := strings.IndexFunc(node.Value, func(r rune) bool {
+		return unicode.IsControl(r) && r != '\n' && r != '\t' || tree.Invisible(r)
+	})
+	if at >= 0 {
+		r, _ := utf8.DecodeRuneInString(node.Value[at:])
+		return fmt.Errorf("line %d: the text holds the character %+q, which is not printed", node.Line, r)
+	}
+	for _, below := range node.Content {
+		if err := checkText(below); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var (
@@ -143,8 +174,8 @@ func (m *manifest) check() error {
 		}
 	}
 	for _, r := range m.Files {
-		if !doublestar.ValidatePattern(r.Path) || r.Path == "" {
-			return fmt.Errorf("files: %q is not a path pattern", r.Path)
+		if err := tree.CheckPattern(r.Path); err != nil {
+			return fmt.Errorf("files: %w", err)
 		}
 		if r.When == "" && r.Each == "" && r.Mode == "" && !r.Once && !r.Room {
 			return fmt.Errorf("files: the rule for %q says nothing: give when, each, mode, once or room", r.Path)

@@ -19,6 +19,14 @@ const (
 	renderSuffix  = ".tmpl"
 )
 
+// The most that is read of a set beside its files, which together are bounded as a tree is.
+const (
+	maxManifest  = 1 << 20
+	maxChangelog = 4 << 20
+	// maxTemplate is the most of one file that is rendered: nested conditions take memory by their depth.
+	maxTemplate = 1 << 20
+)
+
 // Set is a template set, together with the sets that it extends.
 type Set struct {
 	Name, Version string
@@ -85,7 +93,7 @@ func load(fsys fs.FS, base Lookup, reserved []string, children []string) (*Set, 
 		return nil, err
 	}
 	set.overlay(sources)
-	changelog, err := fs.ReadFile(fsys, changelogName)
+	changelog, err := tree.ReadRegular(fsys, changelogName, maxChangelog)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -144,6 +152,7 @@ func readSources(fsys fs.FS) ([]Source, error) {
 		return nil, err
 	}
 	var sources []Source
+	room := &tree.Room{}
 	err = fs.WalkDir(files, ".", func(p string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			if p == "." && errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +163,7 @@ func readSources(fsys fs.FS) ([]Source, error) {
 		if entry.IsDir() {
 			return nil
 		}
-		source, err := readSource(files, p, entry)
+		source, err := readSource(files, p, entry, room)
 		if err != nil {
 			return fmt.Errorf("%s/%s: %w", filesDir, p, err)
 		}
@@ -164,12 +173,12 @@ func readSources(fsys fs.FS) ([]Source, error) {
 	return sources, err
 }
 
-func readSource(files fs.FS, p string, entry fs.DirEntry) (Source, error) {
+func readSource(files fs.FS, p string, entry fs.DirEntry, room *tree.Room) (Source, error) {
 	source := Source{Path: p, Origin: filesDir + "/" + p}
 	if entry.Type()&fs.ModeSymlink != 0 {
 		target, err := fs.ReadLink(files, p)
 		source.Mode, source.Data = tree.ModeLink, []byte(target)
-		return source, err
+		return source, errors.Join(err, room.Take(int64(len(target))))
 	}
 	if !entry.Type().IsRegular() {
 		return source, fmt.Errorf("neither a file nor a link")
@@ -179,11 +188,14 @@ func readSource(files fs.FS, p string, entry fs.DirEntry) (Source, error) {
 		return source, err
 	}
 	source.Mode = tree.NormalMode(info.Mode())
-	if source.Data, err = fs.ReadFile(files, p); err != nil {
+	if source.Data, err = room.ReadFile(files, p); err != nil {
 		return source, err
 	}
 	if bare, ok := strings.CutSuffix(p, renderSuffix); ok {
 		source.Path, source.Render = bare, tree.IsText(source.Data)
+	}
+	if source.Render && len(source.Data) > maxTemplate {
+		return source, fmt.Errorf("a template of more than %d MiB", maxTemplate>>20)
 	}
 	return source, nil
 }

@@ -37,7 +37,7 @@ renames: [{from: a, to: b, since: 1.1.0}]
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(set.Name, set.Version, set.Base, set.Catalog.IDs(), set.Catalog.Derived, set.Renames, set.Changelog); got !=
-		"acme1.2.0[name port] [{z .port} {a .z}] [{a b 1.1.0}]# 1.2.0\n" {
+		"acme1.2.0[name port] [{z .port} {a .z}] [{a b 1.1.0 }]# 1.2.0\n" {
 		t.Errorf("loaded %s", got)
 	}
 	var sources []string
@@ -98,30 +98,35 @@ func TestFaultsOfManifest(t *testing.T) {
 	t.Parallel()
 	const head = "name: acme\nversion: 1.0.0\n"
 	for text, want := range map[string]string{
-		"":                                                      `template.yaml: name "" of the set is not kebab-case`,
-		"name: Acme\nversion: 1.0.0\n":                          "is not kebab-case",
-		"name: ../x\nversion: 1.0.0\n":                          "is not kebab-case",
-		"name: acme\nversion: v1\n":                             "is not a semantic version",
-		"name: acme\nversion: 1.0\n":                            "is not a semantic version",
-		head + "nmae: x\n":                                      "template.yaml: line 3: there is no key nmae",
-		head + "---\n" + head:                                   "more than one YAML document",
-		head + "decisions: {a: b}\n":                            "template.yaml: line 3: a map does not belong here",
-		head + "name: again\n":                                  "already defined",
-		head + "derived: [a]\n":                                 "derived is a mapping of names to expressions",
-		head + "derived: {A: b}\n":                              "is not snake_case",
-		head + "derived: {a: [b]}\n":                            "is not an expression",
-		head + "derived: {a: .x, a: .y}\n":                      "stands twice",
-		head + "derived: {name: .x}\n":                          "there is already a value of that name",
-		head + "files: [{path: x}]\n":                           `the rule for "x" says nothing`,
-		head + "files: [{when: x}]\n":                           `"" is not a path pattern`,
-		head + "files: [{path: '[', when: x}]":                  "is not a path pattern",
-		head + "files: [{path: x, mode: 755}]":                  "is neither",
-		head + "renames: [{from: ../a, to: b, since: 1.0.0}]":   "renames: path",
-		head + "renames: [{from: a, to: .git/b, since: 1.0.0}]": "leads into a git directory",
-		head + "renames: [{from: a, to: b}]":                    "is not a semantic version",
-		head + "presets: {name: x}\n":                           "are for a set that extends another",
-		head + "extends: acme\n":                                "a set cannot extend itself",
-		head + "decisions: [{id: a, type: int, default: {expr: x, more: y}}]": "a default is a constant or {expr: ...}",
+		"":                                                `template.yaml: name "" of the set is not kebab-case`,
+		"name: Acme\nversion: 1.0.0\n":                    "is not kebab-case",
+		"name: ../x\nversion: 1.0.0\n":                    "is not kebab-case",
+		"name: acme\nversion: v1\n":                       "is not a semantic version",
+		"name: acme\nversion: 1.0\n":                      "is not a semantic version",
+		head + "nmae: x\n":                                "template.yaml: line 3: there is no key nmae",
+		head + "---\n" + head:                             "more than one YAML document",
+		head + "decisions: {a: b}\n":                      "template.yaml: line 3: a map does not belong here",
+		head + "name: again\n":                            "already defined",
+		head + "derived: [a]\n":                           "derived is a mapping of names to expressions",
+		head + "derived: {A: b}\n":                        "is not snake_case",
+		head + "derived: {a: [b]}\n":                      "is not an expression",
+		head + "derived: {a: .x, a: .y}\n":                "stands twice",
+		head + "derived: {name: .x}\n":                    "there is already a value of that name",
+		head + "files: [{path: x}]\n":                     `the rule for "x" says nothing`,
+		head + "files: [{when: x}]\n":                     `"" is not a path pattern`,
+		head + "files: [{path: '[', when: x}]":            "is not a path pattern",
+		head + "files: [{path: x, mode: 755}]":            "is neither",
+		head + `decisions: [{id: a, title: "A\e]0;x\a"}]`: `line 3: the text holds the character '\x1b', which is not printed`,
+		head + `rules: [{warn: a, message: "a\u202eb"}]`:  `line 3: the text holds the character '\u202e'`,
+		head + `rules: [{warn: a, message: "a\r\x9bb"}]`:  `line 3: the text holds the character '\r'`,
+		head + "files: [{path: '" + strings.Repeat("{,,,}", 20) + "Q', when: x}]": "has more than 64 alternatives",
+		head + "# " + strings.Repeat("x", 1<<20):                                  "template.yaml: it is too large: more than 1 MiB",
+		head + "renames: [{from: ../a, to: b, since: 1.0.0}]":                     "renames: path",
+		head + "renames: [{from: a, to: .git/b, since: 1.0.0}]":                   "leads into a git directory",
+		head + "renames: [{from: a, to: b}]":                                      "is not a semantic version",
+		head + "presets: {name: x}\n":                                             "are for a set that extends another",
+		head + "extends: acme\n":                                                  "a set cannot extend itself",
+		head + "decisions: [{id: a, type: int, default: {expr: x, more: y}}]":     "a default is a constant or {expr: ...}",
 		"\tname: acme":     "template.yaml: ",
 		"name: [\xff":      "template.yaml: ",
 		"a: &a [*a, *a]\n": "template.yaml: ",
@@ -131,6 +136,42 @@ func TestFaultsOfManifest(t *testing.T) {
 			t.Errorf("%q\ngives %v\nwant  %s", text, err, want)
 		} else if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "templateset.") {
 			t.Errorf("%q: the error is not one plain line: %q", text, err)
+		}
+	}
+}
+
+// The files of a set are bounded together, before they are read.
+func TestBoundsOfSources(t *testing.T) {
+	t.Parallel()
+	load := func(set fstest.MapFS) error {
+		_, err := Load(set, nil, nil)
+		return err
+	}
+	const manifest = "name: acme\nversion: 1.0.0\n"
+	set := files("template.yaml", manifest)
+	part := &fstest.MapFile{Data: make([]byte, 1<<20), Mode: 0o644}
+	for i := range 256 {
+		set[fmt.Sprintf("files/%d", i)] = part
+	}
+	if err := load(set); err != nil {
+		t.Error(err)
+	}
+	set["files/one-more"] = &fstest.MapFile{Data: []byte{1}, Mode: 0o644}
+	if err := load(set); err == nil || err.Error() != "files/one-more: one-more: the files are more than 256 MiB together" {
+		t.Errorf("257 MiB give %v", err)
+	}
+	if err := load(files("template.yaml", manifest, "files/a.tmpl", strings.Repeat("<%if 1%>", 1<<17)+"x")); err == nil ||
+		!strings.HasSuffix(err.Error(), "files/a.tmpl: a template of more than 1 MiB") {
+		t.Errorf("a large template gives %v", err)
+	}
+	if err := load(files("template.yaml", manifest, "CHANGELOG.md", strings.Repeat("x", 4<<20+1))); err == nil {
+		t.Error("a large changelog is read")
+	}
+	for _, p := range []string{"template.yaml", "CHANGELOG.md", "files/a"} {
+		set := files("template.yaml", manifest)
+		set[p] = &fstest.MapFile{Mode: fs.ModeNamedPipe | 0o644}
+		if err := load(set); err == nil {
+			t.Errorf("%s is read from a pipe", p)
 		}
 	}
 }

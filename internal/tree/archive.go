@@ -3,18 +3,14 @@ package tree
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
-)
-
-// The most that an archive may unpack to: a damaged or hostile one must not fill the memory.
-const (
-	maxArchiveBytes = 256 << 20
-	maxArchiveFiles = 100_000
 )
 
 // Archive packs the tree as a gzip-compressed tar. The same tree gives the same bytes: paths are sorted, and times and
@@ -56,14 +52,16 @@ func (t Tree) Archive() ([]byte, error) {
 }
 
 // FromArchive unpacks what Archive packed. It refuses what Archive cannot have written: unclean paths, other kinds of
-// entries, duplicates, links that lead outside, and more than 256 MiB.
+// entries, sparse files, duplicates, links that lead outside, and more than 100,000 files or 256 MiB.
 func FromArchive(data []byte) (Tree, error) {
 	zip, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("not a gzip archive: %w", err)
 	}
-	limited := &io.LimitedReader{R: zip, N: maxArchiveBytes}
+	// The heads of the entries take room in the stream, too, and none in the tree.
+	limited := &io.LimitedReader{R: zip, N: 2 * MaxBytes}
 	t := Tree{}
+	room := Room{}
 	for pack := tar.NewReader(limited); ; {
 		head, err := pack.Next()
 		if errors.Is(err, io.EOF) {
@@ -75,20 +73,8 @@ func FromArchive(data []byte) (Tree, error) {
 		if _, ok := t[head.Name]; ok {
 			return nil, fmt.Errorf("damaged archive: %q stands in it twice", head.Name)
 		}
-		if len(t) == maxArchiveFiles {
-			return nil, fmt.Errorf("archive holds more than %d files", maxArchiveFiles)
-		}
-		switch head.Typeflag {
-		case tar.TypeReg:
-			data, err := io.ReadAll(pack)
-			if err != nil {
-				return nil, fmt.Errorf("damaged archive: %s: %w", head.Name, err)
-			}
-			t[head.Name] = File{Mode: NormalMode(fs.FileMode(head.Mode)), Data: data}
-		case tar.TypeSymlink:
-			t[head.Name] = File{Mode: ModeLink, Data: []byte(head.Linkname)}
-		default:
-			return nil, fmt.Errorf("damaged archive: %q is neither a file nor a link", head.Name)
+		if t[head.Name], err = entry(pack, head, &room); err != nil {
+			return nil, err
 		}
 	}
 	// The checksum of gzip stands after the end of the tar: read on to it.
@@ -96,10 +82,34 @@ func FromArchive(data []byte) (Tree, error) {
 		return nil, fmt.Errorf("damaged archive: %w", err)
 	}
 	if limited.N <= 0 {
-		return nil, fmt.Errorf("archive unpacks to more than %d MiB", maxArchiveBytes>>20)
+		return nil, fmt.Errorf("archive unpacks to more than %d MiB", 2*MaxBytes>>20)
 	}
-	if err := t.Check(); err != nil {
+	if err := t.CheckContained(); err != nil {
 		return nil, fmt.Errorf("damaged archive: %w", err)
 	}
 	return t, nil
+}
+
+// entry reads one entry. A sparse file is refused: a few bytes of the archive would be any number in memory.
+func entry(pack *tar.Reader, head *tar.Header, room *Room) (File, error) {
+	for key := range head.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return File{}, fmt.Errorf("damaged archive: %q is a sparse file", head.Name)
+		}
+	}
+	if err := room.Take(head.Size); err != nil {
+		return File{}, fmt.Errorf("archive holds %w", err)
+	}
+	switch head.Typeflag {
+	case tar.TypeReg:
+		data, err := readInto(make([]byte, 0, min(head.Size+1, 1<<20)), io.LimitReader(pack, head.Size))
+		if err != nil || int64(len(data)) != head.Size {
+			return File{}, fmt.Errorf("damaged archive: %s: %w", head.Name, cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		return File{Mode: NormalMode(fs.FileMode(head.Mode)), Data: data}, nil
+	case tar.TypeSymlink:
+		return File{Mode: ModeLink, Data: []byte(head.Linkname)}, nil
+	default:
+		return File{}, fmt.Errorf("damaged archive: %q is neither a file nor a link", head.Name)
+	}
 }

@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -59,8 +56,11 @@ func IsText(data []byte) bool {
 type Tree map[string]File
 
 // FromFS reads a tree, without the directories of the names to skip, wherever they lie.
+//
+// Errors: what is neither a file nor a link, more than 100,000 files, or more than 256 MiB.
 func FromFS(files fs.FS, skip ...string) (Tree, error) {
 	t := Tree{}
+	left := Room{}
 	err := fs.WalkDir(files, ".", func(p string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func FromFS(files fs.FS, skip ...string) (Tree, error) {
 			t[p] = f
 			return err
 		}
-		f.Data, err = fs.ReadFile(files, p)
+		f.Data, err = left.ReadFile(files, p)
 		t[p] = f
 		return err
 	})
@@ -119,84 +119,4 @@ func NormalMode(m fs.FileMode) fs.FileMode {
 	default:
 		return ModeFile
 	}
-}
-
-// reserved are the first segments that no template may write: git's own and rustgen's record.
-var reserved = []string{".git", ".rustgen"}
-
-// CheckPath refuses a path that could leave the tree, or that another system could not hold.
-func CheckPath(p string) error {
-	switch {
-	case p == "" || p == ".":
-		return fmt.Errorf("the path is empty")
-	case !utf8.ValidString(p):
-		return fmt.Errorf("path %q is not UTF-8", p)
-	case !fs.ValidPath(p):
-		return fmt.Errorf("path %q is not a clean relative path (no leading slash, no \".\", no \"..\", no empty part)", p)
-	case strings.ContainsFunc(p, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }):
-		return fmt.Errorf("path %q has a backslash or a control character", p)
-	}
-	for part := range strings.SplitSeq(p, "/") {
-		if len(part) > 255 {
-			return fmt.Errorf("path %q has a part of more than 255 bytes", p)
-		}
-		if strings.EqualFold(part, ".git") {
-			return fmt.Errorf("path %q leads into a git directory", p)
-		}
-	}
-	if first, _, _ := strings.Cut(p, "/"); slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, first) }) {
-		return fmt.Errorf("path %q leads into %s, which is not a template's to write", p, first)
-	}
-	return nil
-}
-
-// Check refuses a tree that cannot stand on a disk: bad paths, a path that is both a file and a directory, paths that
-// differ only in case, and links that lead outside.
-func (t Tree) Check() error {
-	spelled := make(map[string]string, len(t))
-	claim := func(p string) error {
-		key := strings.ToLower(p)
-		if other, ok := spelled[key]; ok && other != p {
-			return fmt.Errorf("paths %q and %q differ only in case", other, p)
-		}
-		spelled[key] = p
-		return nil
-	}
-	for _, p := range t.Paths() {
-		if err := CheckPath(p); err != nil {
-			return err
-		}
-		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-			if _, ok := t[dir]; ok {
-				return fmt.Errorf("%q is both a file and the directory of %q", dir, p)
-			}
-			if err := claim(dir); err != nil {
-				return err
-			}
-		}
-		if err := claim(p); err != nil {
-			return err
-		}
-		if f := t[p]; f.IsLink() {
-			if err := checkLink(p, string(f.Data)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func checkLink(p, target string) error {
-	if target == "" || strings.HasPrefix(target, "/") || strings.ContainsAny(target, "\\\x00") {
-		return fmt.Errorf("link %q leads to %q, which is not a relative path", p, target)
-	}
-	// A ".." behind a name could climb out through another link.
-	if target != path.Clean(target) {
-		return fmt.Errorf("link %q leads to %q, which is not a clean path", p, target)
-	}
-	resolved := path.Join(path.Dir(p), target)
-	if resolved == ".." || strings.HasPrefix(resolved, "../") {
-		return fmt.Errorf("link %q leads outside, to %q", p, target)
-	}
-	return nil
 }

@@ -4,9 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -26,6 +29,9 @@ func TestCheckPath(t *testing.T) {
 		"", ".", "..", "/a", "a/", "a//b", "./a", "a/./b", "a/..", "../a", "a/../../b", `a\b`, `..\a`, "a\x00b", "a\nb", "a\x1b[1m",
 		"a\x7fb", "\xff", ".git/config", ".GIT/config", "a/.git/hooks/x", "a/.Git", ".rustgen/answers.yaml", ".RustGen/x", ".rustgen",
 		strings.Repeat("x", 256),
+		// What Windows and macOS read as .git or .rustgen, and what is printed as another path.
+		"git~1/config", "GIT~1", ".git ./x", "a/.git.", ".git::$INDEX_ALLOCATION/x", ".git:x", ".g\u200cit/config", ".rustgen./x", ".rustgen /x",
+		"a\u202etxt.exe", "a\u2066b", "\ufeffa", "a\u2028b",
 	} {
 		if CheckPath(p) == nil {
 			t.Errorf("%q is taken", p)
@@ -113,6 +119,45 @@ func TestArchive(t *testing.T) {
 	}
 }
 
+func TestCheckPortable(t *testing.T) {
+	t.Parallel()
+	for p, want := range map[string]bool{
+		"a/b.txt": true, "console.rs": true, "a/.x": true, "com/x": true, "nul": false, "CON": false, "a/nul.txt": false, "aux.rs": false,
+		"a/COM1.tar.gz": false, "a:b": false, "a/b?": false, "x.": false, "x /y": false, "lpt9": false, "a|b": false,
+	} {
+		if err := CheckPortable(p); (err == nil) != want {
+			t.Errorf("%q: %v", p, err)
+		}
+		if err := (Tree{p: file("")}).Check(); (err == nil) != want {
+			t.Errorf("a tree with %q: %v", p, err)
+		}
+	}
+}
+
+// A service that exists may have a file that only Windows cannot hold.
+func TestArchiveKeepsWhatOneSystemHolds(t *testing.T) {
+	t.Parallel()
+	if _, err := FromArchive(pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "a/aux.rs"})); err != nil {
+		t.Error(err)
+	}
+}
+
+// 182 bytes are not three gigabytes of memory.
+func TestSparseArchiveTakesNoMemory(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, version := range []string{"0.0", "0.1", "1.0"} {
+		_, err := FromArchive(sparse(t, version, "300000000"))
+		if err == nil || !strings.HasSuffix(err.Error(), `"a" is a sparse file`) {
+			t.Errorf("sparse %s: %v", version, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("reading took %d MiB", took>>20)
+	}
+}
+
 // pack makes an archive that Archive would not.
 func pack(t testing.TB, heads ...tar.Header) []byte {
 	t.Helper()
@@ -160,12 +205,59 @@ func TestHostileArchives(t *testing.T) {
 		"nothing":             nil,
 		"not gzip":            []byte("hello"),
 		"gzip of no tar":      gzipped(t, bytes.Repeat([]byte("x"), 600)),
-		"more than it may be": pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: maxArchiveBytes}),
+		"sparse in PAX 1.0":   sparse(t, "1.0", "3000000000"),
+		"sparse in PAX 0.1":   sparse(t, "0.1", "1000000000000"),
+		"sparse in PAX 0.0":   sparse(t, "0.0", "1000000000000"),
+		"into git":            pack(t, symlink("a", ".git/hooks")),
+		"into the record":     pack(t, symlink("d/a", "../.rustgen/tx")),
+		"more than it may be": pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: MaxBytes + 1}),
 	} {
 		if got, err := FromArchive(data); err == nil {
 			t.Errorf("%s: taken as %v", what, got.Paths())
 		}
 	}
+}
+
+// sparse makes an archive of one file that is all hole: a few bytes that unpack to size.
+func sparse(t testing.TB, version, size string) []byte {
+	t.Helper()
+	records := []string{"size=" + size, "numblocks=1"}
+	switch version {
+	case "1.0":
+		records = []string{"major=1", "minor=0", "name=a", "realsize=" + size}
+	case "0.1":
+		records = append(records, "map="+size+",0")
+	case "0.0":
+		records = append(records, "offset="+size, "numbytes=0")
+	}
+	var pax strings.Builder
+	for _, record := range records {
+		line := " GNU.sparse." + record + "\n"
+		n := len(line) + 1
+		for len(strconv.Itoa(n))+len(line) > n {
+			n++
+		}
+		pax.WriteString(strconv.Itoa(n) + line)
+	}
+	body := ""
+	if version == "1.0" {
+		body = "1\n" + size + "\n0\n"
+		body += strings.Repeat("\x00", 512-len(body))
+	}
+	block := func(name string, kind byte, data string) string {
+		head := make([]byte, 512)
+		copy(head, name)
+		copy(head[100:], "0000644\x000000000\x000000000\x00")
+		copy(head[124:], fmt.Sprintf("%011o\x0000000000000\x00        %c", len(data), kind))
+		copy(head[257:], "ustar\x0000")
+		sum := 0
+		for _, b := range head {
+			sum += int(b)
+		}
+		copy(head[148:], fmt.Sprintf("%06o\x00 ", sum))
+		return string(head) + data + strings.Repeat("\x00", (512-len(data)%512)%512)
+	}
+	return gzipped(t, []byte(block("x", 'x', pax.String())+block("a", '0', body)+strings.Repeat("\x00", 1024)))
 }
 
 func gzipped(t testing.TB, data []byte) []byte {
@@ -192,12 +284,17 @@ func FuzzFromArchive(f *testing.F) {
 	f.Add(pack(f, tar.Header{Typeflag: tar.TypeReg, Name: "../x"}))
 	f.Add(pack(f, tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: ".."}))
 	f.Add([]byte{0x1f, 0x8b})
+	for _, version := range []string{"0.0", "0.1", "1.0"} {
+		f.Add(sparse(f, version, "1000000"))
+	}
+	f.Add(pack(f, tar.Header{Typeflag: tar.TypeReg, Name: strings.Repeat("long/", 40) + "é", Mode: 0o755, Size: 3, Format: tar.FormatPAX}))
+	f.Add(pack(f, tar.Header{Typeflag: tar.TypeSymlink, Name: "a/b", Linkname: "../c"}, tar.Header{Typeflag: tar.TypeLink, Name: "d", Linkname: "c"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tree, err := FromArchive(data)
 		if err != nil {
 			return
 		}
-		if err := tree.Check(); err != nil {
+		if err := tree.CheckContained(); err != nil {
 			t.Fatal(err)
 		}
 		again, err := tree.Archive()

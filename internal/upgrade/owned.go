@@ -20,8 +20,8 @@ type Ownership struct {
 	Moves map[string]string
 	// Newer says that Rendered is of another version of the template than Base, and not only of other decisions.
 	Newer bool
-	// Elsewhere reports whether a path of Rendered is of a file that the template also has under the decisions before, at
-	// another path. nil: of none.
+	// Elsewhere reports whether a path of Rendered that the base lacks is of a file that the template also has under the
+	// decisions before: at another path, or an upgrade did not bring it. nil: of none.
 	Elsewhere func(path string) bool
 }
 

@@ -120,7 +120,11 @@ func (s *Service) Apply(ctx context.Context, p *Plan) (written bool, warnings []
 	var changes []apply.Change
 	for _, c := range p.Changes {
 		if c.Writes() {
-			changes = append(changes, apply.Change{Path: c.Path, File: c.After, Before: s.onDisk(c.Path, c.Before)})
+			changes = append(changes, apply.Change{
+				Path: c.Path, File: c.After, Before: s.onDisk(c.Path, c.Before),
+				// It holds what files were that others may not have been able to read.
+				Private: c.Path == project.UndoPath,
+			})
 		}
 	}
 	if len(changes) == 0 {

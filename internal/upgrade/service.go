@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/git"
 	"rustgen/internal/hint"
 	"rustgen/internal/project"
 	"rustgen/internal/tree"
@@ -34,32 +35,70 @@ type Service struct {
 }
 
 // Open finds the service around dir, keeps other runs out, and completes what an earlier run has left, which it returns.
-func Open(dir string) (*Service, *apply.Recovered, error) {
-	at, err := project.Find(dir)
-	if errors.Is(err, project.ErrNone) {
-		return nil, nil, hint.Fail("rustgen new NAME makes one; --dir DIR names another place", "%s: %w", dir, err)
-	}
+// It is for a run that changes the service.
+func Open(ctx context.Context, dir string) (*Service, *apply.Recovered, error) {
+	s, err := lock(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Service{Dir: at}
-	if s.Root, err = apply.OpenRoot(at); err != nil {
-		return nil, nil, hint.Fail("", "%s: %w", at, cause(err))
-	}
-	if s.unlock, err = apply.Lock(at); err != nil {
-		_ = s.Root.Close()
-		return nil, nil, hint.Fail("wait for it to end", "%w", err)
+	if s.tracksRun(ctx) {
+		s.Close()
+		return nil, nil, hint.Fail("rustgen did not leave it so; git rm -r --cached .rustgen/tx, and removing it, forget that run",
+			"%s: .rustgen/tx is in the repository; nothing was changed", dir)
 	}
 	recovered, err := apply.Recover(s.Root, project.CheckPath)
 	if err != nil {
 		s.Close()
 		return nil, nil, writeFault(err)
 	}
+	return s, recovered, nil
+}
+
+// OpenToRead is Open for a run that only reports: pending is what an earlier run was about that has left something, which
+// stays as it is; "" where none has.
+func OpenToRead(dir string) (s *Service, pending string, err error) {
+	if s, err = lock(dir); err != nil {
+		return nil, "", err
+	}
+	if pending, err = apply.Pending(s.Root, project.CheckPath); err != nil {
+		s.Close()
+		return nil, "", writeFault(err)
+	}
+	return s, pending, nil
+}
+
+// lock finds the service around dir, and keeps other runs out until it is closed.
+func lock(dir string) (*Service, error) {
+	at, err := project.Find(dir)
+	if errors.Is(err, project.ErrNone) {
+		return nil, hint.Fail("rustgen new NAME makes one; --dir DIR names another place", "%s: %w", dir, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Dir: at}
+	if s.Root, err = apply.OpenRoot(at); err != nil {
+		return nil, hint.Fail("", "%s: %w", at, cause(err))
+	}
+	if s.unlock, err = apply.Lock(at); err != nil {
+		_ = s.Root.Close()
+		return nil, hint.Fail("wait for it to end", "%w", err)
+	}
 	if s.Repo, err = vcs.Open(at); err != nil {
 		s.Close()
-		return nil, recovered, err
+		return nil, err
 	}
-	return s, recovered, nil
+	return s, nil
+}
+
+// tracksRun reports whether what an interrupted run leaves was committed: then it is nobody's here.
+func (s *Service) tracksRun(ctx context.Context) bool {
+	const left = project.Dir + "/tx"
+	if s.missing(left) || s.Repo == nil {
+		return false
+	}
+	tracked, err := s.Repo.Tracks(ctx, left)
+	return err == nil && tracked
 }
 
 // owned reports whether a file was the team's when the template wrote it.
@@ -203,12 +242,12 @@ func (s *Service) Ignored(ctx context.Context) []string {
 
 // gitFault is an error of git, with what git itself knows against it.
 func gitFault(doing string, err error) error {
-	var distrusted *vcs.Distrusted
+	var distrusted *git.Distrusted
 	mend := ""
 	switch {
 	case errors.As(err, &distrusted):
 		mend = "if you trust it: git config --global --add safe.directory '" + distrusted.Dir + "'"
-	case errors.Is(err, vcs.ErrNoGit):
+	case errors.Is(err, git.ErrMissing):
 		mend = "install git 2.38 or newer"
 	}
 	return hint.Fail(mend, "cannot %s: %w", doing, err)

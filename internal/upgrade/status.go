@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"rustgen/internal/decision"
 	"rustgen/internal/merge"
 	"rustgen/internal/project"
@@ -58,7 +56,7 @@ func (s *Service) Stand(ctx context.Context) (*Standing, error) {
 	}
 	st.Managed = len(s.Base) - len(st.Owned)
 	for _, p := range slices.Concat(st.Edited, st.Deleted) {
-		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return doublestar.MatchUnvalidated(room, p) }) {
+		if slices.ContainsFunc(s.Record.Rooms, func(room string) bool { return tree.Match(room, p) }) {
 			st.Drift = append(st.Drift, p)
 		}
 	}

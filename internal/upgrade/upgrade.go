@@ -94,8 +94,8 @@ func (s *Service) Merge(ctx context.Context, what string, t *Template, out *deci
 	return m, s.record(ctx, m, t.Catalog.IDs(), divided.Theirs)
 }
 
-// elsewhere finds the files that the template renders under the service's own decisions too, where these give them another
-// path. Only the same version of the template can tell.
+// elsewhere finds the files that the template renders under the service's own decisions too: where these give them another
+// path, or an upgrade has not brought them. Only the same version of the template can tell.
 func (s *Service) elsewhere(t *Template, data map[string]any) (func(string) bool, error) {
 	if s.Record.Version != t.Version {
 		return nil, nil
@@ -116,10 +116,7 @@ func (s *Service) elsewhere(t *Template, data map[string]any) (func(string) bool
 	for _, origin := range before {
 		known[origin] = true
 	}
-	return func(p string) bool {
-		_, same := before[p]
-		return known[now[p]] && !same
-	}, nil
+	return func(p string) bool { return known[now[p]] }, nil
 }
 
 // renames are the set's recorded ones; their paths may hold expressions, as those of files do.

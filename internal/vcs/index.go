@@ -1,13 +1,12 @@
 package vcs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"rustgen/internal/git"
 	"rustgen/internal/tree"
 )
 
@@ -19,7 +18,11 @@ type Service struct {
 
 // Open finds the repository that dir lies in; nil outside one.
 func Open(dir string) (*Service, error) {
-	real, err := filepath.EvalSymlinks(dir)
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +43,8 @@ func Open(dir string) (*Service, error) {
 
 // Dirty lists the files of the service that are tracked and not as they were committed.
 func (s *Service) Dirty(ctx context.Context) (map[string]bool, error) {
-	where := "."
-	if s.prefix != "" {
-		where = ":(top,literal)" + strings.TrimSuffix(s.prefix, "/")
-	}
-	out, err := Git(ctx, s.Top, "-c", "core.quotePath=false", "-c", "status.relativePaths=false",
-		"--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules", "--", where)
+	out, err := s.git(ctx, "--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=no",
+		"--ignore-submodules", "--", s.where())
 	if err != nil {
 		return nil, err
 	}
@@ -58,17 +57,30 @@ func (s *Service) Dirty(ctx context.Context) (map[string]bool, error) {
 	return dirty, nil
 }
 
+// where limits a command to the service. Git runs at the top and not in the service: there it would take a HEAD, objects
+// and refs that the service holds for a repository, and do what their configuration says.
+func (s *Service) where() string {
+	if s.prefix == "" {
+		return "."
+	}
+	return ":(top,literal)" + strings.TrimSuffix(s.prefix, "/")
+}
+
+func (s *Service) git(ctx context.Context, args ...string) (string, error) {
+	return git.Run(ctx, git.Call{Dir: s.Top, Args: args})
+}
+
 // Files lists the files of the service that git tracks, and those that it neither tracks nor ignores.
 func (s *Service) Files(ctx context.Context) (tracked, untracked map[string]bool, err error) {
 	list := func(which ...string) (map[string]bool, error) {
 		args := append([]string{"ls-files", "-z"}, which...)
-		out, err := Git(ctx, filepath.Join(s.Top, filepath.FromSlash(s.prefix)), args...)
+		out, err := s.git(ctx, append(args, "--", s.where())...)
 		if err != nil {
 			return nil, err
 		}
 		files := map[string]bool{}
 		for p := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
-			files[p] = p != ""
+			files[strings.TrimPrefix(p, s.prefix)] = p != ""
 		}
 		return files, nil
 	}
@@ -81,17 +93,23 @@ func (s *Service) Files(ctx context.Context) (tracked, untracked map[string]bool
 
 // Unmerged lists the paths of the service that the index holds as conflicts.
 func (s *Service) Unmerged(ctx context.Context) (map[string]bool, error) {
-	out, err := Git(ctx, filepath.Join(s.Top, filepath.FromSlash(s.prefix)), "ls-files", "-z", "--unmerged")
+	out, err := s.git(ctx, "ls-files", "-z", "--unmerged", "--", s.where())
 	if err != nil {
 		return nil, err
 	}
 	paths := map[string]bool{}
 	for entry := range strings.SplitSeq(out, "\x00") {
 		if _, p, ok := strings.Cut(entry, "\t"); ok {
-			paths[p] = true
+			paths[strings.TrimPrefix(p, s.prefix)] = true
 		}
 	}
 	return paths, nil
+}
+
+// Tracks reports whether git has anything at or below a path of the service.
+func (s *Service) Tracks(ctx context.Context, p string) (bool, error) {
+	out, err := s.git(ctx, "--literal-pathspecs", "ls-files", "-z", "--", s.prefix+p)
+	return out != "", err
 }
 
 // Entries reads what the index holds of paths, as UpdateIndex takes it.
@@ -100,7 +118,7 @@ func (s *Service) Entries(ctx context.Context, paths []string) ([]string, error)
 	for _, p := range paths {
 		args = append(args, s.prefix+p)
 	}
-	out, err := Git(ctx, s.Top, args...)
+	out, err := s.git(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +134,7 @@ func (s *Service) Entries(ctx context.Context, paths []string) ([]string, error)
 // Committed reports whether the last commit has a file as it stands, whatever the index says of its path. It is false, too,
 // where git cannot tell.
 func (s *Service) Committed(ctx context.Context, p string, f tree.File) bool {
-	entry, err := Git(ctx, s.Top, "--literal-pathspecs", "ls-tree", "-z", "HEAD", "--", s.prefix+p)
+	entry, err := s.git(ctx, "--literal-pathspecs", "ls-tree", "-z", "HEAD", "--", s.prefix+p)
 	if err != nil {
 		return false
 	}
@@ -184,7 +202,7 @@ func removal(none, p string) string { return "0 " + none + "\t" + p }
 
 // none is the name of no object: as many zeros as the repository's names have digits.
 func (s *Service) none(ctx context.Context) (string, error) {
-	format, err := Git(ctx, s.Top, "rev-parse", "--show-object-format")
+	format, err := s.git(ctx, "rev-parse", "--show-object-format")
 	if strings.TrimSpace(format) == "sha256" {
 		return strings.Repeat("0", 64), err
 	}
@@ -198,30 +216,12 @@ func (s *Service) object(ctx context.Context, p string, f tree.File, options ...
 	if !f.IsLink() {
 		args = append(args, "--path="+s.prefix+p)
 	}
-	out, err := gitInput(ctx, s.Top, f.Data, args...)
+	out, err := git.Run(ctx, git.Call{Dir: s.Top, Args: args, Input: f.Data})
 	return strings.TrimSpace(out), err
 }
 
 func (s *Service) updateIndex(ctx context.Context, lines []string) error {
-	_, err := gitInput(ctx, s.Top, []byte(strings.Join(lines, "\x00")+"\x00"), "update-index", "-z", "--index-info")
+	in := []byte(strings.Join(lines, "\x00") + "\x00")
+	_, err := git.Run(ctx, git.Call{Dir: s.Top, Args: []string{"update-index", "-z", "--index-info"}, Input: in})
 	return err
-}
-
-func gitInput(ctx context.Context, dir string, in []byte, args ...string) (string, error) {
-	program, err := exec.LookPath("git")
-	if err != nil {
-		return "", ErrNoGit
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = dir
-	cmd.Env = append(environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return "", fmt.Errorf("git %s: %s", subcommand(args), firstLine(errs.String(), err))
-	}
-	return out.String(), nil
 }

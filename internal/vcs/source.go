@@ -6,11 +6,15 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"rustgen/internal/git"
 )
 
 // Source is where in which repository a template set lies: URL[//SUBDIR][@REF].
 type Source struct {
 	URL, Subdir, Ref string
+	// Recorded says that nobody has typed it: a service's record names it. Only git's own transports are used then.
+	Recorded bool
 }
 
 // ParseSource reads a source that IsURL has found to be one.
@@ -65,7 +69,7 @@ func (s Source) Checkout(ctx context.Context, commit, dir string) (*Checkout, er
 		ref = commit
 	}
 	var err error
-	c.Commit, err = Clone(ctx, s.URL, ref, dir)
+	c.Commit, err = s.clone(ctx, ref, dir)
 	return c, err
 }
 
@@ -75,7 +79,12 @@ type Release struct{ Tag, Version string }
 // Newest finds the tag of the newest released version. Where tags of the form SUBDIR/v1.2.3 exist for the source's
 // directory, they count alone. dir is any directory to run git in.
 func (s Source) Newest(ctx context.Context, dir string) (Release, error) {
-	out, err := Git(ctx, dir, "-c", "protocol.ext.allow=never", "ls-remote", "--tags", "--refs", "--", s.URL)
+	url, reach, err := s.remote()
+	if err != nil {
+		return Release{}, err
+	}
+	reach.Dir, reach.Args = dir, []string{"ls-remote", "--tags", "--refs", "--", url}
+	out, err := git.Run(ctx, reach)
 	if err != nil {
 		return Release{}, err
 	}

@@ -3,7 +3,6 @@ package vcs
 import (
 	"context"
 	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"rustgen/internal/tree"
@@ -28,17 +27,15 @@ type IndexEntry struct {
 	Unmerged bool
 }
 
-func (s *Service) dir() string { return filepath.Join(s.Top, filepath.FromSlash(s.prefix)) }
-
 // Index reads git's index.
 func (s *Service) Index(ctx context.Context) (*Index, error) {
 	index := &Index{Entries: map[string]IndexEntry{}, TrustsDisk: true}
-	looks, err := Git(ctx, s.dir(), "config", "--type=bool", "--default=true", "core.fileMode")
+	looks, err := s.git(ctx, "config", "--type=bool", "--default=true", "core.fileMode")
 	if err != nil {
 		return nil, err
 	}
 	index.TrustsDisk = strings.TrimSpace(looks) != "false"
-	out, err := Git(ctx, s.dir(), "ls-files", "-z", "-t", "--stage")
+	out, err := s.git(ctx, "ls-files", "-z", "-t", "--stage", "--", s.where())
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +45,7 @@ func (s *Service) Index(ctx context.Context) (*Index, error) {
 		if !ok || len(fields) != 4 {
 			continue
 		}
-		index.Entries[p] = IndexEntry{
+		index.Entries[strings.TrimPrefix(p, s.prefix)] = IndexEntry{
 			Mode: modeOf(fields[1]), Object: fields[2],
 			Skipped: fields[0] == "S", Submodule: fields[1] == "160000", Unmerged: fields[3] != "0",
 		}
@@ -72,7 +69,7 @@ func (s *Service) Contents(ctx context.Context, paths []string, index *Index) (t
 	t := tree.Tree{}
 	for _, p := range paths {
 		entry := index.Entries[p]
-		data, err := Git(ctx, s.Top, "cat-file", "blob", entry.Object)
+		data, err := s.git(ctx, "cat-file", "blob", entry.Object)
 		if err != nil {
 			return nil, err
 		}
@@ -83,18 +80,22 @@ func (s *Service) Contents(ctx context.Context, paths []string, index *Index) (t
 
 // Show reads a file of the service as it is in a commit, or in a stage of the index (":2").
 func (s *Service) Show(ctx context.Context, revision, p string) ([]byte, error) {
-	text, err := Git(ctx, s.Top, "cat-file", "blob", revision+":"+s.prefix+p)
+	text, err := s.git(ctx, "cat-file", "blob", revision+":"+s.prefix+p)
 	return []byte(text), err
 }
 
 // History lists the newest commits that changed a path of the service.
 func (s *Service) History(ctx context.Context, most, p string) ([]string, error) {
-	out, err := Git(ctx, s.dir(), "--literal-pathspecs", "rev-list", "--abbrev-commit", "--max-count="+most, "HEAD", "--", p)
+	out, err := s.git(ctx, "--literal-pathspecs", "rev-list", "--abbrev-commit", "--max-count="+most, "HEAD", "--", s.prefix+p)
 	return strings.Fields(out), err
 }
 
 // MarkExecutable notes in the index that files are executable, for a repository that does not look at that on the disk.
 func (s *Service) MarkExecutable(ctx context.Context, paths []string) error {
-	_, err := Git(ctx, s.dir(), append([]string{"--literal-pathspecs", "add", "--force", "--intent-to-add", "--chmod=+x", "--"}, paths...)...)
+	args := []string{"--literal-pathspecs", "add", "--force", "--intent-to-add", "--chmod=+x", "--"}
+	for _, p := range paths {
+		args = append(args, s.prefix+p)
+	}
+	_, err := s.git(ctx, args...)
 	return err
 }

@@ -97,7 +97,7 @@ func readManifest(fsys fs.FS) (*manifest, error) {
 		return nil, fmt.Errorf("there is no %s, so this is not a template set", ManifestName)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	if err := checkTexts(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestName, err)

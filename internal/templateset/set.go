@@ -95,7 +95,7 @@ func load(fsys fs.FS, base Lookup, reserved []string, children []string) (*Set, 
 	set.overlay(sources)
 	changelog, err := tree.ReadRegular(fsys, changelogName, maxChangelog)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", changelogName, err)
 	}
 	set.Changelog = string(changelog)
 	return set, nil

@@ -157,7 +157,7 @@ func TestBoundsOfSources(t *testing.T) {
 		t.Error(err)
 	}
 	set["files/one-more"] = &fstest.MapFile{Data: []byte{1}, Mode: 0o644}
-	if err := load(set); err == nil || err.Error() != "files/one-more: one-more: the files are more than 256 MiB together" {
+	if err := load(set); err == nil || err.Error() != "files/one-more: the files are more than 256 MiB together" {
 		t.Errorf("257 MiB give %v", err)
 	}
 	if err := load(files("template.yaml", manifest, "files/a.tmpl", strings.Repeat("<%if 1%>", 1<<17)+"x")); err == nil ||

@@ -36,7 +36,7 @@ func (r *Room) Take(size int64) error {
 func (r *Room) ReadFile(files fs.FS, p string) ([]byte, error) {
 	data, err := ReadRegular(files, p, MaxBytes-r.bytes)
 	if errors.Is(err, errTooLarge) {
-		return nil, fmt.Errorf("%s: the files are more than %d MiB together", p, MaxBytes>>20)
+		return nil, fmt.Errorf("the files are more than %d MiB together", MaxBytes>>20)
 	}
 	if err != nil {
 		return nil, err
@@ -46,16 +46,16 @@ func (r *Room) ReadFile(files fs.FS, p string) ([]byte, error) {
 
 var errTooLarge = errors.New("it is too large")
 
-// ReadRegular reads a regular file of at most so many bytes.
+// ReadRegular reads a regular file of at most so many bytes. The caller's message names the file.
 func ReadRegular(files fs.FS, p string, most int64) ([]byte, error) {
 	info, err := fs.Stat(files, p)
 	if err != nil {
 		return nil, err
 	}
-	tooLarge := fmt.Errorf("%s: %w: more than %d MiB", p, errTooLarge, most>>20)
+	tooLarge := fmt.Errorf("%w: more than %d MiB", errTooLarge, most>>20)
 	switch {
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: it is not a regular file", p)
+		return nil, errors.New("it is not a regular file")
 	case info.Size() > most:
 		return nil, tooLarge
 	}

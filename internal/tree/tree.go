@@ -82,9 +82,11 @@ func FromFS(files fs.FS, skip ...string) (Tree, error) {
 			t[p] = f
 			return err
 		}
-		f.Data, err = left.ReadFile(files, p)
+		if f.Data, err = left.ReadFile(files, p); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
 		t[p] = f
-		return err
+		return nil
 	})
 	return t, err
 }

@@ -31,8 +31,10 @@ var rooms = map[string]room{
 	"internal/templateset": {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":      {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
 	"internal/merge":       {imports: []string{"internal/tree"}},
-	"internal/layer":       {pure: true, imports: []string{"internal/tree"}},
-	"internal/docs":        {pure: true, imports: []string{"internal/decision"}},
+	// For tests that compile services.
+	"internal/layertest": {},
+	"internal/layer":     {pure: true, imports: []string{"internal/tree"}},
+	"internal/docs":      {pure: true, imports: []string{"internal/decision"}},
 	"internal/upgrade": {imports: []string{
 		"internal/apply", "internal/decision", "internal/hint", "internal/merge", "internal/project", "internal/render",
 		"internal/templateset", "internal/tree", "internal/vcs",
@@ -75,10 +77,11 @@ var writes = strings.Fields("Chmod Chown Chtimes CopyFS Create CreateTemp Link M
 
 // writers may write: apply to a service; merge, vcs and cli to temporary directories of their own, with these functions.
 var writers = map[string][]string{
-	"internal/apply": writes,
-	"internal/merge": {"MkdirTemp", "MkdirAll", "WriteFile", "RemoveAll"},
-	"internal/vcs":   {"RemoveAll"},
-	"internal/cli":   {"MkdirTemp", "RemoveAll"},
+	"internal/apply":     writes,
+	"internal/layertest": {"WriteFile"},
+	"internal/merge":     {"MkdirTemp", "MkdirAll", "WriteFile", "RemoveAll"},
+	"internal/vcs":       {"RemoveAll"},
+	"internal/cli":       {"MkdirTemp", "RemoveAll"},
 }
 
 // source is one Go file of the program, tests apart.

@@ -141,7 +141,7 @@ mod api {
 			"--deploy", "none", "--go-client=false", "--memory", "128MiB",
 		},
 		bare:     true,
-		verdicts: map[string]string{"src/score.rs": "kept", "crates/hotpath/src/routes.rs": "deleted"},
+		verdicts: map[string]string{"src/score.rs": "kept", "tests/conformance/main.rs": "deleted"},
 		resolved: map[string]func(yours, template string) string{
 			"crates/hotpath/src/connections.rs":    func(_, template string) string { return template },
 			"crates/hotpath-telemetry/src/logs.rs": func(_, template string) string { return template },

@@ -2,7 +2,7 @@
 //! let go of its last byte.
 use crate::admission::MemoryPermit;
 use crate::call::{CURRENT, Call};
-use crate::connection::Connection;
+use crate::connection_state::Connection;
 use crate::deadline::until;
 use crate::methods::Method;
 use crate::panics;

@@ -1,7 +1,7 @@
 //! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. A connection must speak HTTP/2
 //! soon after it was accepted. It is closed when it is old or idle, when its peer has stopped reading, and at the drain.
 use crate::admission::Admission;
-use crate::connection::Connection;
+use crate::connection_state::Connection;
 use crate::limits::{HEADER_LIST, SEND_BUFFER, STREAMS, WINDOW};
 use crate::service::CallService;
 use crate::shared::Shared;

@@ -16,7 +16,7 @@ mod alloc;
 mod app;
 mod body;
 mod call;
-mod connection;
+mod connection_state;
 mod connections;
 mod cpu;
 mod deadline;

@@ -2,7 +2,7 @@
 //! what the call holds is part of that future, and is given back when it is dropped.
 use crate::admission::{MemoryPermit, RETRY_LATER};
 use crate::call::{CURRENT, Call};
-use crate::connection::Connection;
+use crate::connection_state::Connection;
 use crate::deadline::deadline_exceeded;
 use crate::methods::Method;
 use crate::shared::Shared;

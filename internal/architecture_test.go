@@ -32,6 +32,8 @@ var rooms = map[string]room{
 	"internal/render":      {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
 	"internal/git":         {},
 	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
+	// For tests that compile services.
+	"internal/layertest":   {},
 	"internal/layer":       {pure: true, imports: []string{"internal/tree"}},
 	"internal/docs":        {pure: true, imports: []string{"internal/decision"}},
 	"internal/upgrade": {imports: []string{
@@ -76,10 +78,11 @@ var writes = strings.Fields("Chmod Chown Chtimes CopyFS Create CreateTemp Link M
 
 // writers may write: apply to a service; merge, vcs and cli to temporary directories of their own, with these functions.
 var writers = map[string][]string{
-	"internal/apply": writes,
-	"internal/merge": {"MkdirTemp", "MkdirAll", "WriteFile", "RemoveAll"},
-	"internal/vcs":   {"RemoveAll"},
-	"internal/cli":   {"MkdirTemp", "RemoveAll"},
+	"internal/apply":     writes,
+	"internal/layertest": {"WriteFile"},
+	"internal/merge":     {"MkdirTemp", "MkdirAll", "WriteFile", "RemoveAll"},
+	"internal/vcs":       {"RemoveAll"},
+	"internal/cli":       {"MkdirTemp", "RemoveAll"},
 }
 
 // source is one Go file of the program, tests apart.

@@ -37,7 +37,12 @@ func (a *app) layerExportCommand() *cobra.Command {
 		Long: `Write the crates of the server layer to DIR, which must not exist, as a Cargo workspace to publish. Services with
 layer=registry are built on what a company has published from there. DIR/publish.sh publishes it, and leaves out what
 the registry has already. See docs/layer.md.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("rustgen layer export --help", "rustgen layer export takes one argument, the directory to write")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.exportLayer(cmd.Context(), args[0], o)
 		},

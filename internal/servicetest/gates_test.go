@@ -14,7 +14,7 @@ func TestGates(t *testing.T) {
 	for name, answers := range cases {
 		t.Run(name, func(t *testing.T) {
 			quiet(t, "RUSTGEN_LOAD")
-			render(t, answers...).judge(t, &unquiet, kept{}.without)
+			render(t, append(answers, "--layer", "registry")...).judge(t, &unquiet, kept{}.without)
 		})
 	}
 }

@@ -35,8 +35,8 @@ var mutants = map[string]mutant{
 			},
 			{
 				file: "crates/hotpath/src/server.rs",
-				old:  "memory: Pool::new(host.limits.call_memory),",
-				new:  "memory: Pool::new(host.limits.call_memory << 12),",
+				old:  "memory: Budget::new(host.limits.call_memory),",
+				new:  "memory: Budget::new(host.limits.call_memory << 12),",
 			},
 		},
 		gate:  "burst-goodput",

@@ -1,5 +1,7 @@
 //! The two vocabularies in which Go services count their gRPC calls, behind one interface.
-use crate::{Failure, Name, grpc_prometheus, otelgrpc};
+use crate::failure::Failure;
+use crate::name::Name;
+use crate::{grpc_prometheus, otelgrpc};
 use http::Uri;
 use prometheus::Registry;
 use std::sync::Arc;

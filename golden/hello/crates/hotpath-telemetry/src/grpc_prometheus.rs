@@ -1,5 +1,6 @@
 //! The golden signals under the names, labels, help and buckets of go-grpc-middleware's Prometheus provider.
-use crate::{Failure, Name};
+use crate::failure::Failure;
+use crate::name::Name;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Registry};
 use prometheus::{
     register_histogram_vec_with_registry as histograms, register_int_counter_vec_with_registry as counters,

@@ -1,15 +1,18 @@
 //! Logs: one JSON object a line on stderr, with the trace id of the call; written synchronously, so that the last line
 //! survives an abort.
-use crate::Failure;
+use crate::failure::Failure;
 use crate::trace::{self, Exporter};
 use json_subscriber::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use prometheus::IntCounter;
+use std::sync::LazyLock;
 use std::{backtrace::Backtrace, io, panic::PanicHookInfo, thread};
 use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
 
-static PANICS: AtomicU64 = AtomicU64::new(0);
+/// Of the whole process: a panic hook knows no server.
+static PANICS: LazyLock<Option<IntCounter>> =
+    LazyLock::new(|| IntCounter::new("hotpath_panics_total", "Panics in this process.").ok());
 
 /// What is written where nothing is said.
 const FILTER: &str = "info,h2=warn,hyper=warn,opentelemetry=warn";
@@ -34,14 +37,16 @@ pub fn init(filter: Option<&str>, spans: trace::Settings<'_>) -> Result<Exporter
     trace::install(tracing_subscriber::registry().with(lines), spans)
 }
 
-/// Panics so far.
-pub fn panics() -> u64 {
-    PANICS.load(Relaxed)
+/// The counter of all panics in this process.
+pub(crate) fn panics() -> Option<IntCounter> {
+    PANICS.clone()
 }
 
 /// Logs a panic, with its backtrace, and counts it.
 pub fn panicked(info: &PanicHookInfo<'_>) {
-    PANICS.fetch_add(1, Relaxed);
+    if let Some(panics) = &*PANICS {
+        panics.inc();
+    }
     error!(
         panic = info.payload_as_str().unwrap_or("(no message)"),
         location = info.location().map(ToString::to_string),

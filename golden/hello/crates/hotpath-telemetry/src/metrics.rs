@@ -1,11 +1,12 @@
-//! The saturation of this process, and the registry that `/metrics` reads. Calls are counted in the dialect of the fleet.
-use crate::Failure;
+//! The saturation of this process, and the registry that `/metrics` reads. Calls are counted by their own recorder.
+use crate::failure::Failure;
+use crate::{logs, process};
 use prometheus::register_int_gauge_vec_with_registry as gauges;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use prometheus::{register_histogram_with_registry as histogram, register_int_counter_vec_with_registry as counters};
 use prometheus::{register_int_counter_with_registry as counter, register_int_gauge_with_registry as gauge};
 
-/// What is counted as it happens; what can be read at any time is read by the scrape.
+/// What is counted as it happens. What can be read at any time is read when it is scraped.
 #[derive(Debug)]
 pub struct Metrics {
     /// All of them, and the service's own.
@@ -36,7 +37,7 @@ impl Metrics {
     /// If two metrics have one name.
     pub fn new(reasons: &[&str]) -> Result<Self, Failure> {
         let registry = Registry::new();
-        let wait = HistogramOpts::new("hotpath_cpu_wait_seconds", "Time a call waited for the CPU door.")
+        let wait = HistogramOpts::new("hotpath_cpu_wait_seconds", "Time a call waited for a thread to compute on.")
             .buckets(vec![0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0]);
         let metrics = Self {
             shed: counters!("hotpath_shed_total", "Calls refused for want of a permit, by what was short.", &["reason"], registry)?,
@@ -49,6 +50,10 @@ impl Metrics {
             snapshots: counters!("hotpath_snapshots_total", "Snapshots of the state, by whether they were written.", &["result"], registry)?,
             registry,
         };
+        process::register(&metrics.registry)?;
+        if let Some(panics) = logs::panics() {
+            metrics.registry.register(Box::new(panics))?;
+        }
         for reason in reasons {
             metrics.shed.with_label_values(&[reason]);
         }

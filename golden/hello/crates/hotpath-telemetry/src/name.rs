@@ -1,17 +1,17 @@
 //! The methods that there are, from the descriptors of their protos: no peer can mint a label.
-use crate::Failure;
+use crate::failure::Failure;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use std::fmt;
 
-/// A method, as every dialect labels it.
+/// The name of a method, as every dialect labels it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// `unary`, `client_stream`, `server_stream` or `bidi_stream`.
     pub kind: &'static str,
-    /// With its package.
+    /// The service, with its package.
     pub service: String,
-    /// Without its service.
+    /// The method, without its service.
     pub method: String,
 }
 
@@ -50,8 +50,11 @@ pub fn names(descriptors: &[u8]) -> Result<Vec<Name>, Failure> {
                     (false, true) => "server_stream",
                     (true, true) => "bidi_stream",
                 };
-                let (service, method) = (path.clone(), method.name().to_owned());
-                Name { kind, service, method }
+                Name {
+                    kind,
+                    service: path.clone(),
+                    method: method.name().to_owned(),
+                }
             }));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Never musl's own: a static binary takes jemalloc or mimalloc, or links glibc statically.
 #![allow(unsafe_code, reason = "the C interface of those that have one")]
-use crate::Failure;
+use hotpath_telemetry::Failure;
 
 pub(crate) use heap::{NAME, stats};
 
@@ -49,7 +49,8 @@ mod heap {
 
     /// It counts what it holds, and not what it was asked for.
     pub(crate) fn stats() -> super::Stats {
-        let (none, mut held) = (null_mut(), 0);
+        let none = null_mut();
+        let mut held = 0;
         // SAFETY: whatever is not wanted may be null.
         unsafe { mi_process_info(none, none, none, none, none, &mut held, none, none) };
         [None, Some(held)]

@@ -1,16 +1,20 @@
-//! The bodies of calls: what comes is measured as it comes, and what is sent back holds what pays for it until the
-//! transport has let go of its last byte.
-use crate::wire::{Messages, code_of, deadline_exceeded, trailers};
-use crate::{Call, admission::Held, call::CURRENT, edge::Edge, methods::Method, panics};
+//! The bodies of calls: what comes is measured as it comes, and what is sent back holds its permits until the transport has
+//! let go of its last byte.
+use crate::admission::MemoryPermit;
+use crate::call::{CURRENT, Call};
+use crate::connection_state::Connection;
+use crate::deadline::until;
+use crate::methods::Method;
+use crate::panics;
+use crate::wire::{Messages, code_of, trailers};
 use bytes::Bytes;
-use futures_util::stream::{Stream, StreamExt as _, poll_fn};
-use hotpath_telemetry::Account;
+use futures_util::stream::{StreamExt as _, poll_fn};
+use hotpath_telemetry::CallRecorder;
 use http::HeaderMap;
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
 use hyper::body::Incoming;
-use std::{convert::Infallible, pin::Pin, sync::Arc, task::Poll};
-use tokio::time::{Instant, sleep_until};
+use std::{convert::Infallible, sync::Arc, task::Poll};
 use tonic::{Code, Status, body::Body};
 
 /// A request: its messages are counted, and one that is too long is refused by its prefix, before its bytes have come.
@@ -20,45 +24,40 @@ pub(crate) fn received(body: Incoming, method: Arc<Method>) -> Body {
         let frame = frame.map_err(|error| Status::from_error(error.into()))?;
         method.series.received(frame.data_ref().map_or(0, |data| messages.push(data)));
         // tonic's own check would say OUT_OF_RANGE.
-        messages.fit("received message", method.limits.request)?;
+        messages.check_size("received message", method.limits.request)?;
         Ok::<_, Status>(frame)
     })))
 }
 
-/// The frames of `body`, until the deadline.
-pub(crate) fn until(deadline: Instant, mut body: Body) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Unpin {
-    let mut expiry = Box::pin(sleep_until(deadline));
-    poll_fn(move |cx| match Pin::new(&mut body).poll_frame(cx) {
-        // The clock is asked too: a body that is always ready leaves its timer no turn.
-        polled if Instant::now() < deadline && (polled.is_ready() || expiry.as_mut().poll(cx).is_pending()) => polled,
-        _ => Poll::Ready(Some(Err(deadline_exceeded()))),
-    })
-}
-
 /// A single reply with its trailers.
-pub(crate) fn whole(data: Bytes, trailers: Option<HeaderMap>, paid: (Held, Held)) -> Body {
-    match trailers {
-        Some(trailers) => Body::new(Full::new(held(data, paid)).with_trailers(std::future::ready(Some(Ok(trailers))))),
-        None => Body::empty(),
-    }
+pub(crate) fn whole(data: Bytes, trailers: Option<HeaderMap>, permits: (MemoryPermit, MemoryPermit)) -> Body {
+    let Some(trailers) = trailers else { return Body::empty() };
+    let data = Full::new(holding(data, permits));
+    Body::new(data.with_trailers(std::future::ready(Some(Ok(trailers)))))
 }
 
-/// A stream of replies, pulled by the transport: ends at its deadline, or where too much waits for the same peer, and
-/// counts the call when its last frame is taken.
-pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, edge: Edge, paid: (Call, Held)) -> Body {
-    let mut frames = until(paid.0.deadline(), body);
+/// A stream of replies, which the transport pulls. It ends at its deadline, or where too many replies wait for the same
+/// peer, and records the end of its call with its last frame.
+pub(crate) fn streamed(
+    body: Body,
+    connection: Arc<Connection>,
+    method: Arc<Method>,
+    mut recorder: CallRecorder,
+    permits: (Call, MemoryPermit),
+) -> Body {
+    let mut frames = until(permits.0.deadline(), body);
     let mut messages = Messages::default();
-    let paid = Arc::new(paid);
+    let permits = Arc::new(permits);
     let mut unread = None;
     Body::new(StreamBody::new(poll_fn(move |cx| {
-        // Asked for more, so what was given before is on its way.
+        // The transport asks for more when it has sent what it was given before.
         drop(unread.take());
-        if account.ended.is_cancelled() {
+        if recorder.ended.is_cancelled() {
             return Poll::Ready(None);
         }
-        let span = account.span.clone();
+        let span = recorder.span.clone();
         let _span = span.enter();
-        let polled = CURRENT.sync_scope(paid.0.clone(), || panics::caught(|| frames.poll_next_unpin(cx)));
+        let polled = CURRENT.sync_scope(permits.0.clone(), || panics::caught(|| frames.poll_next_unpin(cx)));
         let frame = match polled.unwrap_or_else(|status| Poll::Ready(Some(Err(status)))) {
             Poll::Ready(frame) => frame.unwrap_or_else(|| Ok(Frame::trailers(HeaderMap::new()))),
             Poll::Pending => return Poll::Pending,
@@ -66,32 +65,35 @@ pub(crate) fn streamed(body: Body, method: Arc<Method>, mut account: Account, ed
         let passed = frame.and_then(|frame| match frame.into_data() {
             Ok(data) => {
                 let sent = messages.push(&data);
-                messages.fit("trying to send message", method.limits.reply)?;
-                unread = Some(edge.hand_over(method.limits.unread(), true)?);
+                messages.check_size("trying to send message", method.limits.reply)?;
+                unread = Some(connection.admission.admit_stream_reply(method.limits.unread())?);
                 method.series.sent(sent);
-                Ok(Frame::data(held(data, Arc::clone(&paid))))
+                Ok(Frame::data(holding(data, Arc::clone(&permits))))
             }
             Err(last) => {
                 let trailers = last.into_trailers().unwrap_or_default();
-                account.finish(code_of(&trailers).unwrap_or(Code::Unknown));
+                recorder.end(code_of(&trailers).unwrap_or(Code::Unknown));
                 Ok(Frame::trailers(trailers))
             }
         });
         let frame = passed.unwrap_or_else(|status| {
-            account.finish(status.code());
+            recorder.end(status.code());
             Frame::trailers(trailers(&status))
         });
         Poll::Ready(Some(Ok::<_, Infallible>(frame)))
     })))
 }
 
-/// Bytes that keep `paid` until the last of them is written.
-fn held(data: Bytes, paid: impl Send + 'static) -> Bytes {
-    struct Paid<P>(Bytes, P);
-    impl<P> AsRef<[u8]> for Paid<P> {
+/// Bytes that hold `permits` until the last of them is written.
+fn holding(data: Bytes, permits: impl Send + 'static) -> Bytes {
+    struct Holding<P> {
+        data: Bytes,
+        _permits: P,
+    }
+    impl<P> AsRef<[u8]> for Holding<P> {
         fn as_ref(&self) -> &[u8] {
-            &self.0
+            &self.data
         }
     }
-    Bytes::from_owner(Paid(data, paid))
+    Bytes::from_owner(Holding { data, _permits: permits })
 }

@@ -1,12 +1,16 @@
-//! What a call carries: its deadline, whether anyone still waits, and the permit that pays for it.
-use crate::{admission::Permit, wire::deadline_exceeded};
-use hotpath_telemetry::{Account, trace::Parent};
+//! What a call carries: its deadline, whether anyone still waits, its trace context, and its permit.
+use crate::admission::CallPermit;
+use crate::deadline::deadline_exceeded;
+use hotpath_telemetry::{CallRecorder, trace::Parent};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-tokio::task_local! { pub(crate) static CURRENT: Call; }
+tokio::task_local! {
+    /// The call that the current task serves.
+    pub(crate) static CURRENT: Call;
+}
 
 /// The call that a handler serves. Cheap to clone; the permit is given back when the last clone goes, so work that
 /// outlives its caller still counts.
@@ -18,13 +22,17 @@ struct Inner {
     deadline: Instant,
     cancelled: CancellationToken,
     parent: Parent,
-    _permit: Permit,
+    _permit: CallPermit,
 }
 
 impl Call {
-    pub(crate) fn new(account: &Account, permit: Permit, parent: Parent) -> Self {
-        let (deadline, cancelled) = (account.deadline, account.ended.clone());
-        Self(Arc::new(Inner { deadline, cancelled, parent, _permit: permit }))
+    pub(crate) fn new(recorder: &CallRecorder, permit: CallPermit, parent: Parent) -> Self {
+        Self(Arc::new(Inner {
+            deadline: recorder.deadline,
+            cancelled: recorder.ended.clone(),
+            parent,
+            _permit: permit,
+        }))
     }
 
     /// The trace context that the call came with.
@@ -42,15 +50,15 @@ impl Call {
         self.0.deadline
     }
 
-    /// How long the caller still waits.
+    /// How long the caller still waits; zero once its deadline has passed.
     pub fn remaining(&self) -> Duration {
         self.0.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Whether anyone still waits for the answer. CPU loops ask this, with `?`, every millisecond or so.
+    /// Whether anyone still waits for the answer. Loops in CPU work ask this, with `?`, every millisecond or so.
     ///
     /// # Errors
-    /// `DEADLINE_EXCEEDED` or `CANCELLED`: there is nobody left to answer.
+    /// `CANCELLED` if the caller went away, `DEADLINE_EXCEEDED` if its deadline has passed: there is nobody left to answer.
     pub fn check(&self) -> Result<(), Status> {
         if self.0.cancelled.is_cancelled() {
             return Err(Status::cancelled("context canceled"));

@@ -1,5 +1,5 @@
 //! Settings from the environment: typed, with the name and the value in the error.
-use crate::Failure;
+use hotpath_telemetry::Failure;
 use std::{collections::HashMap, ffi::OsString, fmt::Display, str::FromStr, time::Duration};
 
 /// Where settings come from: the process's environment, or pairs in a test.

@@ -1,37 +1,13 @@
-//! What a service is made of, and what it is given at start.
+//! What a service is given at start, to make its handlers from.
+use crate::admission::Shed;
+use crate::cpu::Cpu;
+use crate::env::Env;
+use crate::limits::{Defaults, Limits};
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
-use crate::{Cpu, Defaults, Env, Failure, Limits, Metrics, OnPanic, Policy, admission::Shed};
-use futures_util::{FutureExt as _, future::ready};
-use hotpath_telemetry::{Dialect, names};
-use http::{Request, Response};
+use hotpath_telemetry::{Dialect, Failure, Metrics, names};
 use prometheus::Registry;
-use std::{collections::BTreeMap, convert::Infallible};
-use tonic::{Status, body::Body, server::NamedService};
-use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
-
-/// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
-pub struct App {
-    /// Its name in logs and traces.
-    pub name: &'static str,
-    /// Its version in metrics.
-    pub version: &'static str,
-    /// The descriptors of its proto files: what reflection answers, and which methods there are.
-    pub descriptors: &'static [u8],
-    /// The descriptors of the services that it calls: which methods of theirs there are. Empty where it calls none.
-    pub called: &'static [u8],
-    /// One line a method: its name, and what a call of it may take.
-    pub policies: &'static [(&'static str, Policy)],
-    /// The root of every bound.
-    pub defaults: Defaults,
-    /// What a panic does to the process.
-    pub on_panic: OnPanic,
-    /// The names under which calls are counted.
-    pub metrics: Dialect,
-    /// Makes the handlers, once, before the first call.
-    pub start: fn(&mut Host) -> Result<Routes, Failure>,
-}
 
 /// What the handlers are made from.
 pub struct Host {
@@ -45,16 +21,25 @@ pub struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(app: &App, env: Env) -> Result<Self, Failure> {
-        let limits = Limits::derive(&app.defaults, &env)?;
+    /// Derives the bounds from `defaults` and `env`, and makes what they bound. `called` are the descriptors of the
+    /// services that handlers may call, which are counted in `dialect`.
+    pub(crate) fn new(defaults: &Defaults, called: &[u8], dialect: Dialect, env: Env) -> Result<Self, Failure> {
+        let limits = Limits::derive(defaults, &env)?;
         let metrics = Metrics::new(&Shed::OF_CALLS.map(Shed::reason))?;
         let cpu = Cpu::new(limits.cpu_width, &metrics);
         let called = Called {
-            names: names(app.called)?,
-            metrics: app.metrics.client(&metrics.registry)?,
+            names: names(called)?,
+            metrics: dialect.client(&metrics.registry)?,
         };
-        let (queues, stores) = (Vec::new(), Vec::new());
-        Ok(Self { env, limits, metrics, cpu, called, queues, stores })
+        Ok(Self {
+            env,
+            limits,
+            metrics,
+            cpu,
+            called,
+            queues: Vec::new(),
+            stores: Vec::new(),
+        })
     }
 
     /// The environment, for the service's own settings.
@@ -72,7 +57,7 @@ impl Host {
         &self.metrics.registry
     }
 
-    /// The door for CPU work.
+    /// Where CPU work is run.
     pub fn cpu(&self) -> Cpu {
         self.cpu.clone()
     }
@@ -105,42 +90,12 @@ impl Host {
         Ok(store)
     }
 
-    /// A client's transport to the service `name`, whose address stands in `DOWNSTREAM_<NAME>`; for the generated
-    /// `XClient::new`. Connects at the first call.
+    /// A client's transport to the service `name`, for the generated `XClient::new`. Its address is `default`, or what
+    /// `DOWNSTREAM_<NAME>` says instead. Connects at the first call.
     ///
     /// # Errors
     /// If the address is not a URI.
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
-        Outbound::new(name, default, self)
-    }
-}
-
-/// The services that a process serves: what the generated `XServer::new` returns, one after the other.
-#[derive(Debug, Default)]
-pub struct Routes(BTreeMap<&'static str, BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>>);
-
-impl Routes {
-    /// Adds a service.
-    #[must_use]
-    pub fn with<S>(mut self, service: S) -> Self
-    where
-        S: NamedService + Clone + Send + Sync + 'static,
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
-    {
-        self.0.insert(S::NAME, BoxCloneSyncService::new(service));
-        self
-    }
-
-    /// The names of the services.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
-    }
-
-    pub(crate) fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send + use<> {
-        let name = request.uri().path().split('/').nth(1).unwrap_or_default();
-        match self.0.get(name) {
-            Some(service) => service.clone().oneshot(request).map(|Ok(response)| response).left_future(),
-            None => ready(Status::unimplemented(format!("unknown service {name}")).into_http()).right_future(),
-        }
+        Outbound::new(name, default, &self.env, self.limits.deadline, &self.called)
     }
 }

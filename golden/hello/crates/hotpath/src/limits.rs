@@ -1,6 +1,7 @@
 //! Every bound, from one number: the memory budget.
+use crate::env::Env;
 use crate::policy::{Policy, Work};
-use crate::{Env, Failure};
+use hotpath_telemetry::Failure;
 use serde_json::{Value, json};
 use std::{fs, num::NonZeroU64, path::Path, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -8,19 +9,19 @@ use tokio::sync::Semaphore;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// The process at rest: code, runtime, telemetry, a scrape, the probes' reserve; measured, and rounded up.
+/// What the process takes at rest: code, runtime, telemetry, a scrape, the probes' reserve. Measured, and rounded up.
 const BASELINE: u64 = 24 * MIB;
-/// A call beside its messages and its heap: task, futures, headers, span.
-const CALL: u64 = 32 * KIB;
-/// A connection beside its window: task, header tables, frames being written, a health watcher.
-const CONNECTION: u64 = 64 * KIB;
+/// What a call takes beside its messages and its heap: task, futures, headers, span.
+const CALL_OVERHEAD: u64 = 32 * KIB;
+/// What a connection takes beside its window: task, header tables, frames being written, a health watcher.
+const CONNECTION_OVERHEAD: u64 = 64 * KIB;
 /// What a peer may send on one connection, or on one stream, before it is read.
 pub(crate) const WINDOW: u64 = 256 * KIB;
 /// What the transport buffers for a reader, a stream.
 pub(crate) const SEND_BUFFER: u64 = 64 * KIB;
-/// Calls in flight of a method that computes, at least: with fewer, calls that arrive in a bunch are refused at a load that
-/// the CPUs can carry (at 80% of it 5 to 10% of them, where 8 were let in on two CPUs; up to 5% with 12).
-const FEWEST: f64 = 12.0;
+/// The least number of calls in flight of a method that computes. With fewer, calls that arrive in a burst are refused at a
+/// load that the CPUs can carry (at 80% of it 5 to 10% of them with 8 on two CPUs; up to 5% with 12).
+const MIN_IN_FLIGHT: f64 = 12.0;
 /// HTTP/2 streams at once on one connection.
 pub(crate) const STREAMS: u32 = 128;
 /// Bytes of headers, of a request or of another service's answer.
@@ -29,13 +30,13 @@ pub(crate) const HEADER_LIST: u32 = 8 << 10;
 /// The three decisions that the bounds follow from, and what the service keeps beside its calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults {
-    /// Memory budget of the process; `MEMORY_BUDGET` and a lower cgroup limit take its place.
+    /// The memory budget of the process in bytes. `MEMORY_BUDGET`, and four fifths of a lower cgroup limit, take its place.
     pub memory: u64,
-    /// The largest message, in and out.
+    /// The largest message in bytes, in and out.
     pub max_message: u64,
     /// The deadline of a call that brings none, and the cap on one that does.
     pub deadline: Duration,
-    /// What lives as long as the process: state, caches, queues.
+    /// Bytes of what lives as long as the process: state, caches, queues.
     pub reserve: u64,
 }
 
@@ -45,17 +46,17 @@ pub struct Defaults {
 /// a quarter of what baseline and reserve leave is for connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The budget that the rest is derived from.
+    /// The budget that the rest is derived from, in bytes.
     pub memory: u64,
-    /// The part of the budget that admitted calls share.
+    /// The bytes of the budget that admitted calls share.
     pub call_memory: u64,
-    /// The part of the call memory that replies may take while they wait for readers who are slow, or deaf.
+    /// Bytes that replies may take while they wait for slow readers, or for peers that have stopped reading.
     pub unread: u64,
-    /// The largest message, in and out.
+    /// The largest message in bytes, in and out.
     pub max_message: u64,
-    /// Connections at once.
+    /// Connections at once; `CONNECTIONS` takes its place.
     pub connections: usize,
-    /// CPU work at once.
+    /// Calls that compute at once: the CPUs of the process; `CPU_WIDTH` takes its place.
     pub cpu_width: usize,
     /// See [`Defaults::deadline`].
     pub deadline: Duration,
@@ -63,9 +64,9 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long a connection may be without a call.
     pub idle: Duration,
-    /// How often a quiet peer is pinged; a third of it later it is gone.
+    /// How often a peer that sends nothing is pinged. Without an answer within a third of it the connection is closed.
     pub keepalive: Duration,
-    /// When a connection is asked to go, so that load spreads over new replicas; a tenth more or less.
+    /// The age at which a connection is asked to go, so that load spreads over new replicas; a tenth more or less.
     pub connection_age: Duration,
     /// Between "not serving" and GOAWAY, for the balancer to notice.
     pub drain_delay: Duration,
@@ -83,8 +84,8 @@ impl Limits {
         let spendable = memory.saturating_sub(BASELINE + defaults.reserve);
         let for_connections = spendable / 4;
         let call_memory = spendable - for_connections;
-        let connections = (for_connections / (WINDOW + CONNECTION)).clamp(4, 4_096);
-        // Zero would mean "at once", and be meant as "never".
+        let connections = (for_connections / (WINDOW + CONNECTION_OVERHEAD)).clamp(4, 4_096);
+        // Zero is refused: it would end things at once, and whoever writes it means never.
         let positive = |name: &str, default: Duration| {
             let default = NonZeroU64::new(default.as_millis() as u64).unwrap_or(NonZeroU64::MIN);
             env.get(name, default).map(|millis| Duration::from_millis(millis.get()))
@@ -112,16 +113,18 @@ impl Limits {
         let request = policy.request.map_or(self.max_message, |bytes| bytes.min(self.max_message));
         let reply = policy.reply.map_or(self.max_message, |bytes| bytes.min(self.max_message));
         // A message is held twice: as received, and decoded; as built, and encoded.
-        let (work, answer) = (CALL + policy.heap + 2 * request, 2 * reply);
+        let work = CALL_OVERHEAD + policy.heap + 2 * request;
+        let answer = 2 * reply;
         let fits = (self.call_memory / (work + answer)).max(1) as usize;
         let deadline = policy.deadline.unwrap_or(self.deadline);
         let (most, probe) = match policy.work {
             Work::Cpu(wall, cpu) => {
-                let (width, cpu) = (self.cpu_width as f64, cpu.as_secs_f64().max(1e-6));
+                let width = self.cpu_width as f64;
+                let cpu = cpu.as_secs_f64().max(1e-6);
                 // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts; and no more on
                 // account of those than the CPUs finish in half of the deadline.
                 let twice = 2.0 * width * (wall.as_secs_f64() / cpu).max(1.0);
-                let fewest = FEWEST.min(width * deadline.as_secs_f64() / cpu / 2.0);
+                let fewest = MIN_IN_FLIGHT.min(width * deadline.as_secs_f64() / cpu / 2.0);
                 (twice.max(fewest).ceil() as usize, false)
             }
             Work::Light => (fits, false),
@@ -134,7 +137,7 @@ impl Limits {
             work: if probe { 0 } else { work },
             answer: if probe { 0 } else { answer },
             in_flight,
-            slots: Arc::new(Semaphore::new(in_flight)),
+            in_flight_permits: Arc::new(Semaphore::new(in_flight)),
             deadline,
         }
     }
@@ -167,21 +170,23 @@ pub(crate) struct MethodLimits {
     pub(crate) work: u64,
     /// Worst case in memory of the reply.
     pub(crate) answer: u64,
+    /// Calls at once.
     pub(crate) in_flight: usize,
-    pub(crate) slots: Arc<Semaphore>,
+    /// One permit for each of them.
+    pub(crate) in_flight_permits: Arc<Semaphore>,
     pub(crate) deadline: Duration,
 }
 
 impl MethodLimits {
-    /// What a stream may take while it waits for its reader: itself, as fragmented as many of them are, and what the
-    /// transport has of its replies.
+    /// Bytes that a stream may take while it waits for its reader: its own overhead, twice for fragmentation, and what the
+    /// transport buffers of its replies.
     pub(crate) fn unread(&self) -> u64 {
-        2 * CALL + self.answer.min(SEND_BUFFER)
+        2 * CALL_OVERHEAD + self.answer.min(SEND_BUFFER)
     }
 
     /// Calls in flight now.
     pub(crate) fn taken(&self) -> usize {
-        self.in_flight - self.slots.available_permits()
+        self.in_flight - self.in_flight_permits.available_permits()
     }
 }
 
@@ -227,7 +232,7 @@ mod tests {
     fn the_parts_fit_the_budget() {
         for memory in [64 * MIB, 256 * MIB, 512 * MIB, 4 << 30] {
             let limits = limits(memory);
-            let connections = limits.connections as u64 * (WINDOW + CONNECTION);
+            let connections = limits.connections as u64 * (WINDOW + CONNECTION_OVERHEAD);
             assert!(BASELINE + MIB + connections + limits.call_memory <= memory, "{limits:?}");
         }
     }
@@ -277,7 +282,7 @@ mod tests {
         assert_eq!(limits(512 * MIB).method(&policy).in_flight, 20);
         assert_eq!(limits(512 * MIB).method(&policy.in_flight(3)).in_flight, 3);
         let busy = |cpu| limits(512 * MIB).method(&Policy::cpu(cpu, cpu)).in_flight;
-        assert_eq!(busy(Duration::from_millis(5)), 12, "room for a bunch");
+        assert_eq!(busy(Duration::from_millis(5)), 12, "room for a burst");
         assert_eq!(busy(Duration::from_millis(100)), 10, "which is served in half of the deadline");
         assert_eq!(busy(Duration::from_millis(400)), 4);
     }

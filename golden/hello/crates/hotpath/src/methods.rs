@@ -1,8 +1,8 @@
 //! Every method there is, from the descriptors, with its policy, its permits and its metrics: made once, so that a
 //! call costs one look-up, and no peer can mint a label.
 use crate::limits::{Limits, MethodLimits};
-use crate::{App, Failure, Policy};
-use hotpath_telemetry::{CallMetrics, Name, Series, names};
+use crate::policy::Policy;
+use hotpath_telemetry::{CallMetrics, Failure, Name, Series, names};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -49,17 +49,24 @@ fn matched(descriptors: &[u8], policies: &[(&str, Policy)]) -> Result<Vec<(Name,
 }
 
 /// The methods of the service, and those of health and reflection.
-pub(crate) fn build(app: &App, limits: &Limits, metrics: &CallMetrics) -> Result<Methods, Failure> {
-    let mut all = matched(app.descriptors, app.policies)?;
+pub(crate) fn build(
+    descriptors: &[u8],
+    policies: &[(&str, Policy)],
+    limits: &Limits,
+    metrics: &CallMetrics,
+) -> Result<Methods, Failure> {
+    let mut all = matched(descriptors, policies)?;
     for descriptors in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET] {
         all.extend(names(descriptors)?.into_iter().map(|name| (name.clone(), probe(&name, limits))));
     }
     let mut methods = Methods::new();
     for (name, policy) in all {
         let bounds = limits.method(&policy);
-        let (budget, calls, one) = (limits.memory, limits.call_memory, bounds.work + bounds.answer);
-        if one > calls {
-            let why = format!("a memory budget of {budget} bytes has {calls} for calls; one of {name} may take {one}");
+        let one = bounds.work + bounds.answer;
+        if one > limits.call_memory {
+            let Limits { memory, call_memory, .. } = limits;
+            let why =
+                format!("a memory budget of {memory} bytes has {call_memory} for calls; one of {name} may take {one}");
             return Err(why.into());
         }
         let series = metrics.series(&name);

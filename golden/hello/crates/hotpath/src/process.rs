@@ -1,14 +1,15 @@
 //! The life of the process: settings, runtime, signals, drain, exit code.
 #![expect(clippy::disallowed_macros, reason = "what is said before there is a log, or to whoever asked")]
-use crate::methods::{self, describe};
-use crate::server::Stopped;
-use crate::{App, Env, Failure, Limits, Server, alloc, panics};
-use hotpath_telemetry::{logs, trace};
+use crate::app::App;
+use crate::env::Env;
+use crate::limits::Limits;
+use crate::server::{Server, Stopped};
+use crate::{alloc, methods, panics, runtime};
+use hotpath_telemetry::{Failure, logs, trace};
 use std::io::{Write as _, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{process::ExitCode, time::Duration};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -16,18 +17,9 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tracing::info;
 
-/// A feature chooses, so that `cargo run --release -p loadtest -- compare-runtimes` can build each.
-const ONE_THREAD: bool = cfg!(feature = "runtime-current-thread");
-pub(crate) const RUNTIME: &str = if ONE_THREAD { "current-thread" } else { "multi-thread" };
-
-/// Threads that the runtime started.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-/// Beyond CPU work: the flush of telemetry and state, name look-ups.
-const SPARE_THREADS: usize = 4;
-
 const DONE: u8 = 0;
 const UNHEALTHY: u8 = 1;
-/// `EX_SOFTWARE`: something panicked; the log says what, and the state was flushed.
+/// `EX_SOFTWARE`: something panicked, the log says what, and the state was flushed.
 const PANICKED: u8 = 70;
 /// `EX_IOERR`: the state could not be written down.
 const NOT_WRITTEN: u8 = 74;
@@ -39,7 +31,10 @@ const CONFIGURATION: u8 = 78;
 /// Runs the service: what `main` is.
 ///
 /// Without an argument it serves until SIGTERM or SIGINT. `healthcheck` asks the process that listens here whether it
-/// serves; `limits` prints the bounds.
+/// serves, and is 0 or 1; `limits` prints the bounds as JSON.
+///
+/// The exit code is 0 after a whole stop, 70 after a panic, 74 if the state could not be written, 75 if calls were cut at
+/// the end of the drain, and 78 if the service cannot start as it is told to.
 pub fn run(app: App) -> ExitCode {
     #[cfg(target_arch = "x86_64")]
     if !crate::target_cpu::is_enough() {
@@ -48,7 +43,8 @@ pub fn run(app: App) -> ExitCode {
     main(app)
 }
 
-/// Apart from [`run`], so that nothing of it is compiled into what comes before the check.
+/// What [`run`] does after the check of the CPU: apart from it, so that nothing of this is compiled into it, which might need
+/// instructions that the CPU has not.
 #[inline(never)]
 fn main(app: App) -> ExitCode {
     let env = Env::process();
@@ -62,13 +58,13 @@ fn main(app: App) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| refuse(&error)))
 }
 
-/// Serves until SIGTERM or SIGINT, or until something panics; gives the exit code.
+/// Serves until SIGTERM or SIGINT, or until something panics. Returns the exit code; see [`run`].
 pub fn serve(app: &App, env: Env) -> u8 {
     alloc::tune();
     until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
 }
 
-/// One log line, also where nothing is set up to write it.
+/// Says why the service cannot start: one log line, also where no log is set up yet.
 fn refuse(error: &Failure) -> u8 {
     eprintln!("{}", serde_json::json!({"level": "ERROR", "message": "cannot start", "error": error.to_string()}));
     CONFIGURATION
@@ -76,13 +72,18 @@ fn refuse(error: &Failure) -> u8 {
 
 fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     let bounds = Limits::derive(&app.defaults, &env)?;
-    let runtime = runtime(&env, bounds.cpu_width)?;
+    let runtime = runtime::build(&env, bounds.cpu_width)?;
     let code = runtime.block_on(async {
-        let (ratio, collector) = (env.get("TRACE_RATIO", 0.01)?, env.text("OTEL_EXPORTER_OTLP_ENDPOINT"));
-        let exporter = logs::init(env.text("LOG"), trace::Settings { name: app.name, ratio, collector })?;
+        let spans = trace::Settings {
+            name: app.name,
+            ratio: env.get("TRACE_RATIO", 0.01)?,
+            collector: env.text("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        };
+        let exporter = logs::init(env.text("LOG"), spans)?;
         let panicked = CancellationToken::new();
         panics::hook(app.on_panic, panicked.clone());
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
         let server = Server::start(app, env).await?;
         let because = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -106,34 +107,12 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     code
 }
 
-/// On one thread, the main thread is the only worker: nothing is stolen, nothing is shared. Else there is a worker for
-/// each CPU of the cgroup's quota; with no quota tokio would see the whole node.
-fn runtime(env: &Env, cpu_width: usize) -> Result<Runtime, Failure> {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = env.get("WORKERS", if ONE_THREAD { 1 } else { cpus })?.max(1);
-    if ONE_THREAD && workers > 1 {
-        return Err(format!("WORKERS={workers}: this was built for one async thread").into());
-    }
-    let mut builder = if ONE_THREAD { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    Ok(builder
-        .worker_threads(workers)
-        .max_blocking_threads(cpu_width + SPARE_THREADS)
-        .on_thread_start(|| _ = THREADS.fetch_add(1, Relaxed))
-        .on_thread_stop(|| _ = THREADS.fetch_sub(1, Relaxed))
-        .enable_all()
-        .build()?)
-}
-
-/// Threads of the blocking pool, beside so many workers; the only worker there is was not started by the runtime.
-pub(crate) fn blocking_threads(workers: usize) -> usize {
-    THREADS.load(Relaxed).saturating_sub(if ONE_THREAD { 0 } else { workers })
-}
-
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
     let limits = Limits::derive(&app.defaults, env)?;
     let metrics = app.metrics.server(&prometheus::Registry::new())?;
+    let methods = methods::build(app.descriptors, app.policies, &limits, &metrics)?;
     // A reader that has seen enough is no error.
-    writeln!(stdout(), "{:#}", describe(&limits, &methods::build(app, &limits, &metrics)?)).ok();
+    writeln!(stdout(), "{:#}", methods::describe(&limits, &methods)).ok();
     Ok(DONE)
 }
 

@@ -24,8 +24,8 @@ impl<T> Sink<T> {
 /// Makes a stream of replies from a loop that sends them.
 ///
 /// The loop is part of the stream and runs only when it is pulled: no task and no unbounded channel. It ends with its
-/// caller, at its deadline, with the status that it returns, and with INTERNAL if it
-/// panics: never with OK and half the replies.
+/// caller, at its deadline, with the status that it returns, and with INTERNAL if it panics: never with OK and half the
+/// replies.
 ///
 /// ```
 /// # async fn demo() -> impl futures_util::Stream<Item = Result<u64, tonic::Status>> {

@@ -1,4 +1,5 @@
 //! Calls to other services: the fixture calls another instance of itself.
+use crate::process::Process;
 use crate::support::{client, ended, eventually, metric, order, start};
 use std::time::Duration;
 use tonic::{Code, Request};
@@ -23,6 +24,23 @@ async fn what_is_left_of_the_deadline_is_passed_on() {
     }
     server.stop(true).await;
     called.stop(true).await;
+}
+
+/// With an exporter the parent is a span of ours, and without one it is the caller's: the trace is the caller's in both.
+#[tokio::test]
+async fn the_callers_trace_is_passed_on() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    // Trace context is of the process that has set up its logs.
+    let called = Process::start("traced-called", "", &[]);
+    let peer = format!("http://{}", called.address("listen").await);
+    let caller = Process::start("traced-caller", "", &[("DOWNSTREAM_PEER", &peer)]);
+    let mut request = Request::new(order("ask header traceparent", 0));
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    let told = client(caller.address("listen").await).await.call(request).await.unwrap().into_inner().payload;
+    let told = String::from_utf8(told.into()).unwrap();
+    assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-01"), "{told}");
+    assert_eq!(told == parent, !cfg!(feature = "otlp"), "{told}");
 }
 
 #[tokio::test]

@@ -48,9 +48,10 @@ async fn slow_readers_hold_little_and_leave_room_for_others() {
     }
 }
 
-/// What it left unread to the end would be followed by more: a peer that is deaf is let go, and all that it held.
+/// A peer that has not read its last replies would only have more of them queued: its connection is closed, and all that it
+/// held is free.
 #[tokio::test]
-async fn a_deaf_connection_is_closed() {
+async fn a_peer_that_has_stopped_reading_is_closed() {
     let server = start(&[("MAX_DEADLINE_MS", "50")]).await;
     let admin = server.admin();
     for window in [0, 1, 65_535] {

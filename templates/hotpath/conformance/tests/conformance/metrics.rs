@@ -1,5 +1,5 @@
 //! Every call is counted, once, whatever becomes of it.
-use crate::support::{client, ended, eventually, head, metric, order, page, raw, start, start_app};
+use crate::support::{MIB, client, ended, eventually, head, metric, order, page, raw, start, start_app};
 use hotpath::{Dialect, OnPanic};
 
 #[tokio::test]
@@ -64,4 +64,73 @@ async fn the_admin_port_says_whether_it_lives_and_whether_it_serves() {
     let admin = server.admin();
     server.stop(true).await;
     assert!(page(admin, "/readyz").await.starts_with("HTTP/1.1 503"));
+}
+
+/// What a team decided is seen on the dashboard: from `App`, from whether there is a store, and from what cargo knows.
+#[tokio::test]
+async fn the_build_says_what_was_decided() {
+    for (on_panic, panic) in [(OnPanic::Abort, "abort"), (OnPanic::Drain, "unwind")] {
+        let server = start_app(&hotpath_conformance::app(on_panic, Dialect::Otelgrpc), &[]).await;
+        let level = if cfg!(target_feature = "avx512f") {
+            "x86-64-v4"
+        } else if cfg!(target_feature = "avx2") {
+            "x86-64-v3"
+        } else if cfg!(target_feature = "sse4.2") {
+            "x86-64-v2"
+        } else {
+            "generic"
+        };
+        let labels = [format!("panic=\"{panic}\""), format!("target_cpu=\"{level}\""), "state=\"stateful\"".into()];
+        let labels = labels.each_ref().map(String::as_str);
+        assert_eq!(metric(server.admin(), "hotpath_build_info", &labels).await, 1.0, "{labels:?}");
+        let page = page(server.admin(), "/metrics").await;
+        assert!(page.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{page}");
+        assert!(!page.contains("grpc_server_handled_total"), "one dialect, and no other");
+        server.stop(true).await;
+    }
+}
+
+/// Dashboards, alerts and the load test go by these names; the names of `process_*` are those of Go's client library.
+#[tokio::test]
+async fn the_saturation_and_the_process_are_exported_under_their_names() {
+    let server = start(&[]).await;
+    client(server.listen()).await.compute(order("spin", 1)).await.unwrap();
+    let page = page(server.admin(), "/metrics").await;
+    for (kind, name) in [
+        ("gauge", "hotpath_build_info"),
+        ("gauge", "hotpath_connections"),
+        ("counter", "hotpath_connections_refused_total"),
+        ("gauge", "hotpath_connections_limit"),
+        ("gauge", "hotpath_cpu_busy"),
+        ("histogram", "hotpath_cpu_wait_seconds"),
+        ("gauge", "hotpath_cpu_width"),
+        ("gauge", "hotpath_blocking_threads"),
+        ("gauge", "hotpath_in_flight"),
+        ("gauge", "hotpath_in_flight_limit"),
+        ("gauge", "hotpath_memory_budget_bytes"),
+        ("gauge", "hotpath_memory_in_use_bytes"),
+        ("gauge", "hotpath_memory_limit_bytes"),
+        ("counter", "hotpath_panics_total"),
+        ("gauge", "hotpath_queue_capacity"),
+        ("gauge", "hotpath_queue_depth"),
+        ("counter", "hotpath_queue_dropped_total"),
+        ("counter", "hotpath_shed_total"),
+        ("counter", "hotpath_snapshots_total"),
+        ("gauge", "hotpath_worker_busy_ratio"),
+        ("gauge", "hotpath_workers"),
+        ("counter", "process_cpu_seconds_total"),
+        ("gauge", "process_max_fds"),
+        ("gauge", "process_open_fds"),
+        ("gauge", "process_resident_memory_bytes"),
+        ("gauge", "process_start_time_seconds"),
+    ] {
+        assert_eq!(page.matches(&format!("\n# TYPE {name} {kind}\n")).count(), 1, "{name}\n{page}");
+        assert_eq!(page.matches(&format!("\n# HELP {name} ")).count(), 1, "{name}\n{page}");
+    }
+    let admin = server.admin();
+    let compute = ["grpc_service=\"fixture.v1.Fixture\"", "grpc_method=\"Compute\""];
+    assert_eq!(metric(admin, "hotpath_in_flight_limit", &compute).await, 2.0);
+    assert_eq!(metric(admin, "hotpath_cpu_width", &[]).await, 2.0);
+    assert_eq!(metric(admin, "hotpath_memory_budget_bytes", &[]).await, 64.0 * MIB as f64);
+    server.stop(true).await;
 }

@@ -1,7 +1,9 @@
 //! Spans for an OTLP collector, sampled as the caller decided, or else at a ratio. The exporter's queue is bounded, and
 //! no call waits for it.
 use super::{Settings, TARGET};
-use crate::{Failure, Name, is_fault};
+use crate::codes::is_fault;
+use crate::failure::Failure;
+use crate::name::Name;
 use http::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{Status, TraceContextExt as _, TracerProvider as _};

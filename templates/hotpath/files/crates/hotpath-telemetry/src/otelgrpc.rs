@@ -1,6 +1,8 @@
 //! The golden signals as otelgrpc exports them through OpenTelemetry's Prometheus exporter: `rpc.server.call.duration`
 //! of the semantic conventions, in seconds, with their buckets and attributes.
-use crate::{Failure, Name, is_fault};
+use crate::codes::is_fault;
+use crate::failure::Failure;
+use crate::name::Name;
 use http::Uri;
 use prometheus::core::{Collector, Desc};
 use prometheus::{HistogramOpts, HistogramVec, Registry, proto::MetricFamily};

@@ -1,27 +1,27 @@
-//! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. Each speaks HTTP/2 soon, its
-//! streams end, and it goes when it is old, idle, deaf, or told to.
-use crate::limits::{HEADER_LIST, MethodLimits, SEND_BUFFER, STREAMS, WINDOW};
-use crate::{admission::Admission, edge::Edge, server::Shared};
+//! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. A connection must speak HTTP/2
+//! soon after it was accepted. It is closed when it is old or idle, when its peer has stopped reading, and at the drain.
+use crate::admission::Admission;
+use crate::connection_state::Connection;
+use crate::limits::{HEADER_LIST, SEND_BUFFER, STREAMS, WINDOW};
+use crate::service::CallService;
+use crate::shared::Shared;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::{io, pin::Pin, pin::pin, sync::Arc, task::Context, task::Poll, time::Duration};
 use tokio::io::{AsyncRead, ReadBuf, join};
 use tokio::net::{TcpListener, TcpStream, tcp::OwnedReadHalf};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What is read of a connection in one go: a frame of HTTP/2.
-const TURN: usize = 16 << 10;
-/// How long a stream may outlive its deadline: a peer that neither reads nor resets holds memory.
-const LATE: Duration = Duration::from_secs(1);
+/// Bytes that are read of a connection before its task yields: a frame of HTTP/2.
+const READ_BEFORE_YIELD: usize = 16 << 10;
 /// How long a connection that was told to go may stay without a call: calls already under way to it may still arrive.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -51,7 +51,8 @@ pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: Ca
             shared.metrics.refused.inc();
             continue;
         };
-        let (shared, drain) = (Arc::clone(&shared), drain.clone());
+        let shared = Arc::clone(&shared);
+        let drain = drain.clone();
         connections.spawn(async move {
             shared.metrics.connections.inc();
             serve(socket, &shared, drain).await;
@@ -67,70 +68,23 @@ pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: Ca
     whole
 }
 
-/// What the streams of one connection have in common.
-#[derive(Default)]
-pub(crate) struct Peer {
-    pub(crate) admission: Admission,
-    /// Open now, and ever begun.
-    streams: AtomicUsize,
-    begun: AtomicUsize,
-    next_deadline_ms: AtomicU64,
-    /// Of the service's own calls.
-    longest_deadline_ms: AtomicU64,
-    deaf: Notify,
-}
-
-impl Peer {
-    /// The stream of the call being started ends with its deadline, or soon after.
-    pub(crate) fn expect_stream(&self, method: &MethodLimits) {
-        let millis = method.deadline.as_millis() as u64;
-        self.next_deadline_ms.store(millis, Relaxed);
-        if method.work > 0 {
-            self.longest_deadline_ms.fetch_max(millis, Relaxed);
-        }
-    }
-
-    /// Comes when no stream was open for that long, and nothing waited to be read. Meanwhile it notices a peer that reads
-    /// nothing of what waits: a short reply leaves its stream before anyone has read it.
-    async fn quiet(&self, limit: Duration) {
-        let (mut called, mut read) = (Instant::now(), Instant::now());
-        let (mut begun, mut waiting) = (self.begun.load(Relaxed), None);
-        while called.elapsed() < limit {
-            sleep(LATE.min(limit / 4)).await;
-            let (begun_before, waited) = (begun, waiting);
-            (begun, waiting) = (self.begun.load(Relaxed), self.admission.waiting());
-            if begun != begun_before || self.streams.load(Relaxed) > 0 || waiting.is_some() {
-                called = Instant::now();
-            }
-            if waiting.is_none() || waiting != waited {
-                read = Instant::now();
-            } else if read.elapsed() >= LATE + Duration::from_millis(self.longest_deadline_ms.load(Relaxed)) {
-                self.deaf.notify_one();
-            }
-        }
-    }
-}
-
-/// Runs a connection's streams, and ends those that outlive their deadline. hyper calls the service and spawns the
-/// stream in one go, so what [`Peer::expect_stream`] was told last is this stream's.
+/// Runs the streams of a connection, and reports those that outlive their deadline. hyper calls the service and then hands
+/// over the stream, in one go: what [`Connection::expect_stream`] was told last is this stream's.
 #[derive(Clone)]
-struct Streams(Arc<Peer>);
+struct Streams(Arc<Connection>);
 
 impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let peer = Arc::clone(&self.0);
-        let longest = LATE + Duration::from_millis(peer.next_deadline_ms.swap(0, Relaxed));
-        let progress = peer.admission.progress();
-        peer.streams.fetch_add(1, Relaxed);
-        peer.begun.fetch_add(1, Relaxed);
+        let connection = Arc::clone(&self.0);
+        let longest = connection.stream_begins();
+        let replies_read = connection.admission.replies_read();
         #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
         tokio::spawn(async move {
             let mut stream = pin!(stream);
-            // Late, and nothing else of this connection was read meanwhile either.
-            if timeout(longest, stream.as_mut()).await.is_err() && progress == peer.admission.progress() {
-                peer.deaf.notify_one();
+            if timeout(longest, stream.as_mut()).await.is_err() {
+                connection.stream_is_late(replies_read);
             }
-            peer.streams.fetch_sub(1, Relaxed);
+            connection.stream_ends();
         });
     }
 }
@@ -142,11 +96,14 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         return;
     }
     drop(socket.set_nodelay(true));
-    let admission = Admission::new(&shared.memory, &shared.unread);
-    let peer = Arc::new(Peer { admission, ..Peer::default() });
-    let edge = Edge { shared: Arc::clone(shared), peer: Arc::clone(&peer) };
+    let admission = Admission::new(&shared.memory, &shared.unread, &shared.metrics.shed);
+    let connection = Arc::new(Connection::new(admission));
+    let service = CallService {
+        shared: Arc::clone(shared),
+        connection: Arc::clone(&connection),
+    };
     // tonic passes `None` over hyper's safe values for most of these.
-    let mut http2 = Builder::new(Streams(Arc::clone(&peer)));
+    let mut http2 = Builder::new(Streams(Arc::clone(&connection)));
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -154,44 +111,44 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         .initial_connection_window_size(WINDOW as u32)
         .max_header_list_size(HEADER_LIST)
         .max_send_buf_size(SEND_BUFFER as usize)
-        // What a caller of 1,000 calls a second, with 50 ms for each, gives up in a stall of 100 ms.
+        // A caller of 1,000 calls a second with 50 ms for each gives up this many in a stall of 100 ms.
         .max_pending_accept_reset_streams(STREAMS as usize / 2)
-        // Counted as long as the connection lives; a caller that stops when it is told to causes none.
+        // Counted as long as the connection lives. A caller that stops sending when its call is refused causes none.
         .max_local_error_reset_streams(STREAMS as usize)
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
     let (from, to) = socket.into_split();
-    let io = TokioIo::new(join(Paced { from, read: 0 }, to));
-    let mut connection = pin!(http2.serve_connection(io, edge));
-    // The random keys of std's hasher are all that spreading reconnections needs.
+    let io = TokioIo::new(join(YieldingReader { from, read: 0 }, to));
+    let mut serving = pin!(http2.serve_connection(io, service));
+    // The random keys of std's hasher are random enough to spread reconnections.
     let jitter = (RandomState::new().hash_one(0u8) % 1_000) as f64 / 1_000.0;
     let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter);
     tokio::select! {
-        _ended = connection.as_mut() => return,
-        // What it left unread would be followed by more.
-        () = peer.deaf.notified() => return,
+        _ended = serving.as_mut() => return,
+        // Closed at once: a peer that has not read its last replies would only have more of them queued.
+        () = connection.stopped_reading() => return,
         () = drain.cancelled() => {}
         () = sleep(age) => {}
-        () = peer.quiet(limits.idle) => {}
+        () = connection.idle(limits.idle) => {}
     }
-    connection.as_mut().graceful_shutdown();
+    serving.as_mut().graceful_shutdown();
     tokio::select! {
-        _ended = connection => {}
-        () = peer.deaf.notified() => {}
-        () = peer.quiet(LINGER) => {}
+        _ended = serving => {}
+        () = connection.stopped_reading() => {}
+        () = connection.idle(LINGER) => {}
     }
 }
 
-/// Reads no more than about a [`TURN`] before its task gives others theirs. Else a connection would take all that its
-/// socket has, up to its window, before its streams see any of it, and a flood on one would hold a worker.
-struct Paced {
+/// Reads about [`READ_BEFORE_YIELD`] bytes before its task yields to others. Without it a connection would read all that its
+/// socket has, up to its window, before its streams see any of it, and a flood on one connection would hold a worker.
+struct YieldingReader {
     from: OwnedReadHalf,
     read: usize,
 }
 
-impl AsyncRead for Paced {
+impl AsyncRead for YieldingReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.read >= TURN {
+        if self.read >= READ_BEFORE_YIELD {
             self.read = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -230,12 +187,12 @@ mod tests {
     async fn others_have_their_turns_while_much_is_read() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        peer.write_all(&[0; 4 * TURN]).await.unwrap();
+        peer.write_all(&[0; 4 * READ_BEFORE_YIELD]).await.unwrap();
         let (from, _to) = listener.accept().await.unwrap().0.into_split();
         let mut reading = pin!(async {
-            let mut paced = Paced { from, read: 0 };
+            let mut reader = YieldingReader { from, read: 0 };
             for _ in 0..16 {
-                paced.read_exact(&mut [0; TURN / 4]).await.unwrap();
+                reader.read_exact(&mut [0; READ_BEFORE_YIELD / 4]).await.unwrap();
             }
         });
         let mut turns = 0;

@@ -1,5 +1,9 @@
-//! The one door to the blocking pool, through which calls compute.
-use crate::{Call, Locked, Metrics, panics, wire::deadline_exceeded};
+//! CPU work of calls, on a bounded number of threads of the blocking pool.
+use crate::call::Call;
+use crate::deadline::deadline_exceeded;
+use crate::locked::Locked;
+use crate::panics;
+use hotpath_telemetry::Metrics;
 use prometheus::Histogram;
 use std::{collections::VecDeque, iter, sync::Arc};
 use tokio::sync::oneshot;
@@ -12,13 +16,13 @@ type Work = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Cpu {
     width: usize,
-    door: Arc<Locked<Door>>,
+    pending: Arc<Locked<Pending>>,
     wait: Histogram,
 }
 
-/// Whoever waits here holds an admission permit, which is the bound of this queue.
+/// Work that waits for a thread. Every call that waits holds an admission permit, which bounds this queue.
 #[derive(Default)]
-struct Door {
+struct Pending {
     waiting: VecDeque<Work>,
     /// Threads that compute.
     busy: usize,
@@ -26,12 +30,16 @@ struct Door {
 
 impl Cpu {
     pub(crate) fn new(width: usize, metrics: &Metrics) -> Self {
-        Self { width, door: Arc::default(), wait: metrics.cpu_wait.clone() }
+        Self {
+            width,
+            pending: Arc::default(),
+            wait: metrics.cpu_wait.clone(),
+        }
     }
 
     /// How many threads compute now.
     pub(crate) fn busy(&self) -> usize {
-        self.door.with(|door| door.busy)
+        self.pending.with(|pending| pending.busy)
     }
 
     /// Runs `work` on a thread of the blocking pool, and waits for it no longer than the caller does. Loops in `work`
@@ -47,7 +55,9 @@ impl Cpu {
         work: impl FnOnce(&Call) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
         let call = Call::current().ok_or_else(|| Status::internal("CPU work outside a call"))?;
-        let (deadline, begun, wait) = (call.deadline(), Instant::now(), self.wait.clone());
+        let deadline = call.deadline();
+        let begun = Instant::now();
+        let wait = self.wait.clone();
         let (answer, answered) = oneshot::channel();
         self.enter(Box::new(move || {
             wait.observe(begun.elapsed().as_secs_f64());
@@ -59,32 +69,33 @@ impl Cpu {
         answer.unwrap_or_else(|_dropped| Err(Status::unavailable("stopping")))
     }
 
-    /// A thread that is done takes what waits by itself: where an async worker had to send it the next work, CPUs stood
-    /// idle for an eighth of the time (2 cores, 10 ms a call).
+    /// Queues `work`, and starts a thread if fewer than `width` compute. A thread that is done takes what waits by itself:
+    /// where an async worker had to send it the next work, CPUs were idle for an eighth of the time (2 cores, 10 ms a call).
     fn enter(&self, work: Work) {
-        let a_thread_is_free = |door: &mut Door| {
-            door.waiting.push_back(work);
-            let free = door.busy < self.width;
-            door.busy += usize::from(free);
+        let needs_a_thread = |pending: &mut Pending| {
+            pending.waiting.push_back(work);
+            let free = pending.busy < self.width;
+            pending.busy += usize::from(free);
             free
         };
-        if !self.door.with(a_thread_is_free) {
+        if !self.pending.with(needs_a_thread) {
             return;
         }
-        let door = Arc::clone(&self.door);
-        #[expect(clippy::disallowed_methods, reason = "the one bounded door to the blocking pool")]
+        let pending = Arc::clone(&self.pending);
+        #[expect(clippy::disallowed_methods, reason = "bounded by the width")]
         tokio::task::spawn_blocking(move || {
-            // Gives way to the async workers, which get three times its share of a CPU (the kernel's weights are 335 and
-            // 1,024): what is cheap is answered soon beside what is not. Elsewhere this would be of the whole process.
+            // A thread that computes gives way to the async workers, which get three times its share of a CPU (the kernel's
+            // weights are 335 and 1,024): cheap calls are answered soon beside expensive ones. Elsewhere than on Linux this
+            // priority would be that of the whole process.
             #[cfg(target_os = "linux")]
             let _nicer = rustix::process::setpriority_process(None, 5);
-            iter::from_fn(|| door.with(Door::next)).for_each(|work| work());
+            iter::from_fn(|| pending.with(Pending::next)).for_each(|work| work());
         });
     }
 }
 
-impl Door {
-    /// What the thread that asks does next; with nothing, it leaves.
+impl Pending {
+    /// The next work of the thread that asks. With none it is no longer busy.
     fn next(&mut self) -> Option<Work> {
         let work = self.waiting.pop_front();
         self.busy -= usize::from(work.is_none());

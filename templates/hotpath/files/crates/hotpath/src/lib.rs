@@ -1,10 +1,10 @@
 //! The server layer: what makes a gRPC service hold its latency and its memory.
 //!
-//! A service describes itself in an [`App`] and hands it to [`run`]. Its handlers meet these things:
+//! A service describes itself in an [`App`] and hands it to [`run`]. Its handlers use:
 //!
 //! - [`Policy`]: one line a method, from which its permits follow. A call is admitted or shed by its head alone.
 //! - [`Call`]: the deadline of the call that is served, and whether anyone still waits.
-//! - [`Cpu`]: the one door for work that computes.
+//! - [`Cpu`]: threads for work that computes, as many as there are CPUs.
 //! - [`stream`](fn@stream): replies from an ordinary loop.
 //! - [`Locked`]: shared values, without a guard that could span an await.
 //! - [`Queue`]: work that the caller need not wait for.
@@ -13,11 +13,13 @@
 mod admin;
 mod admission;
 mod alloc;
+mod app;
 mod body;
 mod call;
+mod connection_state;
 mod connections;
 mod cpu;
-mod edge;
+mod deadline;
 mod env;
 mod host;
 mod limits;
@@ -28,18 +30,23 @@ mod panics;
 mod policy;
 mod process;
 mod queue;
+mod routes;
+mod runtime;
+mod saturation;
 mod server;
+mod service;
+mod shared;
 mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
 mod wire;
 
+pub use app::App;
 pub use call::Call;
 pub use cpu::Cpu;
 pub use env::Env;
-pub use host::{App, Host, Routes};
-use hotpath_telemetry::Metrics;
+pub use host::Host;
 pub use hotpath_telemetry::{Dialect, Failure};
 pub use limits::{Defaults, Limits};
 pub use locked::Locked;
@@ -50,6 +57,7 @@ pub use policy::Policy;
 pub use process::{run, serve};
 pub use prometheus;
 pub use queue::Queue;
+pub use routes::Routes;
 pub use server::{Server, Stopped};
 pub use store::{State, Store};
 pub use stream::{Replies, Sink, stream};

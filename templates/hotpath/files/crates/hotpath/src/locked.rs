@@ -1,5 +1,5 @@
 //! A mutex whose guard cannot span an await, because nobody is given one.
-#![expect(clippy::disallowed_types, reason = "the one door to it")]
+#![expect(clippy::disallowed_types, reason = "this is what wraps it")]
 use std::sync::{Mutex, PoisonError};
 
 /// A value that handlers share and change.

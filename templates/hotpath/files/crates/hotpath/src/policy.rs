@@ -25,15 +25,16 @@ pub struct Policy {
 pub(crate) enum Work {
     /// Wall time and CPU time of one call, unloaded.
     Cpu(Duration, Duration),
+    /// Next to no CPU.
     Light,
     /// Health and reflection: a reserve of their own, so that an overloaded process still answers its probes.
     Probe(usize),
 }
 
 impl Policy {
-    /// A method that computes: `wall` and `cpu` are the times of one call on an idle machine. The number in flight
-    /// follows from them (Little's law: more than the CPUs can finish would only wait); it is twelve at least, for calls
-    /// that arrive in a bunch, or what the CPUs finish in half of the deadline.
+    /// A method that computes: `wall` and `cpu` are the times of one call on an idle machine, measured. The in-flight limit
+    /// follows from them (Little's law: calls beyond what the CPUs can finish would only wait). It is at least twelve, for
+    /// calls that arrive in a burst, but no more on that account than the CPUs finish in half of the deadline.
     pub const fn cpu(wall: Duration, cpu: Duration) -> Self {
         Self { work: Work::Cpu(wall, cpu), ..Self::light() }
     }
@@ -54,35 +55,38 @@ impl Policy {
         }
     }
 
-    /// The most that the handler allocates beside its messages: tables, buffers, answers of other services.
+    /// The most bytes that the handler allocates for a call beside its messages: tables, buffers, answers of other services.
+    /// None if it is not given.
     #[must_use]
     pub const fn heap(mut self, bytes: u64) -> Self {
         self.heap = bytes;
         self
     }
 
-    /// The largest request message, where it is smaller than the service's cap. Smaller admits more calls.
+    /// The largest request message in bytes, where it is smaller than the service's cap ([`Defaults`](crate::Defaults)).
+    /// A smaller one admits more calls.
     #[must_use]
     pub const fn request(mut self, bytes: u64) -> Self {
         self.request = Some(bytes);
         self
     }
 
-    /// The largest reply message, where it is smaller than the service's cap. Smaller admits more calls.
+    /// The largest reply message in bytes, where it is smaller than the service's cap. A smaller one admits more calls.
     #[must_use]
     pub const fn reply(mut self, bytes: u64) -> Self {
         self.reply = Some(bytes);
         self
     }
 
-    /// A deadline of its own, in the place of the service's: for a stream that lives longer, say.
+    /// The method's own deadline, in the place of the service's: for a stream that lives longer, say. It is also the cap of
+    /// what a caller may ask for.
     #[must_use]
     pub const fn deadline(mut self, most: Duration) -> Self {
         self.deadline = Some(most);
         self
     }
 
-    /// The number in flight, measured rather than derived.
+    /// The in-flight limit, measured rather than derived: calls of this method at once, in the whole process.
     #[must_use]
     pub const fn in_flight(mut self, most: usize) -> Self {
         self.in_flight = Some(most);

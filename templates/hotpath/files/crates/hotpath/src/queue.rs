@@ -1,14 +1,15 @@
-//! Bounded queues, and who works them off: work that no caller waits for, and what is asked of a state.
-use crate::{Failure, Metrics, admission::Shed};
+//! Bounded queues and their workers: for work that no caller waits for, and for changes of a state.
+use crate::admission::{RETRY_LATER, Shed};
 use futures_util::{FutureExt as _, future::BoxFuture};
+use hotpath_telemetry::{Failure, Metrics};
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot};
 use tonic::Status;
 
-/// The most that is taken at once.
+/// The most items that a worker takes at once.
 const BATCH: usize = 256;
 
-/// Takes nothing more, and works off what is queued. False if that failed.
+/// Ends a queue: it takes nothing more, and what is queued is worked off. False if that failed.
 pub(crate) type Finish = BoxFuture<'static, bool>;
 
 /// A bounded queue. Full, it refuses; it never grows.
@@ -22,9 +23,12 @@ pub struct Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        let (items, depth) = (self.items.clone(), self.depth.clone());
-        let (dropped, shed) = (self.dropped.clone(), self.shed.clone());
-        Self { items, depth, dropped, shed }
+        Self {
+            items: self.items.clone(),
+            depth: self.depth.clone(),
+            dropped: self.dropped.clone(),
+            shed: self.shed.clone(),
+        }
     }
 }
 
@@ -42,11 +46,11 @@ impl<T: Send + 'static> Queue<T> {
                 return Status::unavailable("stopping");
             }
             self.shed.inc();
-            Shed::Queue.status("100")
+            Shed::Queue.status(RETRY_LATER)
         })
     }
 
-    /// A queue of at most `length` items, its other end, and how that ends.
+    /// A queue of at most `length` items, its worker, and what ends both.
     pub(crate) fn new(name: &str, length: usize, metrics: &Metrics) -> Result<(Self, Worker<T>, Finish), Failure> {
         metrics.queue_capacity.with_label_values(&[name]).set(i64::try_from(length)?);
         let (items, queued) = mpsc::channel(length);
@@ -64,7 +68,7 @@ impl<T: Send + 'static> Queue<T> {
     }
 }
 
-/// The other end of a queue.
+/// The end of a queue that takes the items.
 pub(crate) struct Worker<T> {
     queued: mpsc::Receiver<Option<T>>,
     depth: IntGauge,
@@ -72,7 +76,7 @@ pub(crate) struct Worker<T> {
 }
 
 impl<T> Worker<T> {
-    /// The next items, in their order; none when it is told to stop and has taken all.
+    /// The next items, in their order. Empty when the queue has ended and all were taken.
     pub(crate) async fn next(&mut self) -> Vec<T> {
         let mut batch = Vec::new();
         self.queued.recv_many(&mut batch, BATCH).await;
@@ -95,9 +99,9 @@ impl<T> Worker<T> {
         }
     }
 
-    /// Says, in the end, whether all is well.
+    /// Tells whoever ended the queue whether all was worked off well.
     pub(crate) fn done(self, well: bool) {
-        // Whoever asked may have given up by now.
+        // It may have given up waiting by now.
         self.done.send(well).ok();
     }
 }
@@ -105,7 +109,7 @@ impl<T> Worker<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Locked;
+    use crate::locked::Locked;
     use std::sync::Arc;
 
     #[tokio::test]

@@ -1,38 +1,23 @@
 //! A running server, in a process of its own or in a test.
-use crate::methods::{self, Methods, describe};
+use crate::admission::Budget;
+use crate::app::App;
+use crate::env::Env;
+use crate::host::Host;
 use crate::queue::Finish;
-use crate::{App, Cpu, Env, Failure, Limits, OnPanic, Routes, admin, admission::Pool, connections, host::Host};
-use hotpath_telemetry::Metrics;
+use crate::shared::Shared;
+use crate::{admin, connections, methods};
+use hotpath_telemetry::Failure;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::runtime::{Handle, RuntimeMetrics};
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{error, info};
 
-/// How long the workers may take for what is still queued when the process stops.
+/// How long a worker may take for what is still queued when the process stops.
 const FINISH: Duration = Duration::from_secs(5);
-
-/// One server's parts: the admin port reads them, and every call passes through them.
-pub(crate) struct Shared {
-    pub(crate) version: &'static str,
-    pub(crate) on_panic: OnPanic,
-    /// Whether the service opened a store.
-    pub(crate) stateful: bool,
-    pub(crate) limits: Limits,
-    pub(crate) methods: Methods,
-    /// Of all calls together, and of what waits for its readers.
-    pub(crate) memory: Arc<Pool>,
-    pub(crate) unread: Arc<Pool>,
-    pub(crate) routes: Routes,
-    pub(crate) cpu: Cpu,
-    pub(crate) metrics: Metrics,
-    pub(crate) runtime: RuntimeMetrics,
-    /// False from the moment that the process begins to stop.
-    pub(crate) ready: AtomicBool,
-}
 
 /// A server that accepts calls. It serves until [`stop`](Self::stop).
 pub struct Server {
@@ -53,8 +38,9 @@ impl Server {
     /// # Errors
     /// If a setting is wrong, a policy is missing, a port is taken, or the service itself does not start.
     pub async fn start(app: &App, env: Env) -> Result<Self, Failure> {
-        let mut host = Host::new(app, env)?;
-        let methods = methods::build(app, &host.limits, &app.metrics.server(&host.metrics.registry)?)?;
+        let mut host = Host::new(&app.defaults, app.called, app.metrics, env)?;
+        let call_metrics = app.metrics.server(&host.metrics.registry)?;
+        let methods = methods::build(app.descriptors, app.policies, &host.limits, &call_metrics)?;
         let listen = host.env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
         let admin = host.env.get("ADMIN", SocketAddr::from(([0, 0, 0, 0], 9_090)))?;
         let routes = (app.start)(&mut host)?;
@@ -66,13 +52,14 @@ impl Server {
             .build_v1()?;
         let listener = TcpListener::bind(listen).await?;
         let port = std::net::TcpListener::bind(admin)?;
-        let (listen, admin) = (listener.local_addr()?, port.local_addr()?);
+        let listen = listener.local_addr()?;
+        let admin = port.local_addr()?;
         let shared = Arc::new(Shared {
             version: app.version,
             on_panic: app.on_panic,
             stateful: !host.stores.is_empty(),
-            memory: Pool::new(host.limits.call_memory),
-            unread: Pool::new(host.limits.unread),
+            memory: Budget::new(host.limits.call_memory),
+            unread: Budget::new(host.limits.unread),
             limits: host.limits,
             methods,
             routes: routes.with(probes).with(reflection),
@@ -88,7 +75,7 @@ impl Server {
         let drain = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "one listener")]
         let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
-        let limits = describe(&shared.limits, &shared.methods);
+        let limits = methods::describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
         Ok(Self {
             listen,
@@ -113,7 +100,8 @@ impl Server {
         self.admin
     }
 
-    /// Stops: says "not serving", waits for the balancer to notice unless `at_once`, drains, and flushes.
+    /// Stops: says "not serving", waits for the balancer to notice (`Limits::drain_delay`) unless `at_once`, drains (at most
+    /// `Limits::drain`), and flushes.
     pub async fn stop(mut self, at_once: bool) -> Stopped {
         self.shared.ready.store(false, Relaxed);
         for name in &self.names {
@@ -145,8 +133,8 @@ impl Server {
 /// How it stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// No call was cut.
+    /// No call was cut: all that were in flight have ended by themselves.
     pub whole: bool,
-    /// The state was written down.
+    /// Every state was written to its snapshot. True where there is no store.
     pub flushed: bool,
 }

@@ -78,7 +78,8 @@ pub(crate) const LEVEL: &str = match LEVELS {
 
 /// What this CPU says of itself, and what the operating system keeps of it.
 fn words() -> [u64; 4] {
-    let (basic, extended) = (__cpuid(1).ecx, __cpuid(0x8000_0001).ecx);
+    let basic = __cpuid(1).ecx;
+    let extended = __cpuid(0x8000_0001).ecx;
     let more = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).ebx } else { 0 };
     // SAFETY: OSXSAVE, asked for here, says that `xgetbv` exists.
     let saved = if basic & 1 << 27 != 0 { unsafe { _xgetbv(0) } } else { 0 };

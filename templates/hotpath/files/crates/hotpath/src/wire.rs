@@ -3,11 +3,6 @@ use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-/// The code that grpc-go gives for a passed deadline (tonic's own timeouts say CANCELLED).
-pub(crate) fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("context deadline exceeded")
-}
-
 /// What a caller asked for in `grpc-timeout`; `None` where it is absent or malformed.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
@@ -85,8 +80,11 @@ impl Messages {
         complete
     }
 
-    /// That none was longer than `most`: else grpc-go's code and words, and the pushback that says not to try again.
-    pub(crate) fn fit(&self, what: &str, most: usize) -> Result<(), Status> {
+    /// Checks that no message was longer than `most` bytes.
+    ///
+    /// # Errors
+    /// grpc-go's code and words for it, and the pushback that says not to try again.
+    pub(crate) fn check_size(&self, what: &str, most: usize) -> Result<(), Status> {
         if self.longest <= most {
             return Ok(());
         }

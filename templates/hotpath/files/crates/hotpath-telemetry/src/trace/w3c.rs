@@ -1,7 +1,8 @@
 //! The caller's W3C trace context: written into the log lines, and passed on to the services that are called.
 #![cfg_attr(feature = "otlp", allow(dead_code, reason = "compiled for its unit tests alone"))]
 use super::{Settings, TARGET};
-use crate::{Failure, Name};
+use crate::failure::Failure;
+use crate::name::Name;
 use http::{HeaderMap, HeaderValue};
 use tonic::Code;
 use tracing::{Span, Subscriber, field::Empty, info_span};

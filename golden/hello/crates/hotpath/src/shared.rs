@@ -1,0 +1,30 @@
+//! What all connections of one server, and its admin port, have in common.
+use crate::admission::Budget;
+use crate::cpu::Cpu;
+use crate::limits::Limits;
+use crate::methods::Methods;
+use crate::panics::OnPanic;
+use crate::routes::Routes;
+use hotpath_telemetry::Metrics;
+use std::sync::{Arc, atomic::AtomicBool};
+use tokio::runtime::RuntimeMetrics;
+
+/// One server's parts: every call uses them, and the admin port reads them.
+pub(crate) struct Shared {
+    pub(crate) version: &'static str,
+    pub(crate) on_panic: OnPanic,
+    /// Whether the service opened a store.
+    pub(crate) stateful: bool,
+    pub(crate) limits: Limits,
+    pub(crate) methods: Methods,
+    /// The memory of all admitted calls.
+    pub(crate) memory: Arc<Budget>,
+    /// The memory of all replies that wait in the transport for their readers.
+    pub(crate) unread: Arc<Budget>,
+    pub(crate) routes: Routes,
+    pub(crate) cpu: Cpu,
+    pub(crate) metrics: Metrics,
+    pub(crate) runtime: RuntimeMetrics,
+    /// False from the moment that the process begins to stop.
+    pub(crate) ready: AtomicBool,
+}

@@ -130,8 +130,19 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// interactive reports whether somebody can be asked: standard input and standard error are terminals.
-func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.err) }
+// interactive reports whether somebody can be asked: standard input and standard error are terminals, and this is not
+// a pipeline, some of which have a terminal and nobody at it.
+func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.err) && !a.pipeline() }
+
+// pipeline reports whether the variable by which pipelines make themselves known is set.
+func (a *app) pipeline() bool {
+	switch strings.ToLower(a.getenv("CI")) {
+	case "", "0", "false", "no":
+		return false
+	default:
+		return true
+	}
+}
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)

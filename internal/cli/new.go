@@ -76,6 +76,7 @@ type bootstrap struct {
 	given map[string]decision.Input
 	out   *decision.Outcome
 	dir   string
+	place *place
 	// written is what the template gives, tree all of it with the record.
 	written, tree tree.Tree
 }
@@ -83,6 +84,9 @@ type bootstrap struct {
 func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) error {
 	if o.vcs != "git" && o.vcs != "none" {
 		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
+	}
+	if err := o.lookAround(set); err != nil {
+		return err
 	}
 	out, err := a.decided(set, o)
 	if err != nil {
@@ -113,10 +117,27 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 			return err
 		}
 	}
+	for _, n := range result.Notes {
+		a.say("note: %s", n)
+	}
 	if o.json {
 		return a.writeJSON(result)
 	}
 	return a.printReport(result)
+}
+
+// lookAround takes the answers that follow from the repository around the service, if there is one.
+func (o *newOptions) lookAround(set *openedSet) error {
+	name := o.given[decision.NameID].Node.Value
+	if decision.CheckName(name) != nil {
+		name = set.Name
+	}
+	around, err := findPlace(target(o, name))
+	if err != nil {
+		return failed("choose another --dir", "%s: %w", target(o, name), bare(err))
+	}
+	o.given = around.answers(set, o.given)
+	return nil
 }
 
 // decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
@@ -222,5 +243,11 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	}
 	b.tree = b.written.Clone()
 	maps.Copy(b.tree, files)
-	return checkTarget(b.dir, b.tree)
+	if err := checkTarget(b.dir, b.tree); err != nil {
+		return err
+	}
+	if b.place, err = findPlace(b.dir); err != nil {
+		return failed("choose another --dir", "%s: %w", b.dir, bare(err))
+	}
+	return b.place.claim(b.tree)
 }

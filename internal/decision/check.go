@@ -93,6 +93,14 @@ func (d *Decision) check() error {
 			return fmt.Errorf("a validation has an expr and a message")
 		}
 	}
+	if d.Nested != nil {
+		if d.Nested.Reason == "" {
+			return fmt.Errorf("nested: the answer needs a reason, which people see when it is taken")
+		}
+		if _, err := d.ParseNode(&d.Nested.Value); err != nil {
+			return fmt.Errorf("nested: %w", err)
+		}
+	}
 	if d.Default != nil && d.Default.Expr == "" {
 		if _, err := d.ParseNode(&d.Default.Constant); err != nil {
 			return fmt.Errorf("default: %w", err)

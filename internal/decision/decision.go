@@ -30,6 +30,8 @@ type Decision struct {
 	// When is an expression; where it is false the decision is not asked and keeps its default.
 	When     string  `yaml:"when"`
 	Validate []Check `yaml:"validate"`
+	// Nested is the answer, unless one is given, where the service is made below the root of a repository that exists.
+	Nested *Lock `yaml:"nested"`
 }
 
 // Option is one answer of a choice, or one item that a list may hold.
@@ -64,7 +66,7 @@ func (d *Default) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// Lock is a decision that a set has made for its users.
+// Lock is an answer that a set gives in place of its users, and why.
 type Lock struct {
 	Value  yaml.Node `yaml:"value"`
 	Reason string    `yaml:"reason"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +62,8 @@ Nothing is written before every answer is checked, and then the directory appear
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.dir, "dir", "", "make the service in `DIR` instead of ./NAME; \".\" for a repository that exists and is empty")
-	flags.StringVar(&o.vcs, "vcs", "git", "version control, `git|none`; git makes a repository and its first commit, unless there is one already")
+	flags.StringVar(&o.vcs, "vcs", "git", "`git|none`: make a repository and its first commit where there is none, or leave version control alone")
+	_ = cmd.RegisterFlagCompletionFunc("vcs", cobra.FixedCompletions([]cobra.Completion{"git", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; take the recommended answers for what is left")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
@@ -216,9 +218,21 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 	}
 	given, err := prompt.Ask(ctx, opts)
 	if errors.Is(err, prompt.ErrAborted) {
+		a.sayGoOn(set, o, given)
 		return nil, errInterrupted
 	}
 	return given, err
+}
+
+// sayGoOn prints the answers of a prompt that was left halfway as the command line that goes on from there.
+func (a *app) sayGoOn(set *openedSet, o *newOptions, given map[string]decision.Input) {
+	out, err := resolve(set, given, false)
+	if err != nil || len(given) <= len(o.given) {
+		return
+	}
+	so := *o
+	so.yes = false
+	a.say("Go on from the answers so far:\n  %s", strings.TrimSuffix(commandLine(set, &so, out), " --yes"))
 }
 
 // prepare renders a service that is decided, and checks that there is room for it.

@@ -94,7 +94,9 @@ func commandLine(set *openedSet, o *newOptions, out *decision.Outcome) string {
 			flags = append(flags, d.Flag(), d.Format(answer.Value))
 		}
 	}
-	words = append(words, name)
+	if name != "" {
+		words = append(words, name)
+	}
 	words = append(words, flags...)
 	if o.dir != "" {
 		words = append(words, "--dir", o.dir)

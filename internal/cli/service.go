@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -123,31 +122,22 @@ func (a *app) writeFault(err error) error {
 	}
 }
 
-// recordedSource is where the set of an existing service comes from, for the commands that work on one or speak of its
-// decisions. Ending an upgrade needs no set.
-func recordedSource(args []string) string {
-	if len(args) == 0 || !slices.Contains([]string{"upgrade", "set", "diff", "explain"}, args[0]) ||
-		slices.Contains(args, "--abort") || slices.Contains(args, "--continue") {
-		return ""
-	}
-	dir := argument(args, "--dir")
-	if dir == "" {
-		dir = "."
-	}
+// recordIn is the record of the service around dir, as far as it can be read; nil without one.
+func recordIn(dir string) *project.Record {
 	at, err := project.Find(dir)
 	if err != nil {
-		return ""
+		return nil
 	}
 	root, err := apply.OpenRoot(at)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer root.Close()
 	record, err := project.ReadRecord(root)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return record.Source
+	return record
 }
 
 // shown is the service's directory as a person would type it.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"rustgen/internal/decision"
 	"rustgen/internal/render"
 	"rustgen/internal/templateset"
 	"rustgen/internal/vcs"
@@ -28,6 +29,10 @@ type openedSet struct {
 	engine *render.Engine
 	// source is what --template said; recorded is what a service may keep of it: a URL, never a path of this machine.
 	source, recorded string
+	// current are the answers of the service that the set is opened for, for help and completion; unread says that help
+	// and completion have not fetched the set.
+	current map[string]decision.Recorded
+	unread  bool
 }
 
 // exact is what the set renders from.

@@ -186,6 +186,14 @@ func (c *Catalog) DefaultText(d *Decision) string {
 	}
 }
 
+// NestedText is what the set answers below the root of a repository.
+func (c *Catalog) NestedText(d *Decision) string {
+	if d.Nested == nil {
+		return ""
+	}
+	return c.constantText(d, &d.Nested.Value)
+}
+
 func (c *Catalog) constantText(d *Decision, node *yaml.Node) string {
 	value, err := d.ParseNode(node)
 	if err != nil {

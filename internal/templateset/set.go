@@ -45,6 +45,15 @@ type Source struct {
 	Render bool
 }
 
+// Identity reads a set's name and version alone.
+func Identity(fsys fs.FS) (name, version string, err error) {
+	m, err := readManifest(fsys)
+	if err != nil {
+		return "", "", err
+	}
+	return m.Name, m.Version, nil
+}
+
 // Lookup finds the files of a set that another extends.
 type Lookup func(name string) (fs.FS, error)
 

@@ -30,6 +30,7 @@ var rooms = map[string]room{
 	"internal/plan":         {pure: true, imports: []string{"internal/tree"}},
 	"internal/templateset":  {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":       {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
+	"internal/setcheck":     {pure: true, imports: []string{"internal/decision", "internal/render", "internal/templateset", "internal/tree"}},
 	"internal/merge":        {imports: []string{"internal/tree"}},
 	"internal/docs":         {pure: true, imports: []string{"internal/decision"}},
 	"internal/vcs":          {imports: []string{"internal/tree"}},
@@ -42,7 +43,8 @@ var rooms = map[string]room{
 	"templates":             {},
 	"internal/cli": {imports: []string{
 		"internal/apply", "internal/audit", "internal/cargo", "internal/decision", "internal/merge", "internal/plan", "internal/project",
-		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/vcs",
+		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/setcheck", "internal/templateset", "internal/tree",
+		"internal/vcs",
 		"templates",
 	}},
 	"cmd/rustgen": {imports: []string{"internal/cli"}},

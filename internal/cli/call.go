@@ -79,7 +79,7 @@ func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
 	if !c.given && record != nil {
 		source = record.Source
 	}
-	set, err := a.openFor(ctx, source, c.describes, record)
+	set, err := a.openDescribed(ctx, source, c.describes, record)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +89,8 @@ func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
 	return set, nil
 }
 
-// openFor opens a set. Where it is only to be described, nothing is fetched, and what cannot be read is passed over.
-func (a *app) openFor(ctx context.Context, source string, describes bool, record *project.Record) (*openedSet, error) {
+// openDescribed opens a set. Where it is only to be described, nothing is fetched, and what cannot be read is passed over.
+func (a *app) openDescribed(ctx context.Context, source string, describes bool, record *project.Record) (*openedSet, error) {
 	if !describes {
 		return a.openSet(ctx, source)
 	}

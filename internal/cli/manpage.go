@@ -37,7 +37,7 @@ func manPage(c *cobra.Command, set *openedSet) string {
 	if c.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(strings.TrimRight(c.Example, "\n")))
 	}
-	manRows(&b, "EXIT STATUS", exitCodes())
+	manRows(&b, "EXIT STATUS", exitStatus())
 	manRows(&b, "ENVIRONMENT", environment(c, set))
 	manRows(&b, "FILES", serviceFiles())
 	b.WriteString(".SH SEE ALSO\n")
@@ -51,8 +51,8 @@ func manPage(c *cobra.Command, set *openedSet) string {
 	return b.String()
 }
 
-// exitCodes are what every command ends with.
-func exitCodes() []row {
+// exitStatus are what every command ends with.
+func exitStatus() []row {
 	return []row{
 		{fmt.Sprint(exitDone), "done"},
 		{fmt.Sprint(exitFailed), "failed"},

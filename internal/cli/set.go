@@ -54,6 +54,9 @@ func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := templateset.Requires(opened.files, readBuild().Version); err != nil {
+		return nil, failed("install a rustgen that it can be read by; rustgen version tells this one's", "%w", err)
+	}
 	opened.Set, err = templateset.Load(opened.files, embedded, reservedFlags)
 	if err != nil {
 		return nil, setFault(source, err)

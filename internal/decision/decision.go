@@ -32,6 +32,14 @@ type Decision struct {
 	Validate []Check `yaml:"validate"`
 	// Nested is the answer, unless one is given, where the service is made below the root of a repository that exists.
 	Nested *Lock `yaml:"nested"`
+	// Was is the decision's former id, under which older services have recorded their answer.
+	Was *Was `yaml:"was"`
+}
+
+// Was is a decision's former id, with the answers of today for those of then, where they changed.
+type Was struct {
+	ID     string            `yaml:"id"`
+	Values map[string]string `yaml:"values"`
 }
 
 // Option is one answer of a choice, or one item that a list may hold.
@@ -60,7 +68,7 @@ func (d *Default) UnmarshalYAML(node *yaml.Node) error {
 		return nil
 	}
 	if len(node.Content) != 2 || node.Content[0].Value != "expr" || node.Content[1].Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: a default is a constant or {expr: ...}", node.Line)
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: a default is a constant or {expr: ...}", node.Line)}}
 	}
 	d.Expr = node.Content[1].Value
 	return nil

@@ -85,10 +85,10 @@ func (a *app) given(cmd *cobra.Command, c *decision.Catalog, f *answerFlags, nam
 	if err := a.fromEnvironment(given, c); err != nil {
 		return nil, err
 	}
-	return given, fromFlags(given, cmd, c, f, name)
+	return given, fromFlags(given, cmd, f, name)
 }
 
-func fromFlags(given map[string]decision.Input, cmd *cobra.Command, c *decision.Catalog, f *answerFlags, name string) error {
+func fromFlags(given map[string]decision.Input, cmd *cobra.Command, f *answerFlags, name string) error {
 	explicit := map[string]decision.Input{}
 	put := func(id, text, where string) error {
 		if before, ok := explicit[id]; ok && before.Node.Value != text {

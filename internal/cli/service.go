@@ -102,12 +102,8 @@ type endReport struct {
 	Files     []upgrade.Item `json:"files,omitempty"`
 }
 
-// recordAt is the record of the service that arguments name; nil where there is none to be read.
-func recordAt(args []string) *project.Record {
-	dir := argument(args, "--dir")
-	if dir == "" {
-		dir = "."
-	}
+// recordIn is the record of the service around dir, as far as it can be read; nil without one.
+func recordIn(dir string) *project.Record {
 	at, err := project.Find(dir)
 	if err != nil {
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/afero"
 
+	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/project"
 	"rustgen/internal/render"
@@ -34,6 +35,10 @@ type openedSet struct {
 	engine *render.Engine
 	// source is what --template said; recorded is what a service may keep of it: a URL, never a path of this machine.
 	source, recorded string
+	// current are the answers of the service that the set is opened for, for help and completion; unread says that help
+	// and completion have not fetched the set.
+	current map[string]decision.Recorded
+	unread  bool
 	// git says more of a set from a repository; nil of another.
 	git *vcs.Checkout
 }
@@ -62,36 +67,6 @@ func (s *openedSet) commit() string {
 	return s.git.Commit
 }
 
-// openFor reads the set that a command line speaks of: the one that --template names, or that of the service which the
-// command works on, else the embedded one.
-func (a *app) openFor(ctx context.Context, args []string, source string) (*openedSet, error) {
-	if len(args) == 0 || endsUpgrade(args) {
-		return a.openSet(ctx, source)
-	}
-	switch args[0] {
-	case "set":
-		if record := recordAt(args); record != nil {
-			return a.openOwn(ctx, source, record)
-		}
-	case "upgrade", "diff", "explain":
-		if record := recordAt(args); record != nil && source == "" {
-			source = record.Source
-		}
-	}
-	return a.openSet(ctx, source)
-}
-
-// endsUpgrade reports whether arguments end an upgrade, which needs no set.
-func endsUpgrade(args []string) bool {
-	for _, arg := range args {
-		name, value, _ := strings.Cut(arg, "=")
-		if (name == "--abort" || name == "--continue") && value != "false" {
-			return true
-		}
-	}
-	return false
-}
-
 // openSet reads the set that --template names: the embedded one where it names none.
 func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 	return a.open(ctx, source, "", embedded)
@@ -101,6 +76,11 @@ func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
 // kept, or the recorded commit. What --template names is taken as it is.
 func (a *app) openOwn(ctx context.Context, source string, record *project.Record) (*openedSet, error) {
 	under := upgrade.ParseSetID(record.Extends)
+	if under.Name != "" {
+		if _, err := released(under); err != nil {
+			return nil, err
+		}
+	}
 	base := func(name string) (fs.FS, error) {
 		if name == under.Name {
 			return released(under)
@@ -143,6 +123,9 @@ func (a *app) open(ctx context.Context, source, commit string, base templateset.
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := templateset.Requires(opened.files, readBuild().Version); err != nil {
+		return nil, failed("install a rustgen that it can be read by; rustgen version tells this one's", "%w", err)
 	}
 	opened.Set, err = templateset.Load(opened.files, base, reservedFlags)
 	if err != nil {

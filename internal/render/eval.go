@@ -97,7 +97,8 @@ func (e *Engine) start(name, text string) (t *template.Template, own bool, err e
 
 // Text renders a template; name is its path, for errors.
 func (e *Engine) Text(name, text string, data map[string]any) ([]byte, error) {
-	t, own, err := e.start(name, text)
+	// The template package formats a template's name as a format: it may hold no percent sign.
+	t, own, err := e.start(strings.ReplaceAll(name, "%", ""), text)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package vcs is what rustgen needs of the git program beside merging: fetching a template set, and the first commit
-// of a new service.
+// Package vcs is what rustgen needs of the git program beside merging: fetching a template set, the first commit of a
+// new service, and the index.
 package vcs
 
 import (
@@ -129,20 +129,26 @@ func orHead(ref string) string {
 	return ref
 }
 
-// Repository finds the repository that dir, which need not exist, would lie in. It is "" outside one.
-func Repository(dir string) (string, error) {
+// Real is dir, which need not exist, as it is on the disk: a link may lead into a repository.
+func Real(dir string) (string, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	// Of what exists, as it is on the disk: a link may lead into a repository.
 	for rest := ""; ; {
 		if real, err := filepath.EvalSymlinks(at); err == nil {
-			at = filepath.Join(real, rest)
-			break
+			return filepath.Join(real, rest), nil
 		}
 		rest = filepath.Join(filepath.Base(at), rest)
 		at = filepath.Dir(at)
+	}
+}
+
+// Repository finds the repository that dir, which need not exist, would lie in. It is "" outside one.
+func Repository(dir string) (string, error) {
+	at, err := Real(dir)
+	if err != nil {
+		return "", err
 	}
 	for {
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
@@ -154,22 +160,6 @@ func Repository(dir string) (string, error) {
 		}
 		at = up
 	}
-}
-
-// Init makes a repository of dir.
-func Init(ctx context.Context, dir string) error {
-	_, err := Git(ctx, dir, "init", "--quiet")
-	return err
-}
-
-// CommitAll commits all that is in dir, what a person's own ignore file names too: no part of a new service is to be
-// missing from its first commit.
-func CommitAll(ctx context.Context, dir, message string) error {
-	if _, err := Git(ctx, dir, "add", "--all", "--force"); err != nil {
-		return err
-	}
-	_, err := Git(ctx, dir, "commit", "--quiet", "--message", message)
-	return err
 }
 
 // Git runs git in dir and returns its output. The repository is the one of dir, whatever the environment says.

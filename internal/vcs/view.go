@@ -92,9 +92,3 @@ func (s *Service) History(ctx context.Context, most, p string) ([]string, error)
 	out, err := Git(ctx, s.dir(), "--literal-pathspecs", "rev-list", "--abbrev-commit", "--max-count="+most, "HEAD", "--", p)
 	return strings.Fields(out), err
 }
-
-// MarkExecutable notes in the index that files are executable, for a repository that does not look at that on the disk.
-func (s *Service) MarkExecutable(ctx context.Context, paths []string) error {
-	_, err := Git(ctx, s.dir(), append([]string{"--literal-pathspecs", "add", "--force", "--intent-to-add", "--chmod=+x", "--"}, paths...)...)
-	return err
-}

@@ -14,7 +14,7 @@ git ls-files -z -- '*.go' '*go.mod' | while IFS= read -r -d '' file; do
         -e "s#\"$quoted(/(cmd|internal|templates|release|bench|golden|docs)[^\"]*)\"#\"$new\1\"#g" \
         -e "s#^(const module = )\"$quoted\"#\1\"$new\"#" \
         -e "s#^(module|replace) $quoted(/| |\$)#\1 $new\2#" \
-        -e "s#^((require )?[[:space:]]*)$quoted (v|=>)#\1$new \3#" \
+        -e "s#^((require )?[[:space:]]*)$quoted(/[^ ]*)? (v|=>)#\1$new\3 \4#" \
         "$file"
 done
 gofmt -w cmd internal release bench docs golden/*.go templates/templates.go

@@ -107,9 +107,6 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if err := a.prepare(set, o, b); err != nil {
 		return err
 	}
-	for _, w := range b.out.Warnings {
-		a.say("warning: %s", w)
-	}
 	result := makeNewReport(set, o, b)
 	if asked {
 		a.say("The same from a script:\n  %s", result.Command)
@@ -118,6 +115,9 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 		if result.Repository, err = a.write(ctx, set, o, b); err != nil {
 			return err
 		}
+	}
+	for _, w := range result.Warnings {
+		a.say("warning: %s", w)
 	}
 	for _, n := range result.Notes {
 		a.say("note: %s", n)

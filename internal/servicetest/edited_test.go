@@ -114,7 +114,7 @@ func TestEditedServices(t *testing.T) {
 				checkBuild(t, dir, team.tests)
 				return
 			}
-			edited{}.upgrade(t, rustgen, dir, "--template", set)
+			edited{}.upgrade(t, rustgen, dir, "--template", set, "--allow-downgrade")
 			if back := snapshot(t, dir); !back.Equal(before) {
 				t.Errorf("the way back gives another service: %s", different(before, back))
 			}

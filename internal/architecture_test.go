@@ -29,13 +29,14 @@ var rooms = map[string]room{
 	"internal/tree":        {pure: true},
 	"internal/decision":    {pure: true, imports: []string{"internal/hint"}},
 	"internal/templateset": {pure: true, imports: []string{"internal/decision", "internal/tree"}},
-	"internal/render":      {pure: true, imports: []string{"internal/decision", "internal/templateset", "internal/tree"}},
+	"internal/render":      {pure: true, imports: []string{"internal/templateset", "internal/tree"}},
+	"internal/setcheck":    {pure: true, imports: []string{"internal/decision", "internal/render", "internal/templateset", "internal/tree"}},
 	"internal/git":         {},
 	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
 	// For tests that compile services.
-	"internal/layertest":   {},
-	"internal/layer":       {pure: true, imports: []string{"internal/tree"}},
-	"internal/docs":        {pure: true, imports: []string{"internal/decision"}},
+	"internal/layertest": {},
+	"internal/layer":     {pure: true, imports: []string{"internal/tree"}},
+	"internal/docs":      {pure: true, imports: []string{"internal/decision"}},
 	"internal/upgrade": {imports: []string{
 		"internal/apply", "internal/decision", "internal/git", "internal/hint", "internal/merge", "internal/project", "internal/render",
 		"internal/templateset", "internal/tree", "internal/vcs",
@@ -43,13 +44,16 @@ var rooms = map[string]room{
 	"internal/vcs":          {imports: []string{"internal/git", "internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree"}},
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree", "internal/vcs"}},
+	"internal/cargo":        {pure: true},
 	"internal/audit":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/prompt":       {imports: []string{"internal/decision", "internal/prompt/quiet"}},
 	"internal/prompt/quiet": {},
 	"templates":             {},
 	"internal/cli": {imports: []string{
-		"internal/apply", "internal/audit", "internal/decision", "internal/hint", "internal/layer", "internal/merge", "internal/project",
-		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/upgrade",
+		"internal/apply", "internal/audit", "internal/cargo", "internal/decision", "internal/git", "internal/hint", "internal/layer",
+		"internal/merge",
+		"internal/project", "internal/prompt", "internal/render", "internal/setcheck", "internal/templateset", "internal/tree",
+		"internal/upgrade",
 		"internal/vcs",
 		"templates",
 	}},
@@ -135,6 +139,7 @@ func sources(t *testing.T) []source {
 
 func TestImportDirections(t *testing.T) {
 	t.Parallel()
+	used := map[string]bool{}
 	for _, s := range sources(t) {
 		place, ok := rooms[s.pkg]
 		if !ok {
@@ -143,8 +148,11 @@ func TestImportDirections(t *testing.T) {
 		}
 		for _, spec := range s.file.Imports {
 			name := strings.Trim(spec.Path.Value, `"`)
-			if own, ok := strings.CutPrefix(name, module+"/"); ok && !slices.Contains(place.imports, own) {
-				t.Errorf("%s imports %s, against the direction", s.path, own)
+			if own, ok := strings.CutPrefix(name, module+"/"); ok {
+				used[s.pkg+" "+own] = true
+				if !slices.Contains(place.imports, own) {
+					t.Errorf("%s imports %s, against the direction", s.path, own)
+				}
 			}
 			if place.pure && slices.Contains(impure, name) {
 				t.Errorf("%s imports %s, and %s is pure", s.path, name, s.pkg)
@@ -154,6 +162,13 @@ func TestImportDirections(t *testing.T) {
 			}
 			if strings.HasPrefix(path.Base(name), "util") {
 				t.Errorf("%s imports %s: name a package by its concept", s.path, name)
+			}
+		}
+	}
+	for pkg, place := range rooms {
+		for _, own := range place.imports {
+			if !used[pkg+" "+own] {
+				t.Errorf("%s may import %s, and does not: take the permission back", pkg, own)
 			}
 		}
 	}

@@ -181,7 +181,7 @@ func TestRecoverInterrupted(t *testing.T) {
 	t.Parallel()
 	// Every pair of moments takes minutes: these steps have no common divisor with the length of an op.
 	for n := 1; ; n += 5 {
-		finished := false
+		var finished bool
 		for again := 1; ; again += 7 {
 			root := makeService(t)
 			f := &faulty{FS: root, left: n, forever: true, reads: true, err: errors.New("killed")}

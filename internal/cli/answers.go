@@ -9,8 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,27 +30,18 @@ func (f *answerFlags) add(cmd *cobra.Command, c *decision.Catalog) {
 	flags.StringArrayVar(&f.sets, "set", nil, "answer any decision as `ID=VALUE`; may be repeated")
 	for i := range c.Decisions {
 		d := &c.Decisions[i]
-		flags.Var(&decisionValue{kind: d.Syntax()}, d.ID, describe(c, d))
-		if d.Type == decision.Bool {
-			flags.Lookup(d.ID).NoOptDefVal = "yes"
-		}
-		if len(d.Options) > 0 || d.Type == decision.Bool {
-			values := d.Values()
-			if d.Type == decision.Bool {
-				values = []string{"yes", "no"}
-			}
-			_ = cmd.RegisterFlagCompletionFunc(d.ID, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-				return values, cobra.ShellCompDirectiveNoFileComp
-			})
-		}
+		flags.Var(&decisionValue{decision: d}, d.ID, describe(c, d))
+		_ = cmd.RegisterFlagCompletionFunc(d.ID, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return completeValues(d, ""), cobra.ShellCompDirectiveNoFileComp
+		})
 	}
 }
 
-// describe is a decision's line in --help.
+// describe is a decision's line in --help: what it asks, and what the set answers.
 func describe(c *decision.Catalog, d *decision.Decision) string {
-	text := d.ID
-	if first, size := utf8.DecodeRuneInString(d.Title); size > 0 {
-		text = string(unicode.ToLower(first)) + d.Title[size:]
+	text := d.Question
+	if text == "" {
+		text = d.Title
 	}
 	switch value := c.DefaultText(d); {
 	case value != "" && d.Deliberate:
@@ -65,11 +54,25 @@ func describe(c *decision.Catalog, d *decision.Decision) string {
 }
 
 // decisionValue holds what a decision's flag was given; it is parsed with everything else.
-type decisionValue struct{ text, kind string }
+type decisionValue struct {
+	text     string
+	decision *decision.Decision
+}
 
-func (v *decisionValue) String() string     { return v.text }
-func (v *decisionValue) Set(s string) error { v.text = s; return nil }
-func (v *decisionValue) Type() string       { return v.kind }
+func (v *decisionValue) String() string { return v.text }
+func (v *decisionValue) Type() string   { return v.decision.Syntax() }
+
+// Set takes the value for now. A flag in the place of yes or no is a yes or no that is missing.
+func (v *decisionValue) Set(s string) error {
+	if v.decision.Type == decision.Bool && strings.HasPrefix(s, "-") {
+		return errNeedsValue
+	}
+	v.text = s
+	return nil
+}
+
+// errNeedsValue says that a decision's flag has no value.
+var errNeedsValue = errors.New("the flag needs a value")
 
 // given gathers what was answered, by precedence: flag and --set, environment, answers file.
 func (a *app) given(cmd *cobra.Command, c *decision.Catalog, f *answerFlags, name string) (map[string]decision.Input, error) {
@@ -82,10 +85,10 @@ func (a *app) given(cmd *cobra.Command, c *decision.Catalog, f *answerFlags, nam
 	if err := a.fromEnvironment(given, c); err != nil {
 		return nil, err
 	}
-	return given, fromFlags(given, cmd, c, f, name)
+	return given, fromFlags(given, cmd, f, name)
 }
 
-func fromFlags(given map[string]decision.Input, cmd *cobra.Command, c *decision.Catalog, f *answerFlags, name string) error {
+func fromFlags(given map[string]decision.Input, cmd *cobra.Command, f *answerFlags, name string) error {
 	explicit := map[string]decision.Input{}
 	put := func(id, text, where string) error {
 		if before, ok := explicit[id]; ok && before.Node.Value != text {
@@ -131,7 +134,9 @@ func (a *app) fromEnvironment(given map[string]decision.Input, c *decision.Catal
 			continue
 		}
 		if id, ok := known[name]; ok {
-			given[id] = decision.Text(value, name, false)
+			input := decision.Text(value, name, false)
+			input.Environment = true
+			given[id] = input
 		} else if near := decision.Nearest(name, names); near != "" && decision.Nearest(strings.TrimPrefix(name, envPrefix), trimmed(names)) != "" {
 			return usage(fmt.Sprintf("did you mean %s? else unset it", near), "%s: there is no decision of that name", name)
 		}
@@ -238,27 +243,4 @@ func chosen(node *yaml.Node) (map[string]*yaml.Node, error) {
 		}
 	}
 	return out, nil
-}
-
-// joinBools lets a yes-or-no flag be given as `--id no` as well as `--id=no` and bare.
-func joinBools(args []string, c *decision.Catalog) []string {
-	bools := map[string]bool{}
-	for i := range c.Decisions {
-		if c.Decisions[i].Type == decision.Bool {
-			bools[c.Decisions[i].Flag()] = true
-		}
-	}
-	var out []string
-	for i := 0; i < len(args); i++ {
-		if args[i] == "--" {
-			return append(out, args[i:]...)
-		}
-		if bools[args[i]] && i+1 < len(args) && slices.Contains([]string{"yes", "no", "true", "false"}, args[i+1]) {
-			out = append(out, args[i]+"="+args[i+1])
-			i++
-			continue
-		}
-		out = append(out, args[i])
-	}
-	return out
 }

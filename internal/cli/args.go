@@ -8,42 +8,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// templateArgument finds the value of --template before the flags are known: the set decides which flags there are.
-func templateArgument(args []string) (string, error) {
-	source, given := lookArgument(args, "--template")
-	if given && source == "" {
-		return "", usage("leave --template out to use the embedded set", "--template is empty")
-	}
-	return source, nil
-}
-
-// argument finds the value of a flag among arguments that are not yet parsed.
-func argument(args []string, flag string) string {
-	value, _ := lookArgument(args, flag)
-	return value
-}
-
-// lookArgument is argument that also says whether the flag is there. The last one counts, as the parser has it.
-func lookArgument(args []string, flag string) (value string, given bool) {
-	for i, arg := range args {
-		if arg == "--" {
-			break
-		}
-		if v, ok := strings.CutPrefix(arg, flag+"="); ok {
-			value, given = v, true
-		} else if arg == flag && i+1 < len(args) {
-			value, given = args[i+1], true
-		}
-	}
-	return value, given
-}
-
-// addTemplateFlag declares what templateArgument has read, and which set is used without it.
+// addTemplateFlag declares the flag by which findCall knows the set, and says which set is used without it.
 func addTemplateFlag(cmd *cobra.Command, fallback string) {
 	cmd.Flags().String("template", "", "use the template set at `SOURCE`: a directory, or a git URL with an optional @REF (default: "+fallback+")")
 }
 
-// What is used without --template: see recordedSource.
+// What is used without --template: see setFor.
 const (
 	embeddedSet = "the embedded set"
 	ownSet      = "the service's own"

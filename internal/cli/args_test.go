@@ -12,41 +12,35 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"rustgen/internal/decision"
 )
 
-func TestLookArgument(t *testing.T) {
+// Which set a command line asks for is known before the flags of its decisions are.
+func TestFindCall(t *testing.T) {
 	t.Parallel()
-	for line, want := range map[string]string{
-		"new hello --template x":              "x",
-		"new hello --template=x --yes":        "x",
-		"new --template x --template=y hello": "y",
-		"new --template= hello":               "",
-		"new hello -- --template x":           "",
-		"new hello --template":                "",
-		"new hello --templates x":             "",
+	a := &app{}
+	for line, want := range map[string]call{
+		"new hello --template x":                {command: "new", template: "x", given: true, dir: "."},
+		"new hello --template=x --yes":          {command: "new", template: "x", given: true, dir: "."},
+		"new --state stateful --template x":     {command: "new", template: "x", given: true, dir: "."},
+		"new --template x --template=y hello":   {command: "new", template: "y", given: true, dir: "."},
+		"new --template= hello":                 {command: "new", given: true, dir: "."},
+		"new hello -- --template x":             {command: "new", dir: "."},
+		"upgrade --abort=true --dir d":          {command: "upgrade", dir: "d", setless: true},
+		"upgrade --abort":                       {command: "upgrade", dir: ".", setless: true},
+		"upgrade --abort=false":                 {command: "upgrade", dir: "."},
+		"upgrade --set a=--abort":               {command: "upgrade", dir: "."},
+		"set --set --continue":                  {command: "set", dir: "."},
+		"set a=b --help":                        {command: "set", dir: ".", describes: true},
+		"help template export":                  {command: "template export", dir: ".", describes: true},
+		"__complete new --template u -- --stat": {command: "new", template: "u", given: true, dir: ".", describes: true},
+		"__complete set allo":                   {command: "set", dir: ".", describes: true},
 	} {
-		if got := argument(strings.Fields(line), "--template"); got != want {
-			t.Errorf("%s: %q, want %q", line, got, want)
-		}
-	}
-}
-
-func TestJoinBools(t *testing.T) {
-	t.Parallel()
-	c := decision.Catalog{Decisions: []decision.Decision{{ID: "fast", Type: decision.Bool}, {ID: "text", Type: decision.String}}}
-	for line, want := range map[string]string{
-		"new --fast no x":         "new --fast=no x",
-		"new --fast x":            "new --fast x",
-		"new x --fast":            "new x --fast",
-		"new --fast=no x":         "new --fast=no x",
-		"new --text no --fast no": "new --text no --fast=no",
-		"new -- --fast no":        "new -- --fast no",
-	} {
-		if got := strings.Join(joinBools(strings.Fields(line), &c), " "); got != want {
-			t.Errorf("%s becomes %s, want %s", line, got, want)
-		}
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			if got := a.findCall(strings.Fields(line)); got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		})
 	}
 }
 
@@ -74,14 +68,11 @@ func FuzzQuote(f *testing.F) {
 func TestReservedFlags(t *testing.T) {
 	t.Parallel()
 	a := &app{}
-	root, err := a.rootCommand(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	set, err := a.openSet(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	root := a.commands(set)
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {

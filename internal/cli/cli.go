@@ -17,10 +17,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
+	"rustgen/internal/templateset"
 )
 
 // The exit codes.
@@ -152,8 +154,21 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// interactive reports whether somebody can be asked: standard input and standard error are terminals.
-func (a *app) interactive() bool { return isTerminal(a.in) && isTerminal(a.terminal) }
+// interactive reports whether somebody can be asked: standard input and standard error are terminals, and this is not
+// a pipeline, some of which have a terminal and nobody at it.
+func (a *app) interactive() bool {
+	return isTerminal(a.in) && isTerminal(a.terminal) && !a.pipeline()
+}
+
+// pipeline reports whether the variable by which pipelines make themselves known is set.
+func (a *app) pipeline() bool {
+	switch strings.ToLower(a.getenv("CI")) {
+	case "", "0", "false", "no":
+		return false
+	default:
+		return true
+	}
+}
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
@@ -188,7 +203,23 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintf(a.err, format+"\n", args...)
 }
 
+// rootCommand makes the commands with the flags of the decisions of the set that args ask for.
 func (a *app) rootCommand(ctx context.Context, args []string) (*cobra.Command, error) {
+	set, err := a.setFor(ctx, a.findCall(args))
+	if err != nil {
+		return nil, err
+	}
+	root := a.commands(set)
+	root.SetArgs(args)
+	return root, nil
+}
+
+// commands makes every command. A nil set has no decisions.
+func (a *app) commands(set *openedSet) *cobra.Command {
+	if set == nil {
+		set = &openedSet{Set: &templateset.Set{}}
+	}
+	var version bool
 	root := &cobra.Command{
 		Use:   "rustgen",
 		Short: "Bootstrap Rust gRPC services for the hot path, and keep them current",
@@ -198,39 +229,31 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 		SilenceErrors: true,
 	}
 	group(root)
+	list := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if version {
+			return a.printVersion(false)
+		}
+		return list(cmd, args)
+	}
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(a.usageOf(set))
+	root.SetHelpFunc(a.helpOf(set))
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.SetArgs(args)
-	root.AddCommand(a.versionCommand())
-	if len(args) > 0 && args[0] == "--version" {
-		root.SetArgs(append([]string{"version"}, args[1:]...))
-		return root, nil
-	}
-	if len(args) > 0 && args[0] == "version" {
-		return root, nil
-	}
-	root.AddCommand(a.statusCommand(), a.restoreCommand(), a.auditCommand())
-	if len(args) > 0 && slices.Contains([]string{"status", "restore", "audit"}, args[0]) {
-		return root, nil
-	}
-	source, err := templateArgument(args)
-	if err != nil {
-		return nil, err
-	}
-	opened, err := a.openFor(ctx, args, source)
-	if err != nil {
-		return nil, err
-	}
-	root.SetArgs(joinBools(args, &opened.Catalog))
 	root.AddCommand(
-		a.newCommand(opened),
-		a.upgradeCommand(opened),
-		a.setCommand(opened),
-		a.diffCommand(opened),
-		a.explainCommand(opened),
+		a.newCommand(set),
+		a.upgradeCommand(set),
+		a.setCommand(set),
+		a.statusCommand(),
+		a.diffCommand(set),
+		a.restoreCommand(),
+		a.auditCommand(),
+		a.explainCommand(set),
 		a.layerCommand(),
-		a.templateCommand(opened),
-		a.manCommand(root),
+		a.templateCommand(set),
+		a.manCommand(),
+		a.versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
@@ -240,9 +263,14 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 			group(c)
 		case "help":
 			c.Args, c.RunE = cobra.ArbitraryArgs, help
+		case "set":
+			c.ValidArgsFunction = completeAnswers(set)
+		}
+		if c.Flags().Lookup("set") != nil {
+			_ = c.RegisterFlagCompletionFunc("set", completeAnswers(set))
 		}
 	}
-	return root, nil
+	return root
 }
 
 // group makes a command that has commands below it and does nothing itself.
@@ -265,7 +293,6 @@ func help(cmd *cobra.Command, args []string) error {
 	if len(rest) > 0 {
 		return unknownCommand(found, rest[0])
 	}
-	found.InitDefaultHelpFlag()
 	return found.Help()
 }
 
@@ -286,10 +313,33 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 // flagError is pflag's own, with a hint.
 func flagError(cmd *cobra.Command, err error) error {
 	hint := cmd.CommandPath() + " --help lists the flags"
-	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-		if near := decision.Nearest(name, flagNames(cmd)); near != "" {
+	var unknown *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		if near := decision.Nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
 			hint = fmt.Sprintf("did you mean --%s?", near)
+		}
+	case errors.As(err, &bare):
+		hint = writeFlag(bare.GetFlag())
+	case errors.As(err, &invalid):
+		hint = writeFlag(invalid.GetFlag())
+		if errors.Is(err, errNeedsValue) {
+			err = fmt.Errorf("flag needs an argument: --%s", invalid.GetFlag().Name)
 		}
 	}
 	return usage(hint, "%w", err)
+}
+
+// writeFlag says how a flag is written.
+func writeFlag(f *pflag.Flag) string {
+	value, _ := pflag.UnquoteUsage(f)
+	if v, ok := f.Value.(*decisionValue); ok {
+		value = v.decision.Syntax()
+	}
+	if f.Value.Type() == "bool" {
+		return fmt.Sprintf("write --%s alone, or --%s=false", f.Name, f.Name)
+	}
+	return fmt.Sprintf("write --%s %s", f.Name, value)
 }

@@ -14,11 +14,11 @@ func (a *app) explainCommand(set *openedSet) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain [ID]",
-		Short: "Say when to choose what, and why",
-		Long: `Say of a decision when to choose what, and why; without ID, list the decisions. In a service they are those of the set
-that it was made from.`,
-		Args:      atMostOne,
-		ValidArgs: set.Catalog.IDs(),
+		Short: "Explain a decision: which answer fits when, and why",
+		Long: `Explain a decision: which answer fits when, and why. Without ID, list the decisions. In a service they are those of the
+set that it was made from.`,
+		Args:              atMostOne,
+		ValidArgsFunction: completeIDs(set),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if asJSON {
@@ -37,7 +37,7 @@ that it was made from.`,
 			if asJSON {
 				return a.writeJSON(explain(&set.Catalog, d))
 			}
-			return explainOne(a.out, &set.Catalog, d)
+			return explainOne(a.out, set, d)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
@@ -107,7 +107,7 @@ func explainAll(w io.Writer, set *openedSet) error {
 		}
 		fmt.Fprintf(&b, "%s %-*s  %s\n", mark, width, d.ID, d.Question)
 	}
-	b.WriteString("\nrustgen explain ID says when to choose what, and why.\n")
+	b.WriteString("\nrustgen explain ID says which answer fits when, and why.\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -115,7 +115,8 @@ func explainAll(w io.Writer, set *openedSet) error {
 // explainWidth is the line length of explanations.
 const explainWidth = 80
 
-func explainOne(w io.Writer, c *decision.Catalog, d *decision.Decision) error {
+func explainOne(w io.Writer, set *openedSet, d *decision.Decision) error {
+	c := &set.Catalog
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", d.ID, d.Question)
 	if d.Help != "" {
@@ -130,12 +131,12 @@ func explainOne(w io.Writer, c *decision.Catalog, d *decision.Decision) error {
 	b.WriteString("\n")
 	row := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%-13s %s\n", name, text)
+			fmt.Fprintf(&b, "%-13s %s\n", name, strings.TrimSpace(fold(text, explainWidth, strings.Repeat(" ", 14))))
 		}
 	}
 	fallback := c.DefaultText(d)
 	if d.Default != nil && d.Default.Expr != "" {
-		fallback = "computed: " + d.Default.Expr
+		fallback = c.DefaultWords(set.engine.Eval, d)
 	}
 	if lock, ok := c.Locked[d.ID]; ok {
 		row("locked", fallback+": "+lock.Reason)
@@ -145,9 +146,15 @@ func explainOne(w io.Writer, c *decision.Catalog, d *decision.Decision) error {
 	} else {
 		row("default", fallback)
 	}
-	row("applies", d.When)
+	row("applies", c.WhenWords(set.engine.Eval, d))
+	if d.Nested != nil {
+		row("in a monorepo", c.NestedText(d)+": "+d.Nested.Reason)
+	}
 	row("flag", d.Flag()+" "+d.Syntax())
 	row("environment", d.Env())
+	if now, ok := set.now(d); ok {
+		row("here", now)
+	}
 	for _, check := range d.Validate {
 		row("refused with", check.Message)
 	}

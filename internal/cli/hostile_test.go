@@ -36,7 +36,7 @@ func fromElsewhere(t *testing.T, work, source string) {
 	if out, err := rustgenIn(t, work, "new", "svc", "--yes", "--vcs", "none", "--template", "set").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	record := recordOf(filepath.Join(work, "svc"))
+	record := recordIn(filepath.Join(work, "svc"))
 	record.Source = source
 	data, err := record.Encode([]string{"name"})
 	if err != nil {

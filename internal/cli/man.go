@@ -1,41 +1,79 @@
 package cli
 
 import (
-	"time"
+	"context"
+	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
+
+	"rustgen/internal/apply"
+	"rustgen/internal/tree"
 )
 
-func (a *app) manCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
-		Use:   "man",
-		Short: "Print the manual page",
-		Long:  "Print the manual page, to read with `rustgen man | man -l -` or to install as rustgen.1.",
-		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			// A fixed date: the same binary prints the same bytes.
-			epoch := time.Unix(0, 0).UTC()
-			header := &doc.GenManHeader{Title: "RUSTGEN", Section: "1", Source: "rustgen", Manual: "rustgen manual", Date: &epoch}
-			root.DisableAutoGenTag = true
-			for _, page := range append([]*cobra.Command{root}, manPages(root)...) {
-				if err := doc.GenMan(page, header, a.out); err != nil {
-					return err
-				}
+func (a *app) manCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "man [COMMAND...]",
+		Short: "Print a manual page, or write all of them to a directory",
+		Long: `Print the manual page of rustgen or of one of its commands, to read with rustgen man | man -l -. With --dir it writes
+all pages, one a command, to install under a man1 directory.`,
+		Example: `  rustgen man upgrade | man -l -
+  rustgen man --dir ~/.local/share/man/man1`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// The pages are those of the embedded set.
+			set, err := a.openSet(cmd.Context(), "")
+			if err != nil {
+				return err
 			}
-			return nil
+			root := a.commands(set)
+			if cmd.Flags().Changed("dir") {
+				if dir == "" || len(args) > 0 {
+					return usage("rustgen man --dir DIR", "--dir takes a directory, and then all pages are written")
+				}
+				return a.writePages(cmd.Context(), root, set, dir)
+			}
+			found, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(found, args[len(args)-max(len(rest), 1)])
+			}
+			_, err = io.WriteString(a.out, manPage(found, set))
+			return err
 		},
 	}
+	cmd.Flags().StringVar(&dir, "dir", "", "write all pages to `DIR`; those that are there are replaced")
+	return cmd
 }
 
-// manPages are the commands under root that have something to say, depth first.
-func manPages(root *cobra.Command) []*cobra.Command {
-	var pages []*cobra.Command
-	for _, c := range root.Commands() {
-		if c.IsAvailableCommand() && !c.IsAdditionalHelpTopicCommand() {
-			pages = append(pages, c)
-			pages = append(pages, manPages(c)...)
+// writePages writes every page to a directory, which need not exist.
+func (a *app) writePages(ctx context.Context, root *cobra.Command, set *openedSet, dir string) error {
+	pages := tree.Tree{}
+	for _, c := range append([]*cobra.Command{root}, commandsBelow(root)...) {
+		pages[pageName(c)+".1"] = tree.File{Mode: tree.ModeFile, Data: []byte(manPage(c, set))}
+	}
+	if absentDir(dir) {
+		return apply.Fresh(ctx, filepath.Clean(dir), pages, nil)
+	}
+	for _, name := range pages.Paths() {
+		if err := apply.Replace(dir, name, pages[name].Data); err != nil {
+			return failed("choose a --dir that can be written to", "%s: %w", dir, err)
 		}
 	}
-	return pages
+	return nil
 }
+
+// commandsBelow are the commands under root that have something to say, depth first.
+func commandsBelow(root *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() && !c.IsAdditionalHelpTopicCommand() {
+			all = append(all, c)
+			all = append(all, commandsBelow(c)...)
+		}
+	}
+	return all
+}
+
+func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }

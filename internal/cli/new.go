@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +63,8 @@ Nothing is written before every answer is checked, and then the directory appear
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.dir, "dir", "", "make the service in `DIR` instead of ./NAME; \".\" for a repository that exists and is empty")
-	flags.StringVar(&o.vcs, "vcs", "git", "version control, `git|none`; git makes a repository and its first commit, unless there is one already")
+	flags.StringVar(&o.vcs, "vcs", "git", "`git|none`: make a repository and its first commit where there is none, or leave version control alone")
+	_ = cmd.RegisterFlagCompletionFunc("vcs", cobra.FixedCompletions([]cobra.Completion{"git", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.BoolVarP(&o.yes, "yes", "y", false, "ask nothing; take the recommended answers for what is left")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
@@ -76,6 +79,7 @@ type bootstrap struct {
 	given map[string]decision.Input
 	out   *decision.Outcome
 	dir   string
+	place *place
 	// written is what the template gives, tree all of it with the record.
 	written, tree tree.Tree
 }
@@ -83,6 +87,9 @@ type bootstrap struct {
 func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) error {
 	if o.vcs != "git" && o.vcs != "none" {
 		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
+	}
+	if err := o.lookAround(set); err != nil {
+		return err
 	}
 	out, err := a.decided(set, o)
 	if err != nil {
@@ -101,9 +108,6 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if err := a.prepare(set, o, b); err != nil {
 		return err
 	}
-	for _, w := range b.out.Warnings {
-		a.say("warning: %s", w)
-	}
 	result := makeNewReport(set, o, b)
 	if asked {
 		a.say("The same from a script:\n  %s", result.Command)
@@ -113,10 +117,34 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 			return err
 		}
 	}
+	for _, w := range result.Warnings {
+		a.say("warning: %s", w)
+	}
+	for _, n := range result.Notes {
+		a.say("note: %s", n)
+	}
 	if o.json {
 		return a.writeJSON(result)
 	}
 	return a.printReport(result)
+}
+
+// lookAround takes the answers that follow from the repository around the service, if there is one.
+func (o *newOptions) lookAround(set *openedSet) error {
+	name := o.given[decision.NameID].Node.Value
+	if decision.CheckName(name) != nil {
+		name = set.Name
+	}
+	dir := name
+	if o.dir != "" {
+		dir = filepath.Clean(o.dir)
+	}
+	around, err := findPlace(dir)
+	if err != nil {
+		return failed("choose another --dir", "%s: %w", dir, bare(err))
+	}
+	o.given = around.answers(set, o.given)
+	return nil
 }
 
 // decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
@@ -197,9 +225,21 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 	}
 	given, err := prompt.Ask(ctx, opts)
 	if errors.Is(err, prompt.ErrAborted) {
+		a.sayGoOn(set, o, given)
 		return nil, errInterrupted
 	}
 	return given, err
+}
+
+// sayGoOn prints the answers of a prompt that was left halfway as the command line that goes on from there.
+func (a *app) sayGoOn(set *openedSet, o *newOptions, given map[string]decision.Input) {
+	out, err := resolve(set, given, false)
+	if err != nil || len(given) <= len(o.given) {
+		return
+	}
+	so := *o
+	so.yes = false
+	a.say("Go on from the answers so far:\n  %s", strings.TrimSuffix(commandLine(set, &so, out), " --yes"))
 }
 
 // prepare renders a service that is decided, and checks that there is room for it.
@@ -225,5 +265,11 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	}
 	b.tree = b.written.Clone()
 	maps.Copy(b.tree, files)
-	return checkTarget(b.dir, b.tree)
+	if err := checkTarget(b.dir, b.tree); err != nil {
+		return err
+	}
+	if b.place, err = findPlace(b.dir); err != nil {
+		return failed("choose another --dir", "%s: %w", b.dir, bare(err))
+	}
+	return b.place.claim(b.tree)
 }

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"rustgen/internal/cargo"
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/upgrade"
@@ -14,15 +16,17 @@ import (
 
 // newReport is what `rustgen new` did or would do.
 type newReport struct {
-	Name       string                    `json:"name"`
-	Dir        string                    `json:"dir"`
-	Template   templateReport            `json:"template"`
-	DryRun     bool                      `json:"dry_run"`
-	Decisions  map[string]decisionReport `json:"decisions"`
-	Warnings   []string                  `json:"warnings"`
-	Files      []upgrade.Action          `json:"files"`
-	Repository string                    `json:"repository,omitempty"`
-	Command    string                    `json:"command"`
+	Name      string                    `json:"name"`
+	Dir       string                    `json:"dir"`
+	Template  templateReport            `json:"template"`
+	DryRun    bool                      `json:"dry_run"`
+	Decisions map[string]decisionReport `json:"decisions"`
+	Warnings  []string                  `json:"warnings"`
+	// Notes say where the service stands and what was done about it.
+	Notes      []string         `json:"notes"`
+	Files      []upgrade.Action `json:"files"`
+	Repository string           `json:"repository,omitempty"`
+	Command    string           `json:"command"`
 	order      []string
 }
 
@@ -44,6 +48,7 @@ func makeNewReport(set *openedSet, o *newOptions, b *bootstrap) *newReport {
 		DryRun:    o.dryRun,
 		Decisions: decisionReports(&set.Catalog, b.out),
 		Warnings:  append([]string{}, b.out.Warnings...),
+		Notes:     b.place.notes(set, b, o.dryRun),
 		Files:     upgrade.Create(b.tree),
 		Command:   commandLine(set, o, b.out),
 		order:     set.Catalog.IDs(),
@@ -90,7 +95,9 @@ func commandLine(set *openedSet, o *newOptions, out *decision.Outcome) string {
 			flags = append(flags, d.Flag(), d.Format(answer.Value))
 		}
 	}
-	words = append(words, name)
+	if name != "" {
+		words = append(words, name)
+	}
 	words = append(words, flags...)
 	if o.dir != "" {
 		words = append(words, "--dir", o.dir)
@@ -133,6 +140,9 @@ func (r *newReport) summary() string {
 	for _, g := range groups {
 		fmt.Fprintf(&b, "  %-14s %8s %9s\n", g.name, count(g.files, "file"), kib(g.bytes))
 	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "%s\n", n)
+	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
@@ -169,7 +179,20 @@ func (a *app) printReport(r *newReport) error {
 	if r.Dir == "." {
 		enter = ""
 	}
-	a.say("\nNext:\n  %scargo run", enter)
-	a.say("README.md says what was decided and why.")
+	next := strings.TrimSuffix(enter, " && ")
+	if r.has(cargo.ManifestName) {
+		next = enter + "cargo run"
+	}
+	if next != "" {
+		a.say("\nNext:\n  %s", next)
+	}
+	if r.has("README.md") {
+		a.say("README.md says what was decided and why.")
+	}
 	return err
+}
+
+// has reports whether the service has a file of that path.
+func (r *newReport) has(path string) bool {
+	return slices.ContainsFunc(r.Files, func(f upgrade.Action) bool { return f.Path == path })
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"rustgen/internal/apply"
 	"rustgen/internal/decision"
@@ -26,20 +25,30 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 	default:
 		message := fmt.Sprintf("Bootstrap %s from %s %s", b.out.Data[decision.NameID], set.Name, set.Version)
 		finish = func(ctx context.Context, staged string) error {
-			repository, err = a.initialise(ctx, staged, message)
+			repository, err = a.initialise(ctx, staged, b, message)
 			return err
 		}
 	}
-	put := apply.Fresh
-	if _, err := os.Lstat(b.dir); err == nil {
-		put = apply.Into
+	undo, err := b.place.exclude()
+	if err != nil {
+		return "", err
 	}
-	err = put(ctx, b.dir, b.tree, finish)
-	a.written = a.written || err == nil
-	if err != nil && !errors.Is(err, context.Canceled) {
-		err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
+	put := apply.Into
+	if absentDir(b.dir) {
+		put = apply.Fresh
 	}
-	return repository, err
+	if err = put(ctx, b.dir, b.tree, finish); err != nil {
+		undo()
+		if !errors.Is(err, context.Canceled) {
+			err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
+		}
+		return repository, err
+	}
+	a.written = true
+	if repository == repositoryAround {
+		a.settle(ctx, b.place, b)
+	}
+	return repository, nil
 }
 
 // What became of version control.
@@ -52,19 +61,22 @@ const (
 
 // initialise makes the repository and its first commit. The service is worth having without either, so what git cannot
 // do is said and not fatal.
-func (a *app) initialise(ctx context.Context, dir, message string) (string, error) {
-	if err := vcs.Init(ctx, dir); err != nil {
+func (a *app) initialise(ctx context.Context, staged string, b *bootstrap, message string) (string, error) {
+	if err := vcs.Init(ctx, staged); err != nil {
 		if errors.Is(err, context.Canceled) {
 			return "", err
 		}
 		a.say("warning: no repository was made: %v", err)
 		return repositoryNone, nil
 	}
-	if err := vcs.CommitAll(ctx, dir, message); err != nil {
+	if err := vcs.CommitAll(ctx, staged, message, executables(b.tree)); err != nil {
 		if errors.Is(err, context.Canceled) {
 			return "", err
 		}
+		git := "git -C " + quote(b.dir)
 		a.say("warning: the repository has no first commit: %v", err)
+		a.say("hint: %s config user.name 'Your Name' && %s config user.email you@example.com && %s commit --message %s",
+			git, git, git, quote(message))
 		return repositoryEmpty, nil
 	}
 	return repositoryCommitted, nil

@@ -110,11 +110,8 @@ type endReport struct {
 	Files     []upgrade.Item `json:"files,omitempty"`
 }
 
-// recordOf is the record of the service around dir; nil where there is none to be read.
-func recordOf(dir string) *project.Record {
-	if dir == "" {
-		dir = "."
-	}
+// recordIn is the record of the service around dir; nil where there is none to be read.
+func recordIn(dir string) *project.Record {
 	at, err := project.Find(dir)
 	if err != nil {
 		return nil

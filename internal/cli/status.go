@@ -133,7 +133,7 @@ func (a *app) statusOfOne(ctx context.Context, o *statusOptions) error {
 }
 
 // opener opens a template set.
-type opener func(ctx context.Context, from place) (*openedSet, error)
+type opener func(ctx context.Context, from setPlace) (*openedSet, error)
 
 func (a *app) status(ctx context.Context, dir string, o *statusOptions, open opener) (*statusReport, error) {
 	s, err := a.openUnclosed(ctx, dir, true)
@@ -193,7 +193,7 @@ func (r *statusReport) files(st *upgrade.Standing) {
 }
 
 // compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
-func (r *statusReport) compareVersions(ctx context.Context, s *upgrade.Service, from place, open opener) error {
+func (r *statusReport) compareVersions(ctx context.Context, s *upgrade.Service, from setPlace, open opener) error {
 	set, err := open(ctx, from)
 	if err == nil {
 		err = matches(s, set)

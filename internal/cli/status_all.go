@@ -31,8 +31,8 @@ type serviceReport struct {
 // statusOfAll says where each of many services stands. One that cannot be read does not keep the others from it, and
 // each set is fetched once.
 func (a *app) statusOfAll(ctx context.Context, o *statusOptions, dirs []string) error {
-	sets := map[place]*openedSet{}
-	open := func(ctx context.Context, from place) (*openedSet, error) {
+	sets := map[setPlace]*openedSet{}
+	open := func(ctx context.Context, from setPlace) (*openedSet, error) {
 		if set, ok := sets[from]; ok {
 			return set, nil
 		}

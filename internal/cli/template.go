@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
-	"rustgen/internal/decision"
 	"rustgen/internal/hint"
+	"rustgen/internal/setcheck"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
@@ -22,7 +22,7 @@ func (a *app) templateCommand(set *openedSet) *cobra.Command {
 		Short: "Work with template sets",
 	}
 	group(cmd)
-	cmd.AddCommand(a.templateExportCommand(set), a.templateValidateCommand(), a.templateSchemaCommand(set))
+	cmd.AddCommand(a.templateNewCommand(), a.templateExportCommand(set), a.templateValidateCommand(), a.templateSchemaCommand(set))
 	return cmd
 }
 
@@ -87,8 +87,10 @@ func (a *app) templateValidateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [DIR]",
 		Short: "Check a template set: its declarations, and that every option renders",
-		Long: `Check the template set in DIR (default: the embedded one): that template.yaml says nothing contradictory, that each
-option of each decision renders, and that each file rule speaks of a file. Exits 4 where something was found.`,
+		Long: `Check the template set in DIR (default: the embedded one), and list every mistake with its file and line: what
+template.yaml contradicts, what does not render with some option, rules that speak of no file, conditions that can never
+be true, renames that lead nowhere, names that Windows cannot hold, and files whose counterpart in the extended set has
+moved. Exits 4 where something was found.`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source := ""
@@ -103,28 +105,32 @@ option of each decision renders, and that each file rule speaks of a file. Exits
 }
 
 func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error {
-	findings := []string{}
+	var problems []templateset.Problem
 	set, err := a.openSet(ctx, source)
-	if err != nil {
-		var wrong *hint.Error
-		if errors.As(err, &wrong) && wrong.Kind == hint.Usage {
-			return err
-		}
-		findings = append(findings, err.Error())
-	} else {
-		findings = append(findings, examine(set)...)
+	var wrong templateset.Problems
+	switch {
+	case errors.As(err, &wrong):
+		problems = wrong
+	case err != nil:
+		return err
+	default:
+		problems = setcheck.Check(set.Set, set.engine)
 	}
 	if asJSON {
-		if err := a.writeJSON(map[string]any{"findings": findings}); err != nil {
+		findings := []string{}
+		for _, p := range problems {
+			findings = append(findings, p.String())
+		}
+		if err := a.writeJSON(validateReport{findings, append([]templateset.Problem{}, problems...)}); err != nil {
 			return err
 		}
 	} else {
-		for _, f := range findings {
-			fmt.Fprintln(a.out, f)
+		for _, p := range problems {
+			fmt.Fprintln(a.out, p)
 		}
 	}
-	if len(findings) > 0 {
-		return hint.New(hint.Found, "", "%s in the template set", count(len(findings), "finding"))
+	if len(problems) > 0 {
+		return hint.New(hint.Found, "", "%s in the template set", count(len(problems), "finding"))
 	}
 	if !asJSON {
 		fmt.Fprintf(a.out, "%s %s is valid: %s, %s\n", set.Name, set.Version,
@@ -133,79 +139,8 @@ func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error
 	return nil
 }
 
-// examine renders the set with its defaults, and with each option of each decision in turn. A list without options is
-// tried empty and with two items.
-func examine(set *openedSet) []string {
-	var findings []string
-	found := map[string]bool{}
-	add := func(format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		if !found[text] {
-			found[text] = true
-			findings = append(findings, text)
-		}
-	}
-	rendered := map[string]bool{}
-	try := func(id, value string) {
-		given := map[string]decision.Input{decision.NameID: decision.Text("example", decision.NameID, true)}
-		if id != "" {
-			given[id] = decision.Text(value, id, true)
-		}
-		out, err := resolve(set, given, true)
-		if err != nil {
-			add("%v", err)
-			return
-		}
-		// A refusal is a rule at work; the other options are tried all the same.
-		if !out.OK() {
-			if id == "" && len(out.Problems) > 0 {
-				add("the defaults are refused: %v", out.Problems[0].Err)
-			}
-			return
-		}
-		t, err := set.engine.Render(set.Set, out.Data)
-		if err != nil {
-			add("%v", err)
-			return
-		}
-		for p := range t {
-			rendered[p] = true
-		}
-	}
-	try("", "")
-	for i := range set.Catalog.Decisions {
-		d := &set.Catalog.Decisions[i]
-		values := d.Values()
-		switch {
-		case d.Type == decision.Bool:
-			values = []string{"yes", "no"}
-		case d.Type == decision.List && len(values) == 0:
-			values = []string{"none", "one,two"}
-		}
-		for _, v := range values {
-			if _, locked := set.Catalog.Locked[d.ID]; !locked {
-				try(d.ID, v)
-			}
-		}
-	}
-	for _, r := range set.Rules {
-		if !speaksOfSomething(r, set, rendered) {
-			add("files: no file matches %q", r.Path)
-		}
-	}
-	return findings
-}
-
-func speaksOfSomething(r templateset.FileRule, set *openedSet, rendered map[string]bool) bool {
-	for _, s := range set.Sources {
-		if r.Matches(s.Path) {
-			return true
-		}
-	}
-	for p := range rendered {
-		if r.Matches(p) {
-			return true
-		}
-	}
-	return false
+// validateReport is what was found in a set: as lines, and in parts.
+type validateReport struct {
+	Findings []string              `json:"findings"`
+	Problems []templateset.Problem `json:"problems"`
 }

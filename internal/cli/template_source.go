@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/afero"
 
+	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/project"
 	"rustgen/internal/render"
@@ -31,11 +31,15 @@ var reservedFlags = []string{
 // openedSet is a template set and where it came from.
 type openedSet struct {
 	*templateset.Set
-	place
+	setPlace
 	files  fs.FS
 	engine *render.Engine
 	// kept is what a service may keep of the source: a URL, never a path of this machine.
 	kept string
+	// current are the answers of the service that the set is opened for, for help and completion; unread says that help
+	// and completion have not fetched the set.
+	current map[string]decision.Recorded
+	unread  bool
 	// git says more of a set from a repository; nil of another.
 	git *vcs.Checkout
 }
@@ -64,8 +68,8 @@ func (s *openedSet) commit() string {
 	return s.git.Commit
 }
 
-// place is where a template set is read from.
-type place struct {
+// setPlace is where a template set is read from.
+type setPlace struct {
 	// source is a directory or a git URL; "" is the embedded set. commit is the one to read of a repository, instead of
 	// what the source says.
 	source, commit string
@@ -74,67 +78,22 @@ type place struct {
 }
 
 // placeOf is where a service's set comes from, unless --template names another place.
-func placeOf(source string, record *project.Record) place {
-	if source != "" {
-		return place{source: source}
+func placeOf(source string, record *project.Record) setPlace {
+	if source != "" || record == nil {
+		return setPlace{source: source}
 	}
-	return place{source: record.Source, recorded: true}
+	return setPlace{source: record.Source, recorded: true}
 }
 
 // asks reports whether reading a set there tells another machine what nobody has told it to.
-func (p place) asks() bool { return p.recorded && vcs.Remote(p.source) }
-
-// openFor reads the set that a command line speaks of: the one that --template names, or that of the service which the
-// command works on, else the embedded one. A set on another machine that only the record names is read for what cannot
-// be done without it.
-func (a *app) openFor(ctx context.Context, args []string, source string) (*openedSet, error) {
-	if len(args) == 0 || endsUpgrade(args) || !slices.Contains([]string{"set", "upgrade", "diff", "explain"}, args[0]) {
-		return a.openSet(ctx, source)
-	}
-	record := recordOf(argument(args, "--dir"))
-	if record == nil {
-		return a.openSet(ctx, source)
-	}
-	from := placeOf(source, record)
-	switch {
-	case from.asks() && (slices.Contains(args, "--help") || slices.Contains(args, "-h")):
-		return a.openSet(ctx, "")
-	case args[0] == "set":
-		return a.openOwn(ctx, source, record)
-	case args[0] == "diff" && from.recorded && !comparesSet(args):
-		return a.openSet(ctx, "")
-	case args[0] == "explain" && from.asks():
-		return nil, failed("rustgen explain --template "+quote(from.source)+" fetches it",
-			"the decisions are those of the template set at %s, which is not fetched unasked", from.source)
-	}
-	return a.openPlace(ctx, from)
-}
-
-// comparesSet reports whether a diff is with what a set would write; the other one needs none.
-func comparesSet(args []string) bool {
-	return slices.ContainsFunc(args, func(arg string) bool {
-		name, _, _ := strings.Cut(arg, "=")
-		return name == "--upgrade" || name == "--owned"
-	})
-}
-
-// endsUpgrade reports whether arguments end an upgrade, which needs no set.
-func endsUpgrade(args []string) bool {
-	for _, arg := range args {
-		name, value, _ := strings.Cut(arg, "=")
-		if (name == "--abort" || name == "--continue") && value != "false" {
-			return true
-		}
-	}
-	return false
-}
+func (p setPlace) asks() bool { return p.recorded && vcs.Remote(p.source) }
 
 // openSet reads the set that --template names: the embedded one where it names none.
 func (a *app) openSet(ctx context.Context, source string) (*openedSet, error) {
-	return a.openPlace(ctx, place{source: source})
+	return a.openPlace(ctx, setPlace{source: source})
 }
 
-func (a *app) openPlace(ctx context.Context, from place) (*openedSet, error) {
+func (a *app) openPlace(ctx context.Context, from setPlace) (*openedSet, error) {
 	return a.open(ctx, from, embedded)
 }
 
@@ -142,6 +101,11 @@ func (a *app) openPlace(ctx context.Context, from place) (*openedSet, error) {
 // kept, or the recorded commit. What --template names is taken as it is.
 func (a *app) openOwn(ctx context.Context, source string, record *project.Record) (*openedSet, error) {
 	under := upgrade.ParseSetID(record.Extends)
+	if under.Name != "" {
+		if _, err := released(under); err != nil {
+			return nil, err
+		}
+	}
 	base := func(name string) (fs.FS, error) {
 		if name == under.Name {
 			return released(under)
@@ -170,8 +134,8 @@ func (a *app) openOwn(ctx context.Context, source string, record *project.Record
 	return opened, nil
 }
 
-func (a *app) open(ctx context.Context, from place, base templateset.Lookup) (*openedSet, error) {
-	opened := &openedSet{place: from, engine: render.NewEngineContext(ctx)}
+func (a *app) open(ctx context.Context, from setPlace, base templateset.Lookup) (*openedSet, error) {
+	opened := &openedSet{setPlace: from, engine: render.NewEngineContext(ctx)}
 	var err error
 	switch {
 	case from.source == "":
@@ -184,6 +148,9 @@ func (a *app) open(ctx context.Context, from place, base templateset.Lookup) (*o
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := templateset.Requires(opened.files, readBuild().Version); err != nil {
+		return nil, failed("install a rustgen that it can be read by; rustgen version tells this one's", "%w", err)
 	}
 	opened.Set, err = templateset.Load(opened.files, base, reservedFlags)
 	if err != nil {
@@ -265,7 +232,7 @@ func rooted(dir string) (fs.FS, error) {
 }
 
 // cloned reads a set from a git repository, at a commit or at what its source says. The clone goes when the run ends.
-func (a *app) cloned(ctx context.Context, at place) (fs.FS, *vcs.Checkout, error) {
+func (a *app) cloned(ctx context.Context, at setPlace) (fs.FS, *vcs.Checkout, error) {
 	dir, err := os.MkdirTemp("", "rustgen-template-")
 	if err != nil {
 		return nil, nil, err
@@ -275,7 +242,7 @@ func (a *app) cloned(ctx context.Context, at place) (fs.FS, *vcs.Checkout, error
 	if at.recorded {
 		mend = "the service's record names that set; --template SOURCE uses another place of it"
 	}
-	from := at.repository()
+	from := at.fromGit()
 	checkout, err := from.Checkout(ctx, at.commit, dir)
 	if errors.Is(err, context.Canceled) {
 		return nil, nil, err
@@ -287,15 +254,15 @@ func (a *app) cloned(ctx context.Context, at place) (fs.FS, *vcs.Checkout, error
 	return subdirectory(at, from, checkout, dir)
 }
 
-// repository is a place in git.
-func (p place) repository() vcs.Source {
+// fromGit is a place in git.
+func (p setPlace) fromGit() vcs.Source {
 	from := vcs.ParseSource(p.source)
 	from.Recorded = p.recorded
 	return from
 }
 
 // subdirectory is the directory of a set within a clone of its repository.
-func subdirectory(of place, from vcs.Source, checkout *vcs.Checkout, clone string) (fs.FS, *vcs.Checkout, error) {
+func subdirectory(of setPlace, from vcs.Source, checkout *vcs.Checkout, clone string) (fs.FS, *vcs.Checkout, error) {
 	at := filepath.Join(clone, filepath.FromSlash(from.Subdir))
 	if _, err := os.Lstat(filepath.Join(at, templateset.ManifestName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, usage("URL//DIR names the directory of the set within its repository",
@@ -315,7 +282,7 @@ func bare(err error) error {
 
 // newerTag is the newest released version of a set that is held at a @REF, where it is newer than that.
 func (s *openedSet) newerTag(ctx context.Context) (vcs.Release, error) {
-	newest, err := s.repository().Newest(ctx, ".")
+	newest, err := s.fromGit().Newest(ctx, ".")
 	if err != nil || newest.Tag == "" || upgrade.CompareVersions(s.Version, newest.Version) != upgrade.Newer {
 		return vcs.Release{}, err
 	}

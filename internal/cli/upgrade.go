@@ -115,7 +115,10 @@ func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *
 	}
 	for id, input := range given {
 		_, recorded := s.Record.Decisions[id]
-		if d, ok := set.Catalog.Find(id); ok && recorded && input.Where == d.Env() {
+		if d, ok := set.Catalog.Find(id); ok && d.Was != nil && !recorded {
+			_, recorded = s.Record.Decisions[d.Was.ID]
+		}
+		if recorded && input.Environment {
 			delete(given, id)
 		}
 	}

@@ -6,6 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"rustgen/internal/templateset"
+	"rustgen/templates"
 )
 
 // build is what the Go toolchain recorded of this binary.
@@ -13,8 +16,10 @@ type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
+	// Template is the set that the binary embeds.
+	Template templateReport `json:"template"`
+	Go       string         `json:"go"`
+	Platform string         `json:"platform"`
 }
 
 func readBuild() build {
@@ -41,25 +46,32 @@ func (a *app) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of this binary",
+		Short: "Print the version of this binary and of the template set in it",
 		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			b := readBuild()
-			if asJSON {
-				return a.writeJSON(b)
-			}
-			line := "rustgen " + b.Version
-			if b.Revision != "" {
-				line += " (" + b.Revision[:min(12, len(b.Revision))]
-				if b.Modified {
-					line += ", modified"
-				}
-				line += ")"
-			}
-			_, err := fmt.Fprintf(a.out, "%s %s %s\n", line, b.Go, b.Platform)
-			return err
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.printVersion(asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
+}
+
+func (a *app) printVersion(asJSON bool) error {
+	b := readBuild()
+	if files, err := embedded(templates.Default); err == nil {
+		if b.Template.Name, b.Template.Version, err = templateset.Identity(files); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		return a.writeJSON(b)
+	}
+	line := "rustgen " + b.Version
+	if b.Revision != "" {
+		line += " (" + b.Revision[:min(12, len(b.Revision))]
+		if b.Modified {
+			line += ", modified"
+		}
+		line += ")"
+	}
+	_, err := fmt.Fprintf(a.out, "%s, template set %s %s, %s %s\n", line, b.Template.Name, b.Template.Version, b.Go, b.Platform)
+	return err
 }

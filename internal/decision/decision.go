@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"rustgen/internal/hint"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Decision is a question with an answer. One declaration gives its prompt, flag, environment variable, answers key,
@@ -32,14 +32,15 @@ type Decision struct {
 	// When is an expression; where it is false the decision is not asked and keeps its default.
 	When     string  `yaml:"when"`
 	Validate []Check `yaml:"validate"`
-	// Was is the decision under its former id.
+	// Nested is the answer, unless one is given, where the service is made below the root of a repository that exists.
+	Nested *Lock `yaml:"nested"`
+	// Was is the decision's former id, under which older services have recorded their answer.
 	Was *Was `yaml:"was"`
 }
 
-// Was is what a decision was called, so that the answer of a service moves along.
+// Was is a decision's former id, with the answers of today for those of then, where they changed.
 type Was struct {
-	ID string `yaml:"id"`
-	// Values maps former answers to what they are now; one that is not there is still called the same.
+	ID     string            `yaml:"id"`
 	Values map[string]string `yaml:"values"`
 }
 
@@ -69,13 +70,13 @@ func (d *Default) UnmarshalYAML(node *yaml.Node) error {
 		return nil
 	}
 	if len(node.Content) != 2 || node.Content[0].Value != "expr" || node.Content[1].Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: a default is a constant or {expr: ...}", node.Line)
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: a default is a constant or {expr: ...}", node.Line)}}
 	}
 	d.Expr = node.Content[1].Value
 	return nil
 }
 
-// Lock is a decision that a set has made for its users.
+// Lock is an answer that a set gives in place of its users, and why.
 type Lock struct {
 	Value  yaml.Node `yaml:"value"`
 	Reason string    `yaml:"reason"`
@@ -188,6 +189,14 @@ func (c *Catalog) DefaultText(d *Decision) string {
 	default:
 		return c.constantText(d, &d.Default.Constant)
 	}
+}
+
+// NestedText is what the set answers below the root of a repository.
+func (c *Catalog) NestedText(d *Decision) string {
+	if d.Nested == nil {
+		return ""
+	}
+	return c.constantText(d, &d.Nested.Value)
 }
 
 func (c *Catalog) constantText(d *Decision, node *yaml.Node) string {

@@ -29,6 +29,8 @@ type Input struct {
 	Node yaml.Node
 	// Where it was given, for errors: "--port", "RUSTGEN_PORT", "answers.yaml".
 	Where string
+	// Environment says that it is from a variable, which a shell keeps for more runs than one.
+	Environment bool
 	// Explicit input names this decision for this run (a flag); it is refused where the decision does not apply, while
 	// input that may serve many services (a file, the environment) is passed over with a warning.
 	Explicit bool
@@ -57,9 +59,10 @@ type Request struct {
 
 // Problem is a wrong answer or a refused combination.
 type Problem struct {
-	// ID of the decision; empty for a combination.
-	ID  string
-	Err *Error
+	// ID of the decision; empty for a combination, which Rule then refuses.
+	ID   string
+	Rule *Rule
+	Err  *Error
 }
 
 // NewDefault is a default that changed since a service recorded it.

@@ -302,7 +302,8 @@ func (r *resolver) derive() error {
 
 // rules refuses or warns of combinations. A rule over something unresolved waits for it.
 func (r *resolver) rules() error {
-	for _, rule := range r.catalog.Rules {
+	for i := range r.catalog.Rules {
+		rule := &r.catalog.Rules[i]
 		expr := rule.Refuse + rule.Warn
 		hit, err := r.truth(expr)
 		if err != nil {
@@ -322,13 +323,14 @@ func (r *resolver) rules() error {
 }
 
 // refuse reports a rule at work: as a decision's own fault where it speaks of that one alone.
-func (r *resolver) refuse(rule Rule) {
+func (r *resolver) refuse(rule *Rule) {
 	if d := r.catalog.subject(rule.Refuse); d != nil {
 		answer := fmt.Sprintf("%s %s", d.ID, d.Format(r.out.Data[d.Key()]))
 		r.problem(d.ID, Refuse("choose another", "%s: %s", answer, rule.Message))
 		return
 	}
-	r.problem("", Refuse("change one of them; rustgen explain says what each does", "%s", rule.Message))
+	refused := Refuse("change one of them; rustgen explain says what each does", "%s", rule.Message)
+	r.out.Problems = append(r.out.Problems, Problem{Rule: rule, Err: refused})
 }
 
 var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)

@@ -48,7 +48,7 @@ func (d *Decision) schema(c *Catalog) map[string]any {
 		s["minimum"], s["maximum"] = 0, 0
 	case List:
 		items := map[string]any{"type": scalar, "pattern": `^` + listItem + `$`}
-		text, types := listItem, append(scalar, "array")
+		text, types := listItem, slices.Concat(scalar, []string{"array"})
 		if len(d.Options) > 0 {
 			items = map[string]any{"oneOf": optionSchemas(d.Options)}
 			types = []string{"array", "string"}

@@ -1,9 +1,7 @@
 package decision
 
 import (
-	"fmt"
 	"maps"
-	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -43,32 +41,6 @@ func (w *Was) value(node yaml.Node) yaml.Node {
 		node.Value, node.Tag, node.Style = now, "", 0
 	}
 	return node
-}
-
-// checkWas refuses a former id that cannot have been one.
-func (c *Catalog) checkWas() error {
-	former := map[string]string{}
-	for i := range c.Decisions {
-		d := &c.Decisions[i]
-		if d.Was == nil {
-			continue
-		}
-		switch other, twice := former[d.Was.ID]; {
-		case !idForm.MatchString(d.Was.ID):
-			return fmt.Errorf("decision %s: was: id %q is not kebab-case", d.ID, d.Was.ID)
-		case slices.Contains(c.IDs(), d.Was.ID):
-			return fmt.Errorf("decision %s: was: there still is a decision %s", d.ID, d.Was.ID)
-		case twice:
-			return fmt.Errorf("decision %s: was: decision %s was %s, too", d.ID, other, d.Was.ID)
-		}
-		former[d.Was.ID] = d.ID
-		for was, now := range d.Was.Values {
-			if _, err := d.Parse(now); err != nil {
-				return fmt.Errorf("decision %s: was: %q is now %q: %w", d.ID, was, now, err)
-			}
-		}
-	}
-	return nil
 }
 
 // nowCalled is the decision that was once called id; "" where none was.

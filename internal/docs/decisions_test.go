@@ -7,14 +7,52 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"rustgen/internal/decision"
+	"rustgen/internal/render"
 	"rustgen/internal/templateset"
 	"rustgen/templates"
 )
 
-var update = flag.Bool("update", false, "write docs/decisions.md")
+var update = flag.Bool("update", false, "write docs/decisions.md and the table of the README")
 
-const page = "../../docs/decisions.md"
+const page, readme = "../../docs/decisions.md", "../../README.md"
+
+// The table in the README is between these lines.
+const tableStart, tableEnd = "<!-- decisions: written by `make golden` -->\n", "<!-- end of decisions -->\n"
+
+// The README's table of decisions is what template.yaml says.
+func TestReadmeTable(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Sub(templates.FS, templates.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := templateset.Load(files, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), tableStart)
+	_, after, ends := strings.Cut(rest, tableEnd)
+	if !found || !ends {
+		t.Fatalf("%s has no table of decisions", readme)
+	}
+	want := before + tableStart + "\n" + Table(&set.Catalog, render.NewEngine().Eval) + "\n" + tableEnd + after
+	if want == string(text) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s is not what template.yaml says; go test ./internal/docs -update writes it", readme)
+	}
+	if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // docs/decisions.md says what template.yaml says.
 func TestDecisionsPage(t *testing.T) {
@@ -27,7 +65,7 @@ func TestDecisionsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Decisions(set.Name, set.Version, &set.Catalog)
+	want := Decisions(set.Name, set.Version, &set.Catalog, render.NewEngine().Eval)
 	for i := range set.Catalog.Decisions {
 		d := &set.Catalog.Decisions[i]
 		for _, text := range []string{"### " + d.ID + "\n", d.Question, strings.TrimSpace(d.Help), d.Env()} {
@@ -60,15 +98,16 @@ func TestDecisionsOfAnotherSet(t *testing.T) {
 	t.Parallel()
 	c := decision.Catalog{
 		Decisions: []decision.Decision{
-			{ID: "kind", Type: decision.Choice, Question: "Which?", Options: []decision.Option{{Value: "a"}, {Value: "b", Why: "better"}}, When: "eq .x 1"},
-			{ID: "y", Type: decision.Int, Default: &decision.Default{Expr: "add 1 .x"}},
+			{ID: "x", Type: decision.Choice, Options: []decision.Option{{Value: "m"}, {Value: "n"}}, Default: &decision.Default{Constant: yaml.Node{Kind: yaml.ScalarNode, Value: "m"}}},
+			{ID: "kind", Type: decision.Choice, Question: "Which?", Options: []decision.Option{{Value: "a"}, {Value: "b", Why: "better"}}, When: `eq .x "m"`},
+			{ID: "y", Type: decision.Int, Default: &decision.Default{Expr: `ternary 1 2 (eq .x "m")`}},
 		},
-		Rules: []decision.Rule{{Warn: "a", Message: "mind it"}},
+		Rules: []decision.Rule{{Warn: `eq .x "m"`, Message: "mind it"}},
 	}
-	got := Decisions("acme", "1.0.0", &c)
+	got := Decisions("acme", "1.0.0", &c, render.NewEngine().Eval)
 	for _, want := range []string{
 		"# The decisions of acme 1.0.0\n", "| [kind](#kind) | a \\| b |  |\n", "- `a`\n- `b`: better\n",
-		"- applies when: `eq .x 1`\n", "- default: computed: `add 1 .x`\n", "- Warned of: mind it.\n",
+		"- applies: where x is m\n", "- default: 1 where x is m, 2 where x is n\n", "- Warned of: mind it.\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q:\n%s", want, got)

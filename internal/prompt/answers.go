@@ -133,10 +133,8 @@ var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
 // mentioned are the keys that a problem's expressions speak of, those behind derived values as well.
 func (iv *interview) mentioned(p decision.Problem) map[string]bool {
 	var exprs []string
-	for _, r := range iv.opts.Catalog.Rules {
-		if p.ID == "" && r.Message == p.Err.Error() {
-			exprs = append(exprs, r.Refuse)
-		}
+	if p.Rule != nil {
+		exprs = append(exprs, p.Rule.Refuse)
 	}
 	if d, ok := iv.opts.Catalog.Find(p.ID); ok {
 		exprs = append(exprs, d.When)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"rustgen/internal/decision"
 )
@@ -151,8 +150,17 @@ func TestLinesEndWithTheirContext(t *testing.T) {
 	opts := options(load(t, shop))
 	opts.In, opts.Out, opts.Accessible = in, io.Discard, true
 	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := Ask(ctx, opts); !errors.Is(err, ErrAborted) {
+	go func() {
+		_, _ = io.WriteString(writer, "hello\n")
+		// A second write returns when the first line has been read and answered.
+		_, _ = io.WriteString(writer, "\n")
+		cancel()
+	}()
+	answers, err := Ask(ctx, opts)
+	if !errors.Is(err, ErrAborted) {
 		t.Errorf("the error is %v", err)
+	}
+	if got := answers["name"].Node.Value; got != "hello" {
+		t.Errorf("the name that was answered is %q", got)
 	}
 }

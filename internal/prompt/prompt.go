@@ -51,7 +51,8 @@ type Options struct {
 }
 
 // Ask asks for every decision that is not given and returns all answers, given and asked. A decision that was left at
-// its default is not among them, unless it is deliberate.
+// its default is not among them, unless it is deliberate. A prompt that is left halfway gives those so far with
+// ErrAborted.
 func Ask(ctx context.Context, opts Options) (map[string]decision.Input, error) {
 	iv, err := newInterview(opts)
 	if err != nil {
@@ -63,7 +64,10 @@ func Ask(ctx context.Context, opts Options) (map[string]decision.Input, error) {
 	}
 	if err := ask(ctx, iv); err != nil {
 		if ctx.Err() != nil {
-			return nil, ErrAborted
+			err = ErrAborted
+		}
+		if errors.Is(err, ErrAborted) {
+			return iv.given(iv.answers), err
 		}
 		return nil, err
 	}

@@ -100,6 +100,9 @@ func TestInATerminal(t *testing.T) {
 	if strings.Contains(screen, "What does a panic do?") {
 		t.Errorf("the form is left on the screen:\n%s", screen)
 	}
+	if !strings.Contains(screen, "  rustgen new hello --state stateless --vcs none\n") {
+		t.Errorf("the answers so far are lost:\n%s", screen)
+	}
 	term.types("echo it is $?\n")
 	term.sees("it is 130")
 	if state := term.tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}"); strings.TrimSpace(state) != "0 1" {

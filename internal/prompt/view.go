@@ -184,7 +184,7 @@ func (m *form) scrolled(text, below []string) []string {
 	m.page = room
 	end := min(m.offset+room, len(text))
 	m.overflow = len(text) - end
-	top := append(header, text[m.offset:end]...)
+	top := slices.Concat(header, text[m.offset:end])
 	if m.overflow > 0 {
 		top = append(top, m.look.faint.Render(fmt.Sprintf("%s %s below", m.look.mark.more, plural(m.overflow, "more line"))))
 	}

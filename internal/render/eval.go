@@ -121,7 +121,8 @@ func (e *Engine) Text(name, text string, data map[string]any) ([]byte, error) {
 }
 
 func (e *Engine) text(name, text string, data map[string]any) ([]byte, error) {
-	t, own, err := e.start(name, text)
+	// The template package formats a template's name as a format: it may hold no percent sign.
+	t, own, err := e.start(strings.ReplaceAll(name, "%", ""), text)
 	if err != nil {
 		return nil, err
 	}

@@ -21,14 +21,31 @@ const maxWorkers = 4
 // Render makes the tree of a set. An error is a fault of the set, with file and line: the first one, in the order of the
 // paths.
 func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
-	return within(e.budget, func() (tree.Tree, error) { return e.render(set, data) })
+	out, faults := e.RenderAll(set, data)
+	if len(faults) > 0 {
+		return nil, faults[0]
+	}
+	return out, nil
 }
 
-func (e *Engine) render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
-	todo, err := e.selected(set, data)
-	if err != nil {
-		return nil, err
+// RenderAll is Render that goes on after a fault, and gives all of them with what could be rendered.
+func (e *Engine) RenderAll(set *templateset.Set, data map[string]any) (tree.Tree, []error) {
+	type result struct {
+		tree   tree.Tree
+		faults []error
 	}
+	r, err := within(e.budget, func() (result, error) {
+		t, faults := e.render(set, data)
+		return result{t, faults}, nil
+	})
+	if err != nil {
+		return nil, []error{err}
+	}
+	return r.tree, r.faults
+}
+
+func (e *Engine) render(set *templateset.Set, data map[string]any) (tree.Tree, []error) {
+	todo, faults := e.selected(set, data)
 	e.inParallel(len(todo), func(e *Engine, i int) {
 		r := &todo[i]
 		r.path, r.file, r.err = e.file(set, r.source, r.data)
@@ -37,24 +54,27 @@ func (e *Engine) render(set *templateset.Set, data map[string]any) (tree.Tree, e
 	origins := make(map[string]string, len(todo))
 	for _, r := range todo {
 		if r.err != nil {
-			return nil, r.err
+			faults = append(faults, r.err)
+			continue
 		}
 		if r.path == "" {
 			continue
 		}
 		switch other, ok := origins[r.path]; {
 		case ok && other == r.source.Origin:
-			return nil, fmt.Errorf("%s renders to %s more than once; its path needs .item", other, r.path)
+			faults = append(faults, fmt.Errorf("%s renders to %s more than once; its path needs .item", other, r.path))
+			continue
 		case ok:
-			return nil, fmt.Errorf("%s and %s both render to %s", other, r.source.Origin, r.path)
+			faults = append(faults, fmt.Errorf("%s and %s both render to %s", other, r.source.Origin, r.path))
+			continue
 		}
 		origins[r.path] = r.source.Origin
 		out[r.path] = r.file
 	}
-	if err := out.Check(); err != nil {
-		return nil, err
+	if err := out.Check(); err != nil && len(faults) == 0 {
+		faults = append(faults, err)
 	}
-	return out, nil
+	return out, faults
 }
 
 // Origin is what a rendered file is made of: a file of the set, and the item that it was rendered for, if it is one of
@@ -67,9 +87,9 @@ func (e *Engine) Origins(set *templateset.Set, data map[string]any) (map[string]
 }
 
 func (e *Engine) origins(set *templateset.Set, data map[string]any) (map[string]Origin, error) {
-	todo, err := e.selected(set, data)
-	if err != nil {
-		return nil, err
+	todo, faults := e.selected(set, data)
+	if len(faults) > 0 {
+		return nil, faults[0]
 	}
 	origins := make(map[string]Origin, len(todo))
 	for _, r := range todo {
@@ -92,30 +112,30 @@ type rendering struct {
 	err    error
 }
 
-// selected are the renderings that the rules of a set ask for.
-func (e *Engine) selected(set *templateset.Set, data map[string]any) ([]rendering, error) {
-	var todo []rendering
+// selected are the renderings that the rules of a set ask for, and what is wrong with the rules.
+func (e *Engine) selected(set *templateset.Set, data map[string]any) (todo []rendering, faults []error) {
 	for _, source := range set.Sources {
 		// By the unrendered path first: a path may use what its own condition guards.
 		rules := set.RulesFor(source.Path)
 		wanted, err := e.wanted(rules, data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", source.Origin, err)
-		}
-		if !wanted {
+		if err == nil && !wanted {
 			continue
 		}
-		each, err := e.each(rules, data)
+		var each []map[string]any
+		if err == nil {
+			each, err = e.each(rules, data)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", source.Origin, err)
+			faults = append(faults, fmt.Errorf("%s: %w", source.Origin, err))
+			continue
 		}
 		for _, data := range each {
 			if todo = append(todo, rendering{source: source, data: data}); len(todo) > tree.MaxFiles {
-				return nil, fmt.Errorf("%s: renders to more than %d files", source.Origin, tree.MaxFiles)
+				return nil, append(faults, fmt.Errorf("%s: renders to more than %d files", source.Origin, tree.MaxFiles))
 			}
 		}
 	}
-	return todo, nil
+	return todo, faults
 }
 
 // inParallel calls do for 0 to n-1, on every processor, each with an engine of its own.

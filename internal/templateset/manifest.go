@@ -28,6 +28,7 @@ const ManifestName = "template.yaml"
 type manifest struct {
 	Name      string                   `yaml:"name"`
 	Version   string                   `yaml:"version"`
+	Requires  string                   `yaml:"requires"`
 	Extends   string                   `yaml:"extends"`
 	Decisions []decision.Decision      `yaml:"decisions"`
 	Presets   map[string]yaml.Node     `yaml:"presets"`
@@ -36,6 +37,8 @@ type manifest struct {
 	Rules     []decision.Rule          `yaml:"rules"`
 	Files     []FileRule               `yaml:"files"`
 	Renames   []Rename                 `yaml:"renames"`
+
+	at positions
 }
 
 // FileRule says something about the files whose path matches.
@@ -50,6 +53,8 @@ type FileRule struct {
 	Mode string `yaml:"mode"`
 	// Once files are written by new and never touched again.
 	Once bool `yaml:"once"`
+	// Replaces is the path of the extended set whose file this one takes the place of.
+	Replaces string `yaml:"replaces"`
 	// Room files are the template's: status calls an edit there drift.
 	Room bool `yaml:"room"`
 }
@@ -71,19 +76,24 @@ type derived []decision.Derived
 
 func (d *derived) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: derived is a mapping of names to expressions", node.Line)
+		return wrong(node, "derived is a mapping of names to expressions")
 	}
 	for i := 0; i < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		if value.Kind != yaml.ScalarNode || value.Value == "" {
-			return fmt.Errorf("line %d: derived %s is not an expression", value.Line, key.Value)
+			return wrong(value, "derived %s is not an expression", key.Value)
 		}
 		if slices.ContainsFunc(*d, func(v decision.Derived) bool { return v.Name == key.Value }) {
-			return fmt.Errorf("line %d: derived %s stands twice", key.Line, key.Value)
+			return wrong(key, "derived %s stands twice", key.Value)
 		}
 		*d = append(*d, decision.Derived{Name: key.Value, Expr: value.Value})
 	}
 	return nil
+}
+
+// wrong is a mistake at a node, as the YAML library gathers them.
+func wrong(node *yaml.Node, format string, args ...any) error {
+	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: "+format, append([]any{node.Line}, args...)...)}}
 }
 
 var (
@@ -91,110 +101,124 @@ var (
 	derivedForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-func readManifest(fsys fs.FS) (*manifest, error) {
+// readManifest reads template.yaml. It is nil where its shape is wrong: then nothing else can be said of it. What
+// contradicts itself comes with the problems.
+func readManifest(fsys fs.FS) (*manifest, Problems) {
 	data, err := tree.ReadRegular(fsys, ManifestName, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s, so this is not a template set", ManifestName)
+		return nil, Problems{{File: ManifestName, Text: "there is none, so this is not a template set"}}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestName, err)
-	}
-	if err := checkTexts(data); err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestName, err)
+		return nil, Problems{{File: ManifestName, Text: err.Error()}}
 	}
 	var m manifest
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, yamlProblems(err)
+	}
+	if problems := checkTexts(&root); len(problems) > 0 {
+		return nil, problems
+	}
+	m.at = positions{&root}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
+	var problems Problems
 	if err := decoder.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %w", ManifestName, oneLine(err))
+		problems = yamlProblems(err)
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: more than one YAML document", ManifestName)
+	var next yaml.Node
+	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
+		problems = append(problems, Problem{ManifestName, max(next.Line, 1), "more than one YAML document"})
 	}
-	if err := m.check(); err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestName, err)
+	if len(problems) > 0 {
+		return nil, problems
 	}
-	return &m, nil
+	return &m, m.check()
 }
 
-// checkTexts refuses a text that would not be printed as it stands: most of a manifest is shown to a person, and YAML can
+// checkTexts finds the texts that would not be printed as they stand: most of a manifest is shown to a person, and YAML can
 // write such characters so that a review does not see them.
-func checkTexts(data []byte) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		// What is no YAML is said by the decoder.
-		return nil
-	}
-	return checkText(&doc)
-}
-
-func checkText(node *yaml.Node) error {
+func checkTexts(node *yaml.Node) Problems {
+	var problems Problems
 	at := strings.IndexFunc(node.Value, func(r rune) bool {
 		return unicode.IsControl(r) && r != '\n' && r != '\t' || tree.Invisible(r)
 	})
 	if at >= 0 {
 		r, _ := utf8.DecodeRuneInString(node.Value[at:])
-		return fmt.Errorf("line %d: the text holds the character %+q, which is not printed", node.Line, r)
+		problems = append(problems, Problem{ManifestName, node.Line, fmt.Sprintf("the text holds the character %+q, which is not printed", r)})
 	}
 	for _, below := range node.Content {
-		if err := checkText(below); err != nil {
-			return err
-		}
+		problems = append(problems, checkTexts(below)...)
 	}
-	return nil
+	return problems
 }
 
-var (
-	wrongKind = regexp.MustCompile("(?s)cannot unmarshal !!(\\w+)(?: `.*?`)? into \\S+")
-	wrongKey  = regexp.MustCompile(`field (\S+) not found in type \S+`)
-)
-
-// oneLine makes one plain line of yaml's errors, without the names of types.
-func oneLine(err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	var many *yaml.TypeError
-	if errors.As(err, &many) {
-		text = strings.Join(many.Errors, "; ")
-	}
-	text = wrongKind.ReplaceAllString(text, "a $1 does not belong here")
-	text = wrongKey.ReplaceAllString(text, "there is no key $1")
-	return errors.New(strings.Join(strings.Fields(text), " "))
+// problem is a mistake in what a path leads to.
+func (m *manifest) problem(path []any, format string, args ...any) Problem {
+	return Problem{ManifestName, m.at.line(path...), fmt.Sprintf(format, args...)}
 }
 
-func (m *manifest) check() error {
+func (m *manifest) check() Problems {
+	var problems Problems
+	add := func(path []any, format string, args ...any) {
+		problems = append(problems, m.problem(path, format, args...))
+	}
 	if !nameForm.MatchString(m.Name) {
-		return fmt.Errorf("name %q of the set is not kebab-case", m.Name)
+		add([]any{"name"}, "name %q of the set is not kebab-case", m.Name)
 	}
 	if _, err := semver.StrictNewVersion(m.Version); err != nil {
-		return fmt.Errorf("version %q is not a semantic version such as 1.2.0", m.Version)
+		add([]any{"version"}, "version %q is not a semantic version such as 1.2.0", m.Version)
+	}
+	if _, err := semver.NewConstraint(m.Requires); m.Requires != "" && err != nil {
+		add([]any{"requires"}, "requires %q is not a range of versions such as \">=2.0.0\"", m.Requires)
+	}
+	if (len(m.Presets) > 0 || len(m.Locked) > 0) && m.Extends == "" {
+		key := "presets"
+		if len(m.Presets) == 0 {
+			key = "locked"
+		}
+		add([]any{key}, "presets and locked are for a set that extends another; give the decision a default instead")
 	}
 	for _, v := range m.Derived {
 		if !derivedForm.MatchString(v.Name) {
-			return fmt.Errorf("derived %q is not snake_case", v.Name)
+			add([]any{"derived", v.Name}, "derived %q is not snake_case", v.Name)
 		}
 	}
-	for _, r := range m.Files {
-		if err := tree.CheckPattern(r.Path); err != nil {
-			return fmt.Errorf("files: %w", err)
-		}
-		if r.When == "" && r.Each == "" && r.Mode == "" && !r.Once && !r.Room {
-			return fmt.Errorf("files: the rule for %q says nothing: give when, each, mode, once or room", r.Path)
-		}
-		if _, err := r.mode(); err != nil {
-			return fmt.Errorf("files: %s: %w", r.Path, err)
-		}
-	}
-	for _, r := range m.Renames {
+	m.checkFiles(add)
+	for i, r := range m.Renames {
 		for _, p := range []string{r.From, r.To} {
 			if err := tree.CheckPath(p); err != nil {
-				return fmt.Errorf("renames: %w", err)
+				add([]any{"renames", i}, "renames: %v", err)
 			}
 		}
 		if _, err := semver.StrictNewVersion(r.Since); err != nil {
-			return fmt.Errorf("renames: %s: since %q is not a semantic version", r.From, r.Since)
+			add([]any{"renames", i}, "renames: %s: since %q is not a semantic version", r.From, r.Since)
 		}
 	}
-	return nil
+	return problems
+}
+
+func (m *manifest) checkFiles(add func(path []any, format string, args ...any)) {
+	for i, r := range m.Files {
+		path := []any{"files", i}
+		if err := tree.CheckPattern(r.Path); err != nil {
+			add(path, "files: %v", err)
+			continue
+		}
+		if r.When == "" && r.Each == "" && r.Mode == "" && r.Replaces == "" && !r.Once && !r.Room {
+			add(path, "files: the rule for %q says nothing: give when, each, mode, once, room or replaces", r.Path)
+		}
+		if _, err := r.mode(); err != nil {
+			add(path, "files: %s: %v", r.Path, err)
+		}
+		switch {
+		case r.Replaces == "":
+		case m.Extends == "":
+			add(path, "files: %s: replaces is for a set that extends another", r.Path)
+		case strings.ContainsAny(r.Path, "*?[{"):
+			add(path, "files: %s: replaces is for one file, and this is a pattern", r.Path)
+		}
+	}
 }
 
 // mode is the mode that the rule gives, or 0 where it gives none.

@@ -39,6 +39,16 @@ type Set struct {
 	Changelog, BaseChangelog string
 	// Sources are the files of the set, sorted by path, an extending set's own over those it replaces.
 	Sources []Source
+	// Own are those of them that the set brings itself, Under the set that it extends; nil without one.
+	Own   []Source
+	Under *Set
+
+	at positions
+}
+
+// Problem is a mistake in what a path of template.yaml leads to.
+func (s *Set) Problem(path []any, format string, args ...any) Problem {
+	return Problem{ManifestName, s.at.line(path...), fmt.Sprintf(format, args...)}
 }
 
 // Source is one entry under files/.
@@ -53,46 +63,60 @@ type Source struct {
 	Render bool
 }
 
+// Identity reads a set's name and version alone.
+func Identity(fsys fs.FS) (name, version string, err error) {
+	m, problems := readManifest(fsys)
+	if len(problems) > 0 {
+		return "", "", problems
+	}
+	return m.Name, m.Version, nil
+}
+
 // Lookup finds the files of a set that another extends.
 type Lookup func(name string) (fs.FS, error)
 
-// Load reads the set in fsys. reserved are flags that no decision may take.
+// Load reads the set in fsys. reserved are flags that no decision may take. An error in the set itself is [Problems].
 func Load(fsys fs.FS, base Lookup, reserved []string) (*Set, error) {
 	return load(fsys, base, reserved, nil)
 }
 
 func load(fsys fs.FS, base Lookup, reserved []string, children []string) (*Set, error) {
-	m, err := readManifest(fsys)
-	if err != nil {
-		return nil, err
+	m, problems := readManifest(fsys)
+	if m == nil {
+		return nil, problems
 	}
 	set := &Set{}
 	if m.Extends != "" {
-		if slices.Contains(children, m.Extends) || m.Extends == m.Name {
-			return nil, fmt.Errorf("%s: extends %s: a set cannot extend itself", ManifestName, m.Extends)
+		under, err := loadUnder(m, base, reserved, children)
+		var wrong Problems
+		if errors.As(err, &wrong) {
+			return nil, append(problems, wrong...)
 		}
-		under, err := base(m.Extends)
 		if err != nil {
-			return nil, fmt.Errorf("%s: extends %s: %w", ManifestName, m.Extends, err)
+			return nil, err
 		}
-		set, err = load(under, base, reserved, append(children, m.Name))
-		if err != nil {
-			return nil, fmt.Errorf("extends %s: %w", m.Extends, err)
+		set = under
+	}
+	set.Name, set.Version, set.at = m.Name, m.Version, m.at
+	rules := len(set.Catalog.Rules)
+	problems = append(problems, set.extend(m)...)
+	for _, f := range set.Catalog.Faults(reserved) {
+		if i, ok := f.Path[1].(int); ok && f.Path[0] == "rules" {
+			f.Path = []any{"rules", i - rules}
 		}
-		set.Base, set.BaseChangelog = set.Name+" "+set.Version, set.Changelog
-	}
-	set.Name, set.Version = m.Name, m.Version
-	if err := set.extend(m); err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestName, err)
-	}
-	if err := set.Catalog.Check(reserved); err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestName, err)
+		problems = append(problems, m.problem(f.Path, "%v", f.Err))
 	}
 	sources, err := readSources(fsys)
 	if err != nil {
 		return nil, err
 	}
+	problems = append(problems, set.replace(m)...)
+	set.Own = sources
 	set.overlay(sources)
+	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, problems
+	}
 	changelog, err := tree.ReadRegular(fsys, changelogName, maxChangelog)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", changelogName, err)
@@ -101,12 +125,31 @@ func load(fsys fs.FS, base Lookup, reserved []string, children []string) (*Set, 
 	return set, nil
 }
 
-// extend adds what a manifest declares to what the sets under it declare.
-func (s *Set) extend(m *manifest) error {
-	c := &s.Catalog
-	if (len(m.Presets) > 0 || len(m.Locked) > 0) && m.Extends == "" {
-		return fmt.Errorf("presets and locked are for a set that extends another; give the decision a default instead")
+// loadUnder reads the set that a manifest extends, as the start of the one that extends it.
+func loadUnder(m *manifest, base Lookup, reserved []string, children []string) (*Set, error) {
+	path := []any{"extends"}
+	if slices.Contains(children, m.Extends) || m.Extends == m.Name {
+		return nil, Problems{m.problem(path, "extends %s: a set cannot extend itself", m.Extends)}
 	}
+	fsys, err := base(m.Extends)
+	if err != nil {
+		return nil, Problems{m.problem(path, "extends %s: %v", m.Extends, err)}
+	}
+	under, err := load(fsys, base, reserved, append(children, m.Name))
+	if err != nil {
+		return nil, Problems{m.problem(path, "extends %s: %v", m.Extends, err)}
+	}
+	set := *under
+	set.Under, set.Base, set.BaseChangelog = under, under.Name+" "+under.Version, under.Changelog
+	set.Catalog.Decisions = slices.Clone(under.Catalog.Decisions)
+	set.Sources = slices.Clone(under.Sources)
+	return &set, nil
+}
+
+// extend adds what a manifest declares to what the sets under it declare.
+func (s *Set) extend(m *manifest) Problems {
+	var problems Problems
+	c := &s.Catalog
 	inherited := c.IDs()
 	for _, d := range m.Decisions {
 		switch {
@@ -114,7 +157,8 @@ func (s *Set) extend(m *manifest) error {
 			own, _ := c.Find(d.ID)
 			*own = d
 		case slices.Contains(inherited, d.ID):
-			return fmt.Errorf("decision %s is already one of %s; preset or lock it instead", d.ID, m.Extends)
+			problems = append(problems, m.problem([]any{"decisions", d.ID},
+				"decision %s is already one of %s; preset or lock it instead", d.ID, m.Extends))
 		default:
 			c.Decisions = append(c.Decisions, d)
 		}
@@ -124,11 +168,42 @@ func (s *Set) extend(m *manifest) error {
 	}
 	c.Presets = merged(c.Presets, m.Presets)
 	c.Locked = merged(c.Locked, m.Locked)
-	c.Derived = append(c.Derived, m.Derived...)
-	c.Rules = append(c.Rules, m.Rules...)
-	s.Rules = append(s.Rules, m.Files...)
-	s.Renames = append(s.Renames, m.Renames...)
-	return nil
+	c.Derived = slices.Concat(c.Derived, m.Derived)
+	c.Rules = slices.Concat(c.Rules, m.Rules)
+	s.Rules = slices.Concat(s.Rules, m.Files)
+	s.Renames = slices.Concat(s.Renames, m.Renames)
+	return problems
+}
+
+// replace takes out the files of the extended set whose place others take.
+func (s *Set) replace(m *manifest) Problems {
+	var problems Problems
+	for i, r := range m.Files {
+		if r.Replaces == "" || m.Extends == "" {
+			continue
+		}
+		at := slices.IndexFunc(s.Sources, func(under Source) bool { return under.Path == r.Replaces })
+		if at < 0 {
+			problems = append(problems, m.problem([]any{"files", i},
+				"files: %s replaces %s, and %s has no such file%s", r.Path, r.Replaces, s.Base, s.moved(r.Replaces)))
+			continue
+		}
+		s.Sources = slices.Delete(s.Sources, at, at+1)
+	}
+	return problems
+}
+
+// moved says where a file of the extended set has gone.
+func (s *Set) moved(p string) string {
+	if s.Under == nil {
+		return ""
+	}
+	for _, r := range s.Under.Renames {
+		if r.From == p {
+			return fmt.Sprintf(": it moved to %s in %s", r.To, r.Since)
+		}
+	}
+	return ""
 }
 
 // nameDecision is what a set has that does not declare one.

@@ -1,8 +1,10 @@
 package templateset
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -98,42 +100,43 @@ func TestFaultsOfManifest(t *testing.T) {
 	t.Parallel()
 	const head = "name: acme\nversion: 1.0.0\n"
 	for text, want := range map[string]string{
-		"":                                                `template.yaml: name "" of the set is not kebab-case`,
-		"name: Acme\nversion: 1.0.0\n":                    "is not kebab-case",
-		"name: ../x\nversion: 1.0.0\n":                    "is not kebab-case",
-		"name: acme\nversion: v1\n":                       "is not a semantic version",
-		"name: acme\nversion: 1.0\n":                      "is not a semantic version",
-		head + "nmae: x\n":                                "template.yaml: line 3: there is no key nmae",
-		head + "---\n" + head:                             "more than one YAML document",
-		head + "decisions: {a: b}\n":                      "template.yaml: line 3: a map does not belong here",
-		head + "name: again\n":                            "already defined",
-		head + "derived: [a]\n":                           "derived is a mapping of names to expressions",
-		head + "derived: {A: b}\n":                        "is not snake_case",
-		head + "derived: {a: [b]}\n":                      "is not an expression",
-		head + "derived: {a: .x, a: .y}\n":                "stands twice",
-		head + "derived: {name: .x}\n":                    "there is already a value of that name",
-		head + "files: [{path: x}]\n":                     `the rule for "x" says nothing`,
-		head + "files: [{when: x}]\n":                     `"" is not a path pattern`,
-		head + "files: [{path: '[', when: x}]":            "is not a path pattern",
-		head + "files: [{path: x, mode: 755}]":            "is neither",
-		head + `decisions: [{id: a, title: "A\e]0;x\a"}]`: `line 3: the text holds the character '\x1b', which is not printed`,
-		head + `rules: [{warn: a, message: "a\u202eb"}]`:  `line 3: the text holds the character '\u202e'`,
-		head + `rules: [{warn: a, message: "a\r\x9bb"}]`:  `line 3: the text holds the character '\r'`,
+		"":                                                      `template.yaml:1: name "" of the set is not kebab-case`,
+		"name: Acme\nversion: 1.0.0\n":                          "is not kebab-case",
+		"name: ../x\nversion: 1.0.0\n":                          "is not kebab-case",
+		"name: acme\nversion: v1\n":                             "is not a semantic version",
+		"name: acme\nversion: 1.0\n":                            "is not a semantic version",
+		head + "nmae: x\n":                                      "template.yaml:3: there is no key nmae",
+		head + "---\n" + head:                                   "more than one YAML document",
+		head + "decisions: {a: b}\n":                            "template.yaml:3: a list belongs here",
+		head + "name: again\n":                                  "already defined",
+		head + "derived: [a]\n":                                 "derived is a mapping of names to expressions",
+		head + "derived: {A: b}\n":                              "is not snake_case",
+		head + "derived: {a: [b]}\n":                            "is not an expression",
+		head + "derived: {a: .x, a: .y}\n":                      "stands twice",
+		head + "derived: {name: .x}\n":                          "there is already a value of that name",
+		head + "files: [{path: x}]\n":                           `the rule for "x" says nothing`,
+		head + "files: [{when: x}]\n":                           `"" is not a path pattern`,
+		head + "files: [{path: '[', when: x}]":                  "is not a path pattern",
+		head + "files: [{path: x, mode: 755}]":                  "is neither",
+		head + "renames: [{from: ../a, to: b, since: 1.0.0}]":   "renames: path",
+		head + "renames: [{from: a, to: .git/b, since: 1.0.0}]": "leads into a git directory",
+		head + "renames: [{from: a, to: b}]":                    "is not a semantic version",
+		head + "presets: {name: x}\n":                           "are for a set that extends another",
+		head + "extends: acme\n":                                "a set cannot extend itself",
+		head + "decisions: [{id: a, type: int, default: {expr: x, more: y}}]": "a default is a constant or {expr: ...}",
+		"\tname: acme":     "template.yaml:1: ",
+		"name: [\xff":      "template.yaml:1: ",
+		"a: &a [*a, *a]\n": "template.yaml:1: ",
+		head + `decisions: [{id: a, title: "A\e]0;x\a"}]`:                         `template.yaml:3: the text holds the character '\x1b', which is not printed`,
+		head + `rules: [{warn: a, message: "a\u202eb"}]`:                          `template.yaml:3: the text holds the character '\u202e'`,
+		head + `rules: [{warn: a, message: "a\r\x9bb"}]`:                          `template.yaml:3: the text holds the character '\r'`,
 		head + "files: [{path: '" + strings.Repeat("{,,,}", 20) + "Q', when: x}]": "has more than 64 alternatives",
-		head + "# " + strings.Repeat("x", 1<<20):                                  "template.yaml: it is too large: more than 1 MiB",
-		head + "renames: [{from: ../a, to: b, since: 1.0.0}]":                     "renames: path",
-		head + "renames: [{from: a, to: .git/b, since: 1.0.0}]":                   "leads into a git directory",
-		head + "renames: [{from: a, to: b}]":                                      "is not a semantic version",
-		head + "presets: {name: x}\n":                                             "are for a set that extends another",
-		head + "extends: acme\n":                                                  "a set cannot extend itself",
-		head + "decisions: [{id: a, type: int, default: {expr: x, more: y}}]":     "a default is a constant or {expr: ...}",
-		"\tname: acme":     "template.yaml: ",
-		"name: [\xff":      "template.yaml: ",
-		"a: &a [*a, *a]\n": "template.yaml: ",
 	} {
 		_, err := Load(files("template.yaml", text), func(name string) (fs.FS, error) { return nil, fmt.Errorf("there is no %s", name) }, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q\ngives %v\nwant  %s", text, err, want)
+		} else if !regexp.MustCompile(`^template\.yaml:\d+: `).MatchString(err.Error()) {
+			t.Errorf("%q: the error has no line: %q", text, err)
 		} else if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "templateset.") {
 			t.Errorf("%q: the error is not one plain line: %q", text, err)
 		}
@@ -172,6 +175,73 @@ func TestBoundsOfSources(t *testing.T) {
 		set[p] = &fstest.MapFile{Mode: fs.ModeNamedPipe | 0o644}
 		if err := load(set); err == nil {
 			t.Errorf("%s is read from a pipe", p)
+		}
+	}
+}
+
+// Every mistake in a manifest is found in one go, each with the line where it stands.
+func TestProblemsOfManifest(t *testing.T) {
+	t.Parallel()
+	_, err := Load(files("template.yaml", `name: Acme
+version: 1
+requires: newest
+decisions:
+  - id: port
+    type: int
+    default: many
+  - id: Kind
+    type: choice
+  - {id: dir, type: string, was: {id: port}}
+derived:
+  port: '1'
+rules:
+  - {refuse: 'true'}
+files:
+  - {path: 'a', mode: "0777"}
+  - {path: 'b', replaces: c}
+renames:
+  - {from: a, to: b, since: soon}
+`), nil, []string{"dir"})
+	var problems Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("the error is %v", err)
+	}
+	var lines []string
+	for _, p := range problems {
+		lines = append(lines, fmt.Sprint(p.Line))
+	}
+	if got := strings.Join(lines, " "); got != "1 2 3 7 8 10 10 12 14 16 17 19" {
+		t.Errorf("the lines are %s: %v", got, []Problem(problems))
+	}
+	_, err = Load(files("template.yaml", "name: acme\nversion: 1.0.0\nextends: base\nlocked:\n  kind: b\n  no: {value: a}\nnmae: x\n"), nil, nil)
+	if !errors.As(err, &problems) || len(problems) != 2 || problems[0].String() != "template.yaml:5: {value: ..., reason: ...} belongs here" {
+		t.Errorf("the problems are %v", err)
+	}
+}
+
+func TestReplaces(t *testing.T) {
+	t.Parallel()
+	base := files("template.yaml", "name: base\nversion: 1.0.0\nrenames: [{from: old, to: a, since: 1.0.0}]\n", "files/a", "base", "files/b", "base")
+	lookup := func(string) (fs.FS, error) { return base, nil }
+	const head = "name: company\nversion: 1.0.0\nextends: base\n"
+	set, err := Load(files("template.yaml", head+"files: [{path: ours, replaces: a}]\n", "files/ours", "ours"), lookup, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, s := range set.Sources {
+		paths = append(paths, s.Path)
+	}
+	if got := strings.Join(paths, " "); got != "b ours" {
+		t.Errorf("the files are %s", got)
+	}
+	for rule, want := range map[string]string{
+		"{path: ours, replaces: old}":  "template.yaml:4: files: ours replaces old, and base 1.0.0 has no such file: it moved to a in 1.0.0",
+		"{path: ours, replaces: gone}": "template.yaml:4: files: ours replaces gone, and base 1.0.0 has no such file",
+		"{path: 'o*', replaces: a}":    "template.yaml:4: files: o*: replaces is for one file, and this is a pattern",
+	} {
+		if _, err := Load(files("template.yaml", head+"files: ["+rule+"]\n", "files/ours", "ours"), lookup, nil); err == nil || err.Error() != want {
+			t.Errorf("%s gives %v, want %s", rule, err, want)
 		}
 	}
 }

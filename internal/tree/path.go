@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -62,25 +61,6 @@ func isGit(part string) bool {
 	return name == ".git" || name == "git~1"
 }
 
-// devices are the names that Windows keeps for devices, with any extension.
-var devices = strings.Fields("con prn aux nul conin$ conout$ com0 com1 com2 com3 com4 com5 com6 com7 com8 com9 lpt0 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9")
-
-// CheckPortable refuses a path that Windows cannot hold.
-func CheckPortable(p string) error {
-	for part := range strings.SplitSeq(p, "/") {
-		name, _, _ := strings.Cut(part, ".")
-		switch {
-		case strings.ContainsAny(part, `<>:"|?*`):
-			return fmt.Errorf("path %q has one of < > : \" | ? *, which Windows cannot hold", p)
-		case strings.HasSuffix(part, ".") || strings.HasSuffix(part, " "):
-			return fmt.Errorf("path %q has a part that ends in a dot or a space, which Windows cannot hold", p)
-		case slices.Contains(devices, strings.ToLower(strings.TrimRight(name, " "))):
-			return fmt.Errorf("path %q has the part %q, which is a device on Windows", p, part)
-		}
-	}
-	return nil
-}
-
 // Check refuses a tree that cannot stand on every disk: bad paths, a path that is both a file and a directory, paths that
 // differ only in case, links that lead outside or to what is git's or rustgen's own, and names that Windows cannot hold.
 func (t Tree) Check() error {
@@ -89,7 +69,7 @@ func (t Tree) Check() error {
 	}
 	for _, p := range t.Paths() {
 		if err := CheckPortable(p); err != nil {
-			return err
+			return fmt.Errorf("path %q: %w", p, err)
 		}
 	}
 	return nil

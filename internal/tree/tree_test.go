@@ -119,21 +119,6 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-func TestCheckPortable(t *testing.T) {
-	t.Parallel()
-	for p, want := range map[string]bool{
-		"a/b.txt": true, "console.rs": true, "a/.x": true, "com/x": true, "nul": false, "CON": false, "a/nul.txt": false, "aux.rs": false,
-		"a/COM1.tar.gz": false, "a:b": false, "a/b?": false, "x.": false, "x /y": false, "lpt9": false, "a|b": false,
-	} {
-		if err := CheckPortable(p); (err == nil) != want {
-			t.Errorf("%q: %v", p, err)
-		}
-		if err := (Tree{p: file("")}).Check(); (err == nil) != want {
-			t.Errorf("a tree with %q: %v", p, err)
-		}
-	}
-}
-
 // A service that exists may have a file that only Windows cannot hold.
 func TestArchiveKeepsWhatOneSystemHolds(t *testing.T) {
 	t.Parallel()

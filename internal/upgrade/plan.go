@@ -175,7 +175,7 @@ func (s *Service) tellGit(ctx context.Context, p *Plan) (warnings []string) {
 		}
 	}
 	if len(executable) > 0 {
-		if err := s.Repo.MarkExecutable(ctx, executable); err != nil {
+		if err := s.Repo.KeepModes(ctx, executable); err != nil {
 			warnings = append(warnings, "git's index does not have what is executable: "+err.Error())
 		}
 	}

@@ -89,13 +89,3 @@ func (s *Service) History(ctx context.Context, most, p string) ([]string, error)
 	out, err := s.git(ctx, "--literal-pathspecs", "rev-list", "--abbrev-commit", "--max-count="+most, "HEAD", "--", s.prefix+p)
 	return strings.Fields(out), err
 }
-
-// MarkExecutable notes in the index that files are executable, for a repository that does not look at that on the disk.
-func (s *Service) MarkExecutable(ctx context.Context, paths []string) error {
-	args := []string{"--literal-pathspecs", "add", "--force", "--intent-to-add", "--chmod=+x", "--"}
-	for _, p := range paths {
-		args = append(args, s.prefix+p)
-	}
-	_, err := s.git(ctx, args...)
-	return err
-}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rustgen/internal/decision"
+	"rustgen/internal/project"
+	"rustgen/internal/templateset"
+	"rustgen/internal/vcs"
+)
+
+// call is what of a command line decides which template set there is, and so which flags.
+type call struct {
+	command string
+	// template is the value of --template; given says that it was there.
+	template string
+	given    bool
+	dir      string
+	// setless says that the run needs no set: it ends an upgrade, or compares with what the template wrote last.
+	setless bool
+	// describes says that the run only describes commands: help and completion.
+	describes bool
+}
+
+// findCall lets the flag library read the arguments with the flags that are there whatever the set is. What is wrong
+// with them is left for the run that knows all flags.
+func (a *app) findCall(args []string) call {
+	c := call{dir: "."}
+	if len(args) > 0 {
+		switch args[0] {
+		case "help":
+			args, c.describes = args[1:], true
+		case cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+			args, c.describes = args[1:], true
+		}
+	}
+	cmd, rest, err := a.commands(nil).Find(args)
+	if err != nil {
+		return c
+	}
+	cmd.InitDefaultHelpFlag()
+	cmd.FParseErrWhitelist.UnknownFlags = true
+	_ = cmd.ParseFlags(rest)
+	flags := cmd.Flags()
+	c.command = strings.TrimPrefix(cmd.CommandPath(), "rustgen ")
+	if f := flags.Lookup("template"); f != nil {
+		c.template, c.given = f.Value.String(), f.Changed
+	}
+	if f := flags.Lookup("dir"); f != nil && f.Value.String() != "" {
+		c.dir = f.Value.String()
+	}
+	on := func(name string) bool { f := flags.Lookup(name); return f != nil && f.Value.String() == "true" }
+	c.setless = on("abort") || on("continue") || c.command == "diff" && !c.given && !on("upgrade") && !on("owned")
+	c.describes = c.describes || on("help")
+	return c
+}
+
+// setFor opens the set of a call: the one that --template names, the one that the service was made from, or the
+// embedded one; nil where the command needs none.
+func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
+	if c.given && c.template == "" && !c.describes {
+		return nil, usage("leave --template out to use the embedded set", "--template is empty")
+	}
+	var record *project.Record
+	switch c.command {
+	case "new", "template export", "template schema":
+	case "upgrade", "set", "diff", "explain":
+		record = recordIn(c.dir)
+	default:
+		return nil, nil
+	}
+	if c.setless && !c.describes {
+		return nil, nil
+	}
+	from := placeOf(c.template, record)
+	if c.command == "explain" && from.asks() && !c.describes {
+		return nil, failed("rustgen explain --template "+quote(from.source)+" fetches it",
+			"the decisions are those of the template set at %s, which is not fetched unasked", from.source)
+	}
+	open := func() (*openedSet, error) { return a.openPlace(ctx, from) }
+	if c.command == "set" && record != nil {
+		open = func() (*openedSet, error) { return a.openOwn(ctx, c.template, record) }
+	}
+	set, err := openDescribed(from, c.describes, record, open)
+	if err != nil {
+		return nil, err
+	}
+	if record != nil {
+		set.current = record.Decisions
+	}
+	return set, nil
+}
+
+// openDescribed opens a set. Where it is only to be described, nothing is fetched, and what cannot be read is passed over.
+func openDescribed(from setPlace, describes bool, record *project.Record, open func() (*openedSet, error)) (*openedSet, error) {
+	if !describes {
+		return open()
+	}
+	if !vcs.IsURL(from.source) {
+		if set, err := open(); err == nil {
+			return set, nil
+		}
+	}
+	set := &openedSet{Set: &templateset.Set{}, setPlace: from, unread: true}
+	if record != nil {
+		set.Catalog = recordedCatalog(record)
+	}
+	return set, nil
+}
+
+// recordedCatalog is what a service's record tells of decisions: their ids, in an order of no meaning.
+func recordedCatalog(record *project.Record) decision.Catalog {
+	var c decision.Catalog
+	for _, id := range sortedKeys(record.Decisions) {
+		c.Decisions = append(c.Decisions, decision.Decision{ID: id, Type: decision.String})
+	}
+	return c
+}

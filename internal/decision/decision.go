@@ -32,6 +32,9 @@ type Decision struct {
 	// When is an expression; where it is false the decision is not asked and keeps its default.
 	When     string  `yaml:"when"`
 	Validate []Check `yaml:"validate"`
+	// Then is an expression for what a team may write by hand once the answer has changed, with .added for the items that
+	// are new in a list; empty where there is nothing to say.
+	Then string `yaml:"then"`
 	// Was is the decision under its former id.
 	Was *Was `yaml:"was"`
 }

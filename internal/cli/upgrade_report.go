@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,9 +50,27 @@ type decisionChange struct {
 	// Was is the decision's former id, Reason that of a lock.
 	Was    string `json:"was,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Then is what the team may write by hand now, in the files that it owns.
+	Then string `json:"then,omitempty"`
 }
 
-func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome) decisionChanges {
+// thenText is what a decision's set has to say of its changed answer.
+func thenText(set *openedSet, out *decision.Outcome, d *decision.Decision, before any, answer decision.Answer) (string, error) {
+	if d.Then == "" {
+		return "", nil
+	}
+	data := maps.Clone(out.Data)
+	now, _ := answer.Value.([]string)
+	old, _ := before.([]string)
+	data["added"] = slices.DeleteFunc(slices.Clone(now), func(item string) bool { return slices.Contains(old, item) })
+	value, err := set.engine.Eval(d.Then, data)
+	if err != nil {
+		return "", fmt.Errorf("decision %s: then: %w", d.ID, err)
+	}
+	return fmt.Sprint(value), nil
+}
+
+func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome) (decisionChanges, error) {
 	d := decisionChanges{[]decisionChange{}, []decisionChange{}, []decisionChange{}, []decisionChange{}}
 	recorded := out.Recorded
 	for i := range set.Catalog.Decisions {
@@ -72,6 +91,12 @@ func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome)
 			if answer.Origin == decision.Locked {
 				change.Reason = set.Catalog.Locked[c.ID].Reason
 			}
+			// What a former version of the set took for a value may be none any more.
+			value, _ := c.ParseNode(&before.Value)
+			var err error
+			if change.Then, err = thenText(set, out, c, value, answer); err != nil {
+				return d, setFault(set.source, err)
+			}
 			d.Changed = append(d.Changed, change)
 		}
 	}
@@ -81,7 +106,7 @@ func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome)
 	for _, n := range out.NewDefaults {
 		d.NewDefaults = append(d.NewDefaults, decisionChange{ID: n.ID, From: n.Recorded, To: n.Default})
 	}
-	return d
+	return d, nil
 }
 
 // valueText writes a recorded value as the decision does, or as it stands where there is no such decision any more.
@@ -103,13 +128,16 @@ func valueText(d *decision.Decision, node yaml.Node) string {
 
 // reportUpgrade says what happened, on standard output, and gives conflicts their exit code.
 func (a *app) reportUpgrade(set *openedSet, s *upgrade.Service, out *decision.Outcome, u *upgrade.Upgrade, o *changeOptions) error {
+	changed, err := changedDecisions(set, s, out)
+	if err != nil {
+		return err
+	}
 	r := &upgradeReport{
 		Dir: near(s.Dir), Template: u.Record.Template, From: u.From, To: u.To,
-		DryRun: o.dryRun, Decisions: changedDecisions(set, s, out), Warnings: append([]string{}, out.Warnings...),
+		DryRun: o.dryRun, Decisions: changed, Warnings: append([]string{}, out.Warnings...),
 		Files: u.Items(), Conflicts: len(u.Conflicts), FromExtends: s.Record.Extends, ToExtends: u.Record.Extends,
 		Changelog: s.Changelog(set.Set), title: s.Title(set.Set), moved: s.Origin() != upgrade.OriginOf(set.Set),
 	}
-	var err error
 	switch {
 	case o.json:
 		err = a.writeJSON(r)
@@ -208,6 +236,9 @@ func (r *upgradeReport) decisionLines() []string {
 			how += ": " + d.Reason
 		}
 		lines = append(lines, fmt.Sprintf("%s: %s -> %s (%s)", name, d.From, d.To, how))
+		if d.Then != "" {
+			lines = append(lines, d.ID+": now yours to write: "+d.Then)
+		}
 	}
 	for _, d := range r.Decisions.Removed {
 		lines = append(lines, fmt.Sprintf("%s is gone; it was %s", d.ID, d.From))

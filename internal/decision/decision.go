@@ -34,6 +34,9 @@ type Decision struct {
 	Validate []Check `yaml:"validate"`
 	// Nested is the answer, unless one is given, where the service is made below the root of a repository that exists.
 	Nested *Lock `yaml:"nested"`
+	// Then is an expression for what a team may write by hand once the answer has changed, with .added for the items that
+	// are new in a list; empty where there is nothing to say.
+	Then string `yaml:"then"`
 	// Was is the decision's former id, under which older services have recorded their answer.
 	Was *Was `yaml:"was"`
 }

@@ -132,7 +132,10 @@ func TestEveryDecision(t *testing.T) {
 		"package=prices.v1", "name=goodbye",
 	} {
 		t.Run(change, func(t *testing.T) {
-			run(t, dir, 0, rustgen, append([]string{"set"}, strings.Fields(change)...)...)
+			out := run(t, dir, 0, rustgen, append([]string{"set"}, strings.Fields(change)...)...)
+			if want := said[change]; !strings.Contains(out, want) || want == "" && strings.Contains(out, "now yours to write") {
+				t.Errorf("the report does not say %q:\n%s", want, out)
+			}
 			for p, text := range replacedFiles {
 				data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(p)))
 				if text == "" && err == nil || text != "" && string(data) != text {
@@ -162,6 +165,14 @@ func TestNameAndPackage(t *testing.T) {
 	}
 	share(t, dir)
 	run(t, dir, 0, "cargo", "check", "--package", "goodbye", "--package", "loadtest", "--all-targets")
+}
+
+// said is what the report of a change tells the team to write.
+var said = map[string]string{
+	"state=stateful panic=unwind": `host.store::<state::Counts>("counts")?`,
+	"downstream=pricing":          "app::downstream::pricing(host)?",
+	"downstream=pricing,stock":    "app::downstream::stock(host)?\n",
+	"queue=128":                   `host.queue("NAME", app::QUEUE, worker)?`,
 }
 
 // share has a service take the layer in place. Without cargo the tests that call it end there.

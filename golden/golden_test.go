@@ -129,7 +129,7 @@ func compare(t *testing.T, want, got tree.Tree) {
 		}
 	}
 	if differing > 0 {
-		t.Logf("%d differences; go test ./golden -update, and read the diff", differing)
+		t.Logf("%d differences; make golden, and read the diff", differing)
 	}
 }
 

@@ -86,7 +86,7 @@ func (a *app) templateValidateCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "validate [DIR]",
-		Short: "Check a template set: its declarations, and that every option renders",
+		Short: "Check a template set, and list every mistake with its file and line",
 		Long: `Check the template set in DIR (default: the embedded one), and list every mistake with its file and line: what
 template.yaml contradicts, what does not render with some option, rules that speak of no file, conditions that can never
 be true, renames that lead nowhere, names that Windows cannot hold, and files whose counterpart in the extended set has

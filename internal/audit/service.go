@@ -242,7 +242,7 @@ func isService(p string) bool {
 		}
 	}
 	base := path.Base(p)
-	return base != "build.rs" && base != "tests.rs" && base != "test.rs" && !strings.HasSuffix(base, "_test.rs") && !strings.HasSuffix(base, "_tests.rs")
+	return base != "build.rs" && !strings.HasPrefix(base, "mock_") && base != "tests.rs" && base != "test.rs" && !strings.HasSuffix(base, "_test.rs") && !strings.HasSuffix(base, "_tests.rs")
 }
 
 var apart = []string{

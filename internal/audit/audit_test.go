@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -27,14 +28,20 @@ func clean(t testing.TB) tree.Tree {
 	return files
 }
 
-// faults is what the checks find: the check, the place and the words.
-func faults(t testing.TB, files tree.Tree) (all []string) {
+// run goes through all checks for a tree whose top is the service's.
+func run(t testing.TB, files tree.Tree) []Result {
 	t.Helper()
-	results, err := Run(files, Checks())
+	report, err := Run(context.Background(), Input{Files: files, Dir: ".", Focus: "."}, Checks())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range results {
+	return report.Results
+}
+
+// faults is what the checks find: the check, the place and the words.
+func faults(t testing.TB, files tree.Tree) (all []string) {
+	t.Helper()
+	for _, r := range run(t, files) {
 		if (r.State == Failed) != (len(r.Findings) > 0) {
 			t.Errorf("%s is %s, with %d findings", r.ID, r.State, len(r.Findings))
 		}
@@ -46,11 +53,7 @@ func faults(t testing.TB, files tree.Tree) (all []string) {
 }
 
 func TestCleanServicePassesEveryCheck(t *testing.T) {
-	results, err := Run(clean(t), Checks())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range results {
+	for _, r := range run(t, clean(t)) {
 		if r.State != Passed {
 			t.Errorf("%s: %s %s %v", r.ID, r.State, r.Note, r.Findings)
 		}
@@ -66,39 +69,40 @@ var planted = []struct {
 	{"Cargo.lock", "", "", []string{"lockfile : there is no Cargo.lock"}},
 	{".gitignore", "", "Cargo.lock\n", []string{"lockfile .gitignore:2: git ignores Cargo.lock"}},
 	{"Cargo.toml", "lto = \"fat\"\n", "", []string{"release-profile Cargo.toml:14: [profile.release] has no lto"}},
-	{"Cargo.toml", `"fat"`, "false", []string{"release-profile Cargo.toml:15: lto is false"}},
+	{"Cargo.toml", `"fat"`, "false", []string{"release-profile Cargo.toml:15: [profile.release] has lto = false"}},
 	{"Cargo.toml", "codegen-units = 1\n", "", []string{"release-profile Cargo.toml:14: [profile.release] has no codegen-units, so there are 16"}},
-	{"Cargo.toml", "units = 1", "units = 4", []string{"release-profile Cargo.toml:16: codegen-units is 4"}},
+	{"Cargo.toml", "units = 1", "units = 4", []string{"release-profile Cargo.toml:16: [profile.release] has codegen-units = 4"}},
 	{"Cargo.toml", "panic = \"unwind\"\n", "", []string{"panic-strategy Cargo.toml:14: [profile.release] has no panic, so it is unwind"}},
 	{"Cargo.toml", `"debuginfo"`, "true", []string{"backtraces Cargo.toml:18: strip takes the names away too"}},
 	{"Cargo.toml", "rust-version = \"1.95\"\n", "", []string{"rust-version Cargo.toml:1: there is no rust-version"}},
 	{"Cargo.toml", `"1", features`, `"*", features`, []string{`wildcards Cargo.toml:7: tokio = "*"`}},
 	{".cargo/config.toml", "x86-64-v3", "native", []string{"target-cpu .cargo/config.toml:3: target-cpu=native"}},
-	{"src/main.rs", "channels::channel::<u8>(64)", "channels::unbounded_channel::<u8>()", []string{"unbounded-channel src/main.rs:20: tokio::sync::mpsc::unbounded_channel"}},
-	{"src/main.rs", "channels::channel::<u8>(64)", "std::sync::mpsc::channel::<u8>()", []string{"unbounded-channel src/main.rs:20: std::sync::mpsc::channel"}},
-	{"src/main.rs", "let slots =", "thread::sleep(Span::ZERO);\n    let slots =", []string{"blocking src/main.rs:19: std::thread::sleep in async code"}},
-	{"src/handlers.rs", "let _slot", "let _last = tokio::spawn(async { std::fs::File::open(\"x\") });\n        let _slot", []string{"blocking src/handlers.rs:8: std::fs::File::open in async code"}},
-	{"src/main.rs", ".max_blocking_threads(4)", "", []string{"blocking-pool src/handlers.rs:9: tokio::task::spawn_blocking, and no max_blocking_threads"}},
+	{"src/main.rs", "channels::channel::<u8>(64)", "channels::unbounded_channel::<u8>()", []string{"unbounded-channel src/main.rs:23: tokio::sync::mpsc::unbounded_channel"}},
+	{"src/main.rs", "channels::channel::<u8>(64)", "std::sync::mpsc::channel::<u8>()", []string{"unbounded-channel src/main.rs:23: std::sync::mpsc::channel"}},
+	{"src/main.rs", "let slots =", "thread::sleep(Span::ZERO);\n    let slots =", []string{"blocking src/main.rs:22: std::thread::sleep in async code; tokio::time::sleep does not block"}},
+	{"src/handlers.rs", "let _slot", "let _last = tokio::spawn(async { std::fs::File::open(\"x\") });\n        let _slot", []string{"blocking src/handlers.rs:8: std::fs::File::open in async code; tokio::fs does not block"}},
+	{"src/main.rs", ".max_blocking_threads(4)", ".max_blocking_threads(usize::MAX)", []string{"blocking-pool src/main.rs:17: max_blocking_threads is told usize::MAX, which is no bound"}},
+	{"Cargo.toml", "strip =", "debug-assertions = true\nstrip =", []string{"release-checks Cargo.toml:18: [profile.release] debug-assertions = true"}},
 	{"src/handlers.rs", ".catch_unwind()", "", []string{"handler-panic Cargo.toml:14: panics unwind, and nothing catches them"}},
 	{"Cargo.toml", "jemalloc = { package = \"tikv-jemallocator\", version = \"0.6\" }\n", "", []string{"allocator Cargo.toml:5: the system's allocator, with an arena for every thread"}},
 	{"Dockerfile", "_RJEM_MALLOC_CONF", "MALLOC_CONF", []string{"jemalloc-options Dockerfile:9: MALLOC_CONF is not read"}},
-	{"src/main.rs", ".max_concurrent_streams(128)", "", []string{"streams src/main.rs:28: no max_concurrent_streams"}},
-	{"src/main.rs", ".http2_max_header_list_size(8 << 10)", "", []string{"header-list src/main.rs:28: no http2_max_header_list_size"}},
-	{"src/main.rs", ".http2_keepalive_interval(Some(Span::from_secs(30)))", "", []string{"server-keepalive src/main.rs:28: no http2_keepalive_interval"}},
-	{"src/main.rs", ".max_connection_age(Span::from_secs(300))", "", []string{"connection-age src/main.rs:28: no max_connection_age"}},
-	{"src/main.rs", ".max_connection_age(", ".max_connection_age_grace(Span::ZERO).max_connection_age(", []string{"connection-age-grace src/main.rs:32: max_connection_age_grace"}},
-	{"src/main.rs", ".max_encoding_message_size(1 << 20)", "", []string{"reply-size src/main.rs:28: no max_encoding_message_size"}},
-	{"src/main.rs", "signal(SignalKind::terminate())", "tokio::signal::ctrl_c()", []string{"sigterm src/main.rs:21: ctrl_c hears SIGINT alone"}},
-	{"src/main.rs", "signal(SignalKind::terminate())", "never()", []string{"sigterm : nothing hears SIGTERM"}},
-	{"src/main.rs", `.serve_with_shutdown("[::]:50051".parse()?, async move { drop(stop.recv().await) })`, `.serve("[::]:50051".parse()?)`, []string{"drain src/main.rs:35: serve ends with the process"}},
-	{"Cargo.toml", "tonic-health = \"0.14\"\n", "", []string{"health Cargo.toml:5: tonic-health is no dependency"}},
+	{"src/main.rs", ".max_concurrent_streams(128)", "", []string{"streams src/main.rs:31: no max_concurrent_streams"}},
+	{"src/main.rs", "(8 << 10)", "(u32::MAX)", []string{"header-list src/main.rs:33: http2_max_header_list_size is told u32::MAX, which is no bound"}},
+	{"src/main.rs", ".http2_keepalive_interval(Some(Span::from_secs(30)))", "", []string{"server-keepalive src/main.rs:31: no http2_keepalive_interval"}},
+	{"src/main.rs", ".max_connection_age(Span::from_secs(300))", "", []string{"connection-age src/main.rs:31: no max_connection_age"}},
+	{"src/main.rs", ".max_connection_age(", ".max_connection_age_grace(Span::ZERO).max_connection_age(", []string{"connection-age-grace src/main.rs:35: max_connection_age_grace"}},
+	{"src/main.rs", ".max_encoding_message_size(1 << 20)", "", []string{"reply-size src/main.rs:31: no max_encoding_message_size"}},
+	{"src/main.rs", "signal(SignalKind::terminate())", "tokio::signal::ctrl_c()", []string{"sigterm src/main.rs:24: ctrl_c hears SIGINT alone"}},
+	{"src/main.rs", "signal(SignalKind::terminate())", "never()", []string{"sigterm src/main.rs:31: nothing hears SIGTERM"}},
+	{"src/main.rs", `.serve_with_shutdown("[::]:50051".parse()?, async move { drop(stop.recv().await) })`, `.serve("[::]:50051".parse()?)`, []string{"drain src/main.rs:38: serve ends with the process"}},
+	{"Cargo.toml", "tonic-health = \"0.14\"\n", "", []string{"health src/main.rs:31: tonic-health is no dependency, and no other service of grpc.health.v1 was seen"}},
 	{"Cargo.toml", "prometheus = \"0.14\"\n", "", []string{"metrics Cargo.toml:5: no crate of metrics is a dependency"}},
-	{"src/main.rs", ".connect_timeout(Span::from_secs(1))", "", []string{"connect-timeout src/main.rs:22: no connect_timeout"}},
-	{"src/main.rs", ".http2_keep_alive_interval(Span::from_secs(30))", "", []string{"client-keepalive src/main.rs:22: no http2_keep_alive_interval"}},
-	{"Dockerfile", "debian:${SUITE}-slim", "rust:1.95", []string{"image-base Dockerfile:5: the image is made from rust:1.95"}},
+	{"src/main.rs", ".connect_timeout(Span::from_secs(1))", "", []string{"connect-timeout src/main.rs:25: no connect_timeout"}},
+	{"src/main.rs", ".http2_keep_alive_interval(Span::from_secs(30))", "", []string{"client-keepalive src/main.rs:25: no http2_keep_alive_interval"}},
+	{"Dockerfile", "debian:${SUITE}-slim", "rust:1.95", []string{"image-base Dockerfile:5: the image is made from rust:1.95, which holds a compiler"}},
 	{"Dockerfile", "debian:${SUITE}-slim", "debian", []string{"image-pinned Dockerfile:5: FROM debian"}},
 	{"Dockerfile", "1.95-${SUITE}", "latest", []string{"image-pinned Dockerfile:2: FROM rust:latest"}},
-	{"Dockerfile", "USER 65532:65532\n", "", []string{"image-user Dockerfile:5: no USER"}},
+	{"Dockerfile", "USER 65532:65532\n", "", []string{"image-user Dockerfile:5: no USER, so it is root"}},
 	{"Dockerfile", "65532:65532", "root", []string{"image-user Dockerfile:6: USER root is root"}},
 	{"Dockerfile", "65532:65532", "\"${USER_ID:-0}\"", []string{`image-user Dockerfile:6: USER "${USER_ID:-0}" is root`}},
 	{"Dockerfile", "65532:65532", "quotes", []string{"image-user Dockerfile:6: USER quotes is no number"}},
@@ -113,8 +117,8 @@ var planted = []struct {
 	{"deploy/deployment.yaml", `runAsNonRoot: true`, `fsGroup: 1`, []string{"pod-security deploy/deployment.yaml:11: quotes may run as root"}},
 	{"deploy/deployment.yaml", `Escalation: false`, `Escalation: true`, []string{"pod-security deploy/deployment.yaml:11: quotes may escalate its privileges"}},
 	{"deploy/deployment.yaml", `PodDisruptionBudget`, `NetworkPolicy`, []string{"disruption-budget deploy/deployment.yaml:1: there is no PodDisruptionBudget"}},
-	{".github/workflows/check.yml", ` -- -D warnings`, ``, []string{"ci-clippy : no cargo clippy with -D warnings"}},
-	{".github/workflows/check.yml", `cargo deny check advisories`, `true`, []string{"ci-advisories : neither cargo-deny nor cargo-audit"}},
+	{".github/workflows/check.yml", ` -- -D warnings`, ``, []string{"ci-clippy .github/workflows/check.yml: no cargo clippy with -D warnings"}},
+	{".github/workflows/check.yml", `cargo deny check advisories`, `true`, []string{"ci-advisories .github/workflows/check.yml: neither cargo-deny nor cargo-audit"}},
 	{".github/workflows/check.yml", `@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7`, `@v7`, []string{"ci-pinned .github/workflows/check.yml:4: uses: actions/checkout@v7"}},
 }
 
@@ -125,6 +129,14 @@ var plantedBeside = map[string][][3]string{
 		{"src/main.rs", ".timeout(Span::from_secs(1))", ""},
 		{"src/main.rs", ".timeout(Span::from_millis(200))", ""},
 	},
+	"lock-await":        {{"src/handlers.rs", "let _slot", "let held = self.state.lock().unwrap();\n self.later().await;\n let _slot"}},
+	"shared-connection": {{"src/handlers.rs", "pub struct Handlers;", "pub struct Handlers { c: Mutex<PricesClient<tonic::transport::Channel>> }"}},
+	"client-per-call":   {{"src/handlers.rs", "let _slot", "let client = pb::prices_client::PricesClient::connect(u).await?;\n let _slot"}},
+	"unbounded-tasks":   {{"src/handlers.rs", "", "async fn listen(l: L) { loop { let (s, _) = l.accept().await?; tokio::spawn(serve(s)); } }\n"}},
+	"image-release":     {{"Dockerfile", "--release --locked", "--locked"}, {"Dockerfile", "target/release", "target/debug"}},
+	"dropped-task":      {{"src/main.rs", "let (queue", "tokio::spawn(async move { loop { tick().await; } });\n let (queue"}},
+	"cpu-on-worker":     {{"src/handlers.rs", "let _slot", "let h = bcrypt::hash(body, 12)?;\n let _slot"}},
+	"print":             {{"src/handlers.rs", "let _slot", "println!(\"{body:?}\");\n let _slot"}},
 	"admission": {
 		{"src/main.rs", "Semaphore::new(64)", "Slots(64)"},
 		{"src/handlers.rs", ".try_acquire()", ".wait()"},
@@ -175,7 +187,7 @@ func TestEachFaultBreaksItsCheckAlone(t *testing.T) {
 	}
 	broken["call-deadline"] = slices.ContainsFunc(
 		faults(t, edited(t, edited(t, clean(t), "src/main.rs", ".timeout(Span::from_secs(1))", ""), "src/main.rs", ".timeout(Span::from_millis(200))", "")),
-		func(f string) bool { return strings.HasPrefix(f, "call-deadline src/main.rs:22") },
+		func(f string) bool { return strings.HasPrefix(f, "call-deadline src/main.rs:25") },
 	)
 	for _, c := range Checks() {
 		if !broken[c.ID] {
@@ -209,11 +221,7 @@ func TestWhatIsNotThereIsLeftOut(t *testing.T) {
 		"Cargo.toml":  {Mode: tree.ModeFile, Data: []byte("[workspace]\nmembers = [\"svc\"]\n")},
 		"src/main.rs": {Mode: tree.ModeFile, Data: []byte("fn main() {}")},
 	}
-	results, err := Run(files, Checks())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range results {
+	for _, r := range run(t, files) {
 		if slices.Contains([]string{"client", "image", "kubernetes", "pipeline"}, r.Area) && (r.State != NoMatch || r.Note == "") {
 			t.Errorf("%s is %s", r.ID, r.State)
 		}
@@ -221,11 +229,11 @@ func TestWhatIsNotThereIsLeftOut(t *testing.T) {
 }
 
 func TestNoService(t *testing.T) {
-	_, err := Run(tree.Tree{}, Checks())
+	_, err := Run(t.Context(), Input{Files: tree.Tree{}, Dir: ".", Focus: "."}, Checks())
 	if !errors.As(err, new(NotRust)) {
 		t.Errorf("got %v", err)
 	}
-	_, err = Run(tree.Tree{"Cargo.toml": {Data: []byte("[package\n")}}, Checks())
+	_, err = Run(t.Context(), Input{Files: tree.Tree{"Cargo.toml": {Data: []byte("[package\n")}}, Dir: ".", Focus: "."}, Checks())
 	if err == nil || !strings.HasPrefix(err.Error(), "Cargo.toml: ") {
 		t.Errorf("got %v", err)
 	}
@@ -246,8 +254,7 @@ func TestChecksAreComplete(t *testing.T) {
 	}
 }
 
-// FuzzRead feeds the readers what is no Rust, no Dockerfile and no YAML: they end, and tokens are the text without space
-// and comments, in order.
+// FuzzRead feeds the readers what is no Rust, no Dockerfile and no YAML: they end.
 func FuzzRead(f *testing.F) {
 	for _, file := range clean(f) {
 		f.Add(string(file.Data))
@@ -256,16 +263,8 @@ func FuzzRead(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		rest := text
-		for _, token := range lex(text) {
-			at := strings.Index(rest, token.text)
-			if at < 0 || token.text == "" {
-				t.Fatalf("%q is not in what is left of %q", token.text, text)
-			}
-			rest = rest[at+len(token.text):]
-		}
 		files := tree.Tree{"Cargo.toml": {}, "src/a.rs": {Data: []byte(text)}, "Dockerfile": {Data: []byte(text)}, "k.yaml": {Data: []byte(text)}}
-		if _, err := Run(files, Checks()); err != nil {
+		if _, err := Run(t.Context(), Input{Files: files, Dir: ".", Focus: "."}, Checks()); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -1,101 +1,97 @@
 package audit
 
 import (
+	"path"
 	"regexp"
 	"strings"
+
+	"rustgen/internal/audit/rust"
 )
 
 var codeChecks = []Check{
 	{
-		ID: "unbounded-channel", Area: "code", Title: "Every channel has a bound",
+		ID: "unbounded-channel", Area: "code", Severity: Fault, Title: "Every channel has a bound",
 		Why:  "a queue without one grows while its reader is slow, until the kernel ends the process",
 		Mend: "tokio::sync::mpsc::channel with a bound and try_send: shed what does not fit",
-		look: func(s *service) (o outcome) {
-			for _, u := range s.named(
-				"*::mpsc::unbounded_channel", "*::mpsc::unbounded", "*async_channel::unbounded", "*flume::unbounded",
-				"*crossbeam_channel::unbounded", "*crossbeam::channel::unbounded", "*kanal::unbounded", "std::sync::mpsc::channel",
-			) {
-				if u.called {
-					o.findings = append(o.findings, at(u.Place, "%s", u.name))
-				}
-			}
-			return o
-		},
+		look: unboundedChannels,
 	},
 	{
-		ID: "blocking", Area: "code", Title: "Nothing blocks an async worker",
-		Why:  "while one call sleeps or waits for a disk, every other call of its worker waits with it",
-		Mend: "the same of tokio, or spawn_blocking behind a bound",
-		look: func(s *service) (o outcome) {
-			for _, u := range s.uses {
-				if u.async && u.called && blocks(u.name) {
-					o.findings = append(o.findings, at(u.Place, "%s in async code", u.name))
-				}
-			}
-			return o
-		},
+		ID: "blocking", Area: "code", Severity: Fault, Title: "Nothing blocks an async worker",
+		Why:  "while one call sleeps or waits for a disk, a database or a model, every other call of its worker waits with it",
+		Mend: "the async counterpart, or spawn_blocking behind a bound",
+		look: func(s *service) outcome { return s.blocking(s.waits()) },
 	},
 	{
-		ID: "blocking-pool", Area: "code", Title: "The blocking pool is bounded",
+		ID: "blocking-pool", Area: "code", Severity: Advice, Title: "The blocking pool is bounded",
 		Why:  "tokio starts up to 512 threads: at 6.5 times the capacity a health check waited seconds for a CPU beside them",
 		Mend: "tokio::runtime::Builder::max_blocking_threads, and a semaphore as wide as the CPUs before spawn_blocking",
 		look: func(s *service) (o outcome) {
-			bounded := len(s.named(".max_blocking_threads")) > 0
+			bounds := s.named(".max_blocking_threads")
 			doors := 0
 			for _, u := range s.named("*::spawn_blocking", ".spawn_blocking") {
-				if !u.called {
+				if u.Open < 0 {
 					continue
 				}
 				doors++
-				if !bounded {
-					o.findings = append(o.findings, at(u.Place, "%s, and no max_blocking_threads", u.name))
+				if len(bounds) == 0 && !takesPermit(u, enclosing(u)) {
+					o.findings = append(o.findings, at(place(u), "%s, and no max_blocking_threads", strings.Join(u.Parts(), "::")))
 				}
 			}
 			if doors == 0 {
 				return absent("nothing calls spawn_blocking")
 			}
+			for _, u := range bounds {
+				s.argument(rust.Call{File: u.File, Name: "max_blocking_threads", I: u.I, Open: u.Open}, "max_blocking_threads", &o)
+			}
 			return o
 		},
 	},
 	{
-		ID: "handler-panic", Area: "code", Title: "A handler's panic is seen",
+		ID: "handler-panic", Area: "code", Severity: Advice, Title: "A handler's panic is seen",
 		Why:  "tonic answers it CANCELLED, which clients take for their own doing, and nothing counts it",
 		Mend: `panic = "abort", or a boundary (catch_unwind, tower-http's CatchPanicLayer) that answers INTERNAL and counts`,
 		look: func(s *service) outcome {
 			switch {
-			case s.root.key("profile", "release", "panic") == "abort":
+			case s.panics() == "abort":
 				return found()
-			case len(s.named(".catch_unwind", "*::catch_unwind", "*CatchPanicLayer", "*CatchPanicLayer::new", "*CatchPanicLayer::custom")) > 0:
+			case len(s.named(".catch_unwind", "*::catch_unwind", "*CatchPanicLayer::new", "*CatchPanicLayer::custom")) > 0 || s.mentionsWord("CatchPanicLayer"):
 				return found()
+			case len(s.grpcServers()) == 0:
+				return s.noServer()
 			}
 			return found(at(s.root.at("profile.release", ""), "panics unwind, and nothing catches them"))
 		},
 	},
 	{
-		ID: "allocator", Area: "code", Title: "The allocator was chosen and told its bounds",
+		ID: "allocator", Area: "code", Severity: Advice, Title: "The allocator was chosen and told its bounds",
 		Why:  "glibc keeps an arena for every thread, and grows to gigabytes; musl's own is slow with threads",
 		Mend: "glibc: MALLOC_ARENA_MAX=2 or mallopt(M_ARENA_MAX, 2); else #[global_allocator] jemalloc or mimalloc",
 		look: func(s *service) outcome {
-			ours := s.depends("tikv-jemallocator", "jemallocator", "mimalloc", "snmalloc-rs", "rpmalloc")
-			arenas := len(s.named("*libc::M_ARENA_MAX")) > 0
-			if _, ok := s.anywhere(settings, regexp.MustCompile(`MALLOC_ARENA_MAX|glibc\.malloc\.arena_max`)); ok {
-				arenas = true
-			}
-			if ours || arenas {
+			if s.hasAllocator() || s.depends("hotpath") || len(s.named("*libc::M_ARENA_MAX")) > 0 {
 				return found()
 			}
-			return found(at(s.root.at("dependencies", ""), "the system's allocator, with an arena for every thread"))
+			if _, ok := s.anywhere(environment, regexp.MustCompile(`MALLOC_ARENA_MAX|glibc\.malloc\.arena_max`)); ok {
+				return found()
+			}
+			return found(at(s.rootAt("dependencies"), "the system's allocator, with an arena for every thread"))
 		},
 	},
 	{
-		ID: "jemalloc-options", Area: "code", Title: "What jemalloc is told reaches it",
+		ID: "jemalloc-options", Area: "code", Severity: Risk, Title: "What jemalloc is told reaches it",
 		Why:  "tikv-jemallocator prefixes its names: MALLOC_CONF is not read, _RJEM_MALLOC_CONF is",
 		Mend: "compile the options in (#[unsafe(export_name = \"_rjem_malloc_conf\")]), or name _RJEM_MALLOC_CONF",
 		look: func(s *service) outcome {
 			if !s.depends("tikv-jemallocator", "jemallocator") {
 				return absent("there is no jemalloc")
 			}
-			if place, ok := s.anywhere(settings, regexp.MustCompile(`(^|[^_\w])MALLOC_CONF\b`)); ok {
+			for _, crate := range []string{"tikv-jemallocator", "jemallocator"} {
+				for _, feature := range []string{"unprefixed_malloc_on_supported_platforms", "unprefixed_malloc"} {
+					if s.features(crate, feature) {
+						return found()
+					}
+				}
+			}
+			if place, ok := s.anywhere(environment, regexp.MustCompile(`(?m)^[^#\n]*(^|[^_\w])MALLOC_CONF\b`)); ok {
 				return found(at(place, "MALLOC_CONF is not read"))
 			}
 			return found()
@@ -103,20 +99,75 @@ var codeChecks = []Check{
 	},
 }
 
-// settings are the files in which a process is given its environment.
-var settings = regexp.MustCompile(`(^|/)(Dockerfile[^/]*|[^/]*\.Dockerfile|[^/]*\.(ya?ml|env|sh|service)|\.cargo/config(\.toml)?)$`)
-
-// blocks reports whether a call holds its thread.
-func blocks(name string) bool {
-	switch {
-	case name == "std::thread::sleep", name == "std::net::TcpStream::connect", name == ".blocking_recv", name == ".blocking_send":
-		return true
-	case name == "std::thread::park", strings.HasSuffix(name, "Runtime::block_on"), name == ".block_on":
-		return true
-	case strings.HasPrefix(name, "std::fs::"), strings.HasPrefix(name, "reqwest::blocking::"), strings.HasPrefix(name, "ureq::"):
-		return true
-	case strings.HasPrefix(name, "std::process::Command::"):
-		return name != "std::process::Command::new"
+// hasAllocator reports whether an allocator is a dependency that the code really uses.
+func (s *service) hasAllocator() bool {
+	if !s.depends("tikv-jemallocator", "jemallocator", "mimalloc", "snmalloc-rs", "rpmalloc", "tcmalloc") {
+		return false
+	}
+	for _, f := range s.program.Files() {
+		if strings.Contains(f.Source, "global_allocator") {
+			return true
+		}
 	}
 	return false
 }
+
+func enclosing(u rust.Use) *rust.Function {
+	if fn := u.File.Enclosing(u.I); fn != nil {
+		return fn
+	}
+	return &rust.Function{File: u.File}
+}
+
+// channels are those without a bound; std's and crossbeam's besides.
+var channels = []string{
+	"*::mpsc::unbounded_channel", "*::mpsc::unbounded", "async_channel::unbounded", "flume::unbounded", "crossbeam_channel::unbounded",
+	"crossbeam::channel::unbounded", "kanal::unbounded", "kanal::unbounded_async", "std::sync::mpsc::channel", "postage::mpsc::unbounded",
+	"*UnboundedSender::new",
+}
+
+// constructors of channels whose bound is their argument.
+var boundedChannels = []string{"*::mpsc::channel", "async_channel::bounded", "flume::bounded", "crossbeam_channel::bounded"}
+
+func unboundedChannels(s *service) (o outcome) {
+	for _, u := range s.named(channels...) {
+		if u.Open < 0 {
+			continue
+		}
+		whole, _ := s.spelled(u, channels...)
+		o.findings = append(o.findings, at(place(u), "%s", whole))
+	}
+	for _, u := range s.named(boundedChannels...) {
+		if whole, _ := s.spelled(u, boundedChannels...); u.Open < 0 || strings.HasPrefix(whole, "std::") {
+			continue
+		}
+		if from, to := u.Open+1, u.File.End(u.Open)-1; to > from && s.program.Bound(u.File, from, to) == rust.Unbounded && !u.File.Is(from, "0") {
+			o.findings = append(o.findings, at(place(u), "a channel told %s, which is no bound", u.File.Phrase(from, to)))
+		}
+	}
+	return o
+}
+
+// environment are the files in which a process is given its environment.
+var environment = regexp.MustCompile(`(^|/)(Dockerfile[^/]*|Containerfile[^/]*|[^/]*\.[Dd]ockerfile|[^/]*\.(ya?ml|env|sh|service)|\.cargo/config(\.toml)?)$`)
+
+// profile is a key of the profile that the release is built with, in Cargo.toml or in .cargo/config.toml.
+func (s *service) profile(key string) any {
+	if v := s.root.key("profile", "release", key); v != nil {
+		return v
+	}
+	for _, name := range []string{".cargo/config.toml", ".cargo/config"} {
+		p := path.Join(s.dir, name)
+		if f, ok := s.files[p]; ok {
+			if m, err := parseManifest(p, f); err == nil {
+				if v := m.key("profile", "release", key); v != nil {
+					return v
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// panics is what a panic does in the release: unwind unless it says otherwise.
+func (s *service) panics() string { text, _ := s.profile("panic").(string); return text }

@@ -1,10 +1,15 @@
 package audit
 
 import (
+	"bytes"
 	"cmp"
-	"encoding/json"
+	"path"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
 // dockerfile is the instructions of one file, in order.
@@ -14,50 +19,61 @@ type dockerfile struct {
 	arguments    map[string]string
 }
 
-// instruction is one line of a Dockerfile with its continuations; name is in capitals.
+// instruction is one instruction of a Dockerfile; name is in capitals.
 type instruction struct {
 	name, value string
-	line        int
+	// words are the arguments, and exec says that they are in the exec form.
+	words []string
+	exec  bool
+	line  int
 }
 
 var variable = regexp.MustCompile(`\$\{?(\w+)(?::-([^}]*))?\}?`)
 
-func parseDockerfile(p, text string) dockerfile {
+// parseDockerfile reads a file with BuildKit's own parser.
+func parseDockerfile(p string, data []byte) (dockerfile, error) {
 	d := dockerfile{path: p, arguments: map[string]string{}}
-	open := instruction{}
-	for i, l := range strings.Split(text, "\n") {
-		l = strings.TrimSpace(l)
-		if l == "" || strings.HasPrefix(l, "#") {
-			continue
-		}
-		if open.line == 0 {
-			open.line = i + 1
-		}
-		more := strings.HasSuffix(l, `\`)
-		open.value += strings.TrimSuffix(l, `\`) + " "
-		if more {
-			continue
-		}
-		open.name, open.value, _ = strings.Cut(strings.TrimSpace(open.value), " ")
-		open.name, open.value = strings.ToUpper(open.name), strings.TrimSpace(open.value)
-		if name, value, ok := strings.Cut(open.value, "="); ok && open.name == "ARG" {
-			d.arguments[name] = strings.Trim(value, `"'`)
-		}
-		d.instructions = append(d.instructions, open)
-		open = instruction{}
+	parsed, err := parser.Parse(bytes.NewReader(data))
+	if err != nil {
+		return d, err
 	}
-	return d
+	for _, node := range parsed.AST.Children {
+		in := instruction{name: strings.ToUpper(node.Value), line: node.StartLine, exec: node.Attributes["json"]}
+		for n := node.Next; n != nil; n = n.Next {
+			in.words = append(in.words, n.Value)
+		}
+		in.value = strings.Join(append(slices.Clone(node.Flags), in.words...), " ")
+		for _, doc := range node.Heredocs {
+			in.value += "\n" + doc.Content
+		}
+		if in.name == "ARG" {
+			for _, w := range in.words {
+				if name, value, ok := strings.Cut(w, "="); ok {
+					d.arguments[name] = strings.Trim(value, `"'`)
+				}
+			}
+		}
+		d.instructions = append(d.instructions, in)
+	}
+	return d, nil
 }
 
 // expand puts the defaults of arguments in; one without a default stays as it is.
 func (d dockerfile) expand(text string) string {
-	return variable.ReplaceAllStringFunc(text, func(reference string) string {
-		m := variable.FindStringSubmatch(reference)
-		if value, ok := d.arguments[m[1]]; ok {
-			return value
+	for range 3 {
+		expanded := variable.ReplaceAllStringFunc(text, func(reference string) string {
+			m := variable.FindStringSubmatch(reference)
+			if value, ok := d.arguments[m[1]]; ok {
+				return value
+			}
+			return cmp.Or(m[2], reference)
+		})
+		if expanded == text || len(expanded) > 4096 {
+			break
 		}
-		return cmp.Or(m[2], reference)
-	})
+		text = expanded
+	}
+	return text
 }
 
 // from is one stage: its image, and what it is called.
@@ -70,19 +86,12 @@ type from struct {
 
 func (d dockerfile) froms() (all []from) {
 	for i, in := range d.instructions {
-		if in.name != "FROM" {
+		if in.name != "FROM" || len(in.words) == 0 {
 			continue
 		}
-		words := strings.Fields(d.expand(in.value))
-		for len(words) > 0 && strings.HasPrefix(words[0], "--") {
-			words = words[1:]
-		}
-		if len(words) == 0 {
-			continue
-		}
-		f := from{image: words[0], line: in.line, index: i}
-		if len(words) == 3 && strings.EqualFold(words[1], "as") {
-			f.name = words[2]
+		f := from{image: d.expand(in.words[0]), line: in.line, index: i}
+		if len(in.words) == 3 && strings.EqualFold(in.words[1], "as") {
+			f.name = in.words[2]
 		}
 		all = append(all, f)
 	}
@@ -95,6 +104,12 @@ func (d dockerfile) last() (base from, own []instruction) {
 	if len(froms) == 0 {
 		return from{}, nil
 	}
+	byName := map[string]int{}
+	for i, f := range froms {
+		if f.name != "" {
+			byName[f.name] = i
+		}
+	}
 	at := len(froms) - 1
 	for {
 		end := len(d.instructions)
@@ -102,14 +117,9 @@ func (d dockerfile) last() (base from, own []instruction) {
 			end = froms[at+1].index
 		}
 		base = froms[at]
-		own = append(append([]instruction{}, d.instructions[base.index+1:end]...), own...)
-		parent := -1
-		for i, f := range froms[:at] {
-			if f.name != "" && f.name == base.image {
-				parent = i
-			}
-		}
-		if parent < 0 {
+		own = append(slices.Clone(d.instructions[base.index+1:end]), own...)
+		parent, ok := byName[base.image]
+		if !ok || parent >= at || len(own) > 4096 {
 			return base, own
 		}
 		at = parent
@@ -118,16 +128,319 @@ func (d dockerfile) last() (base from, own []instruction) {
 
 // find is the last instruction of a name.
 func find(all []instruction, name string) (instruction, bool) {
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].name == name {
-			return all[i], true
+	for _, in := range slices.Backward(all) {
+		if in.name == name {
+			return in, true
 		}
 	}
 	return instruction{}, false
 }
 
-// isExec reports whether a command is in the exec form, which runs without a shell.
-func isExec(value string) bool {
-	var words []string
-	return json.Unmarshal([]byte(value), &words) == nil
+// start is what the image runs: its ENTRYPOINT, else its CMD.
+func start(own []instruction) (instruction, bool) {
+	if in, ok := find(own, "ENTRYPOINT"); ok && len(in.words) > 0 {
+		return in, true
+	}
+	return find(own, "CMD")
+}
+
+var dockerfileName = regexp.MustCompile(`^((Dockerfile|Containerfile)([.-].+)?|.+\.([Dd]ockerfile|Containerfile))$`)
+
+// notShipped are words of paths that say that an image is not the one that is shipped.
+var notShipped = strings.Fields(`dev devcontainer test tests testing ci builder toolchain e2e bench fuzz cross gitpod example examples vendor third
+mock local debug development regression tilt base sample samples benchmark docs documentation website site devtools hack`)
+
+// readImages takes the Dockerfiles that ship this service: those that build its crates or copy its binary in.
+func (s *service) readImages() {
+	var others []dockerfile
+	for _, p := range s.files.Paths() {
+		if !dockerfileName.MatchString(path.Base(p)) || !s.files[p].IsText() || strings.HasSuffix(p, ".dockerignore") {
+			continue
+		}
+		d, err := parseDockerfile(p, s.files[p].Data)
+		if err != nil {
+			s.notes = append(s.notes, at(Place{p, 0}, "it is no Dockerfile: %s", firstLine(err.Error())))
+			continue
+		}
+		if !shipped(p) {
+			continue
+		}
+		switch {
+		case s.ships(d):
+			s.images = append(s.images, d)
+		case p == path.Join(s.dir, "Dockerfile") || p == path.Join(s.focus, "Dockerfile"):
+			others = append(others, d)
+		}
+	}
+	if len(s.images) == 0 {
+		s.images = others
+	}
+}
+
+func shipped(p string) bool {
+	for piece := range strings.FieldsFuncSeq(strings.ToLower(p), func(r rune) bool { return strings.ContainsRune("/-_.", r) }) {
+		if slices.Contains(notShipped, piece) {
+			return false
+		}
+	}
+	return true
+}
+
+// ships reports whether an image holds this service: it builds with cargo what lies here, or copies a binary of it in.
+func (s *service) ships(d dockerfile) bool {
+	names := s.binaryNames()
+	named, builds := false, false
+	for _, in := range d.instructions {
+		value := d.expand(in.value)
+		builds = builds || in.name == "RUN" && strings.Contains(value, "cargo ")
+		if in.name != "RUN" && in.name != "COPY" && in.name != "ADD" && in.name != "CMD" && in.name != "ENTRYPOINT" {
+			continue
+		}
+		for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return !strings.ContainsRune("-_", r) && !isAlnum(r) }) {
+			named = named || slices.Contains(names, word)
+		}
+	}
+	above := s.dir
+	_, inside := below(above, d.path)
+	if s.focus != s.dir {
+		_, own := below(s.focus, d.path)
+		return named || builds && own
+	}
+	return named || builds && inside
+}
+
+func isAlnum(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+}
+
+// binaryNames are what the binaries of the judged packages are called.
+func (s *service) binaryNames() (names []string) {
+	for _, p := range s.packages {
+		if !s.hasBinary(p) {
+			continue
+		}
+		names = append(names, p.name())
+		bins, _ := p.key("bin").([]any)
+		for _, b := range bins {
+			if bin, ok := b.(map[string]any); ok {
+				if name, ok := bin["name"].(string); ok {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// image is a check of the stage that each Dockerfile ships.
+func image(look func(s *service, d dockerfile, base from, own []instruction) []Finding) func(*service) outcome {
+	return func(s *service) (o outcome) {
+		for _, d := range s.images {
+			if base, own := d.last(); base.image != "" {
+				o.findings = append(o.findings, look(s, d, base, own)...)
+			}
+		}
+		if len(s.images) == 0 {
+			return absent("there is no Dockerfile of it")
+		}
+		return o
+	}
+}
+
+var imageChecks = []Check{
+	{
+		ID: "image-base", Area: "image", Severity: Risk, Title: "The image holds the service and little else",
+		Why:  "a compiler and its packages are an attacker's tools, and a gigabyte or two to pull when a node is new",
+		Mend: "a last stage from distroless, scratch or a slim image, with the binary copied in",
+		look: image(func(_ *service, d dockerfile, base from, _ []instruction) []Finding {
+			name, _, _ := strings.Cut(base.image[strings.LastIndex(base.image, "/")+1:], ":")
+			switch name, _, _ = strings.Cut(name, "@"); {
+			case name == "rust" || strings.HasPrefix(name, "rust-") || strings.Contains(name, "muslrust"):
+				return []Finding{at(Place{d.path, base.line}, "the image is made from %s, which holds a compiler", clear(base.image))}
+			case name == "buildpack-deps" || name == "golang" || name == "node" || name == "gcc":
+				return []Finding{at(Place{d.path, base.line}, "the image is made from %s", clear(base.image))}
+			}
+			return nil
+		}),
+	},
+	{
+		ID: "image-release", Area: "image", Severity: Fault, Title: "The image holds a release build",
+		Why:  "a debug build is 10 to 100 times slower, and `cargo run` compiles when the container starts",
+		Mend: "cargo build --release --locked in a stage of its own, and the binary as ENTRYPOINT",
+		look: image(imageRelease),
+	},
+	{
+		ID: "image-pinned", Area: "image", Severity: Risk, Title: "Base images are named by version",
+		Why:  "the same commit builds another image tomorrow",
+		Mend: "FROM rust:1.95-bookworm, not latest and not nothing; a digest is better still",
+		look: image(imagePinned),
+	},
+	{
+		ID: "image-user", Area: "image", Severity: Risk, Title: "The image runs as a numeric user, not as root",
+		Why:  "Kubernetes cannot tell whether a name is root, and refuses it under runAsNonRoot",
+		Mend: "USER 65532:65532",
+		look: image(imageUser),
+	},
+	{
+		ID: "image-exec", Area: "image", Severity: Fault, Title: "The service is PID 1, not a shell",
+		Why:  "a shell does not pass SIGTERM on: every stop is a kill after the grace period",
+		Mend: `ENTRYPOINT ["/service"]; a script ends with exec`,
+		look: image(imageExec),
+	},
+	{
+		ID: "image-locked", Area: "image", Severity: Risk, Title: "The image is built from Cargo.lock",
+		Why:  "without --locked cargo takes newer versions than those that were tested",
+		Mend: "cargo build --release --locked",
+		look: image(func(_ *service, d dockerfile, _ from, _ []instruction) (all []Finding) {
+			for _, in := range d.instructions {
+				if in.name == "RUN" && cargoBuild.MatchString(in.value) && !strings.Contains(in.value, "--locked") && !strings.Contains(in.value, "--frozen") {
+					return []Finding{at(Place{d.path, in.line}, "cargo without --locked")}
+				}
+			}
+			return all
+		}),
+	},
+}
+
+var (
+	cargoBuild = regexp.MustCompile(`\bcargo (\+\S+ )?(auditable )?(build|install|chef cook)\b`)
+	// ownBuild is a build of the service, not of a tool that is installed.
+	ownBuild     = regexp.MustCompile(`\bcargo (\+\S+ )?(auditable |zigbuild |\w+ )?build\b[^\n&;|]*`)
+	buildsFaster = regexp.MustCompile(`--release|-r\b|--profile`)
+)
+
+func imageRelease(_ *service, d dockerfile, _ from, own []instruction) (all []Finding) {
+	if in, ok := start(own); ok && strings.Contains(strings.Join(in.words, " "), "cargo run") || ok && strings.Contains(in.value, "cargo watch") {
+		return []Finding{at(Place{d.path, in.line}, "it starts by %s", clear(strings.Join(in.words, " ")))}
+	}
+	for _, in := range d.instructions {
+		if in.name != "RUN" {
+			continue
+		}
+		for _, build := range ownBuild.FindAllString(d.expand(in.value), -1) {
+			if !buildsFaster.MatchString(build) && !strings.Contains(build, "$") {
+				all = append(all, at(Place{d.path, in.line}, "cargo build without --release"))
+			}
+		}
+	}
+	// A debug build of dependencies alone ships nothing.
+	for _, in := range d.instructions {
+		if in.name == "COPY" && strings.Contains(in.value, "target/") && strings.Contains(in.value, "/release/") {
+			return nil
+		}
+	}
+	return all
+}
+
+func imagePinned(_ *service, d dockerfile, _ from, _ []instruction) (all []Finding) {
+	stages := map[string]bool{"scratch": true}
+	loose := func(image string, line int, verb string) {
+		name, digest, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], "@")
+		_, tag, _ := strings.Cut(name, ":")
+		if digest == "" && !strings.Contains(image, "$") && !stages[image] && !versioned(tag, name) {
+			all = append(all, at(Place{d.path, line}, "%s%s", verb, clear(image)))
+		}
+	}
+	froms := d.froms()
+	for _, f := range froms {
+		loose(f.image, f.line, "FROM ")
+		stages[f.name] = true
+	}
+	for _, in := range d.instructions {
+		if in.name == "COPY" && strings.HasPrefix(in.value, "--from=") {
+			image, _, _ := strings.Cut(strings.TrimPrefix(in.value, "--from="), " ")
+			if _, err := strconv.Atoi(image); err != nil {
+				loose(d.expand(image), in.line, "COPY --from=")
+			}
+		}
+	}
+	return all
+}
+
+var digits = regexp.MustCompile(`\d`)
+
+// suites are names of releases of Debian and Ubuntu, which are versions without a digit.
+var suites = regexp.MustCompile(`bullseye|bookworm|trixie|buster|jammy|noble|focal`)
+
+// versioned reports whether a tag names a version. distroless names it in the image: cc-debian12.
+func versioned(tag, name string) bool {
+	if tag == "latest" {
+		return false
+	}
+	return digits.MatchString(tag) || suites.MatchString(tag) || strings.Contains(name, "-debian")
+}
+
+func imageUser(_ *service, d dockerfile, base from, own []instruction) []Finding {
+	user, ok := find(own, "USER")
+	switch name, _, _ := strings.Cut(strings.Trim(d.expand(user.value), `"'`), ":"); {
+	case !ok && (strings.Contains(base.image, "nonroot") || strings.Contains(base.image, "$") || strings.Contains(base.image, "unprivileged") || strings.Contains(base.image, "chainguard")):
+		return nil
+	case !ok:
+		return []Finding{at(Place{d.path, base.line}, "no USER, so it is root")}
+	case name == "0" || name == "root":
+		return []Finding{at(Place{d.path, user.line}, "USER %s is root", clear(user.value))}
+	case strings.Contains(name, "$"):
+		return nil
+	default:
+		if _, err := strconv.Atoi(name); err != nil {
+			return []Finding{at(Place{d.path, user.line}, "USER %s is no number", clear(user.value))}
+		}
+	}
+	return nil
+}
+
+// shells are programs that do not pass signals on, or that keep a container alive without the service.
+var shells = []string{"sh", "bash", "ash", "dash", "supervisord", "tail", "sleep", "npm", "make", "watchexec"}
+
+func imageExec(s *service, d dockerfile, base from, own []instruction) []Finding {
+	in, ok := start(own)
+	switch {
+	case !ok && (!strings.Contains(base.image, "/") || strings.Contains(base.image, "distroless")):
+		return []Finding{at(Place{d.path, base.line}, "neither ENTRYPOINT nor CMD")}
+	case !ok:
+		return nil // its base image may have one
+	case !in.exec && !strings.HasPrefix(strings.TrimSpace(in.value), "exec "):
+		return []Finding{at(Place{d.path, in.line}, "%s in the shell form", in.name)}
+	case len(in.words) == 0:
+		return nil
+	}
+	program := path.Base(in.words[0])
+	rest := strings.Join(in.words[1:], " ")
+	switch {
+	case slices.Contains(shells, program) && !strings.Contains(rest, "exec ") && !strings.HasSuffix(rest, ".sh"):
+		return []Finding{at(Place{d.path, in.line}, "%s runs %s", in.name, clear(strings.Join(in.words, " ")))}
+	case strings.HasSuffix(program, ".sh") || slices.Contains(shells, program):
+		return s.script(d, in)
+	}
+	return nil
+}
+
+// script looks whether an entrypoint script ends with exec.
+func (s *service) script(d dockerfile, in instruction) []Finding {
+	name := ""
+	for _, w := range in.words {
+		if strings.HasSuffix(w, ".sh") {
+			name = path.Base(w)
+		}
+	}
+	for _, p := range s.files.Paths() {
+		if path.Base(p) != name || !s.files[p].IsText() {
+			continue
+		}
+		if !regexp.MustCompile(`(?m)^\s*exec\s`).MatchString(s.text(p)) {
+			return []Finding{at(Place{d.path, in.line}, "%s runs %s, which does not exec the service", in.name, name)}
+		}
+		return nil
+	}
+	return nil
+}
+
+// clear takes out what a terminal would obey.
+func clear(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, text)
 }

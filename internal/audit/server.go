@@ -1,152 +1,277 @@
 package audit
 
 import (
-	"regexp"
+	"fmt"
 	"slices"
+	"strings"
+
+	"rustgen/internal/audit/rust"
 )
 
-// tonicServer are the uses of tonic's own server, whose defaults are what the checks of the server are about.
-func (s *service) tonicServer() []use { return s.named("tonic::transport::Server::builder") }
+// server is one place where a server is made, and what it is told.
+type server struct {
+	use rust.Use
+	// kind is tonic, hyper, auto (hyper's of HTTP/1 and 2), axum, actix or other.
+	kind string
+	rust.Traced
+}
 
-// told is a check that what is made in some places is told one of the methods, anywhere in the service. Where nothing is
-// made, none says so.
-func told(places func(*service) []use, none, missing string, methods ...string) func(*service) outcome {
-	return func(s *service) (o outcome) {
-		made := places(s)
-		if len(made) == 0 {
-			return absent("%s", none)
-		}
-		if len(s.named(methods...)) == 0 {
-			for _, u := range made {
-				o.findings = append(o.findings, at(u.Place, "%s", missing))
+func (v server) file() *rust.File { return v.use.File }
+func (v server) place() Place     { return place(v.use) }
+
+// makers are the functions that make servers, and of which kind.
+var makers = []struct{ path, kind string }{
+	{"*transport::Server::builder", "tonic"}, {"*transport::Server::default", "tonic"},
+	{"*server::conn::http2::Builder::new", "hyper"}, {"hyper::server::conn::Http::new", "hyper"},
+	{"*conn::auto::Builder::new", "auto"},
+	{"axum::serve", "axum"}, {"axum::Server::bind", "axum"}, {"axum_server::bind", "axum"}, {"axum_server::from_tcp", "axum"},
+	{"actix_web::HttpServer::new", "actix"},
+	{"grpcio::ServerBuilder::new", "other"}, {"warp::serve", "other"}, {"poem::Server::new", "other"}, {"volo_grpc::server::Server::new", "other"},
+	{"hotpath::run", "layer"}, {"rocket::build", "other"}, {"salvo::Server::new", "other"},
+}
+
+// findServers finds where servers are made, and follows what each is told.
+func (s *service) findServers() (all []server) {
+	for _, m := range makers {
+		for _, u := range s.named(m.path) {
+			if u.Open < 0 || m.kind == "tonic" && !s.isTonic(u) {
+				continue
 			}
+			if m.kind == "layer" && s.program.Callee(u) != nil {
+				continue // its source is in the tree, and is judged itself
+			}
+			all = append(all, server{u, m.kind, s.program.Trace(u)})
+		}
+	}
+	return all
+}
+
+// isTonic tells tonic's server from another of the name, by the dependencies of the package.
+func (s *service) isTonic(u rust.Use) bool {
+	for _, whole := range s.program.Spelled(u) {
+		if strings.HasPrefix(whole, "tonic::") {
+			return true
+		}
+	}
+	pkg := u.File.Package()
+	return pkg == nil || s.depends("tonic")
+}
+
+// grpcServers are those that answer gRPC: tonic's and hyper's; hyper's of both protocols where there is no other.
+func (s *service) grpcServers() (all []server) {
+	for _, kinds := range [][]string{{"tonic", "hyper", "layer"}, {"auto"}} {
+		for _, v := range s.servers {
+			if slices.Contains(kinds, v.kind) {
+				all = append(all, v)
+			}
+		}
+		if len(all) > 0 {
+			return all
+		}
+	}
+	return nil
+}
+
+// stubs are the places where a generated service is made of its handlers.
+func (s *service) stubs() (all []rust.Use) {
+	for _, last := range []string{"new", "from_arc", "with_interceptor"} {
+		for _, u := range s.program.Named(last) {
+			parts := u.Parts()
+			if n := len(parts); u.Open >= 0 && n >= 2 && strings.HasSuffix(parts[n-2], "Server") && len(parts[n-2]) > len("Server") && s.isStub(u) {
+				all = append(all, u)
+			}
+		}
+	}
+	return all
+}
+
+// isStub tells a generated XServer from a type of the service's own that is named so.
+func (s *service) isStub(u rust.Use) bool {
+	parts := u.Parts()
+	owner := parts[len(parts)-2]
+	if s.program.Declares(owner) || owner == "HttpServer" || owner == "TcpServer" || owner == "MockServer" {
+		return false
+	}
+	return s.depends("tonic")
+}
+
+// noServer is the outcome of a check of a gRPC server where none is seen.
+func (s *service) noServer() outcome {
+	switch stubs := s.stubs(); {
+	case len(stubs) > 0:
+		return unseen(place(stubs[0]), "a service is made here, and nothing that serves it was seen: tonic's transport::Server, hyper's http2::Builder or axum::serve")
+	case len(s.servers) > 0 && !s.depends("tonic", "grpcio", "volo-grpc"):
+		return absent("it serves no gRPC")
+	case len(s.servers) > 0:
+		v := s.servers[0]
+		return unseen(v.place(), "gRPC may be served by %s: its bounds are not known here", strings.Join(v.use.Parts(), "::"))
+	case s.depends("grpcio", "volo-grpc", "grpc"):
+		return unseen(s.root.at("dependencies", ""), "gRPC is served by another library than tonic")
+	case s.depends("tonic") && s.builtByTonic():
+		return unseen(s.root.at("dependencies", ""), "no server of tonic, hyper or axum was seen to be made")
+	}
+	return absent("no server is made")
+}
+
+// builtByTonic reports whether handlers of tonic are there.
+func (s *service) builtByTonic() bool {
+	for fn := range s.hot {
+		if fn.Trait != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// setting is a check that every gRPC server is told a method with a bound. hyperHas says that hyper's own default is
+// such a bound, which only tonic takes away.
+func setting(name string, hyperHas bool, methods ...string) func(*service) outcome {
+	return func(s *service) (o outcome) {
+		servers := s.grpcServers()
+		if len(servers) == 0 {
+			return s.noServer()
+		}
+		for _, v := range servers {
+			s.told(v, name, hyperHas && v.kind != "tonic", methods, &o)
 		}
 		return o
 	}
 }
 
-// needs is a check of tonic's server.
-func needs(missing string, methods ...string) func(*service) outcome {
-	return told((*service).tonicServer, "tonic's transport server is not used", missing, methods...)
+// told judges what one server is told of one setting.
+func (s *service) told(v server, name string, safe bool, methods []string, o *outcome) {
+	if v.kind == "layer" {
+		return
+	}
+	last, ok := v.last(methods)
+	switch {
+	case ok:
+		s.argument(last, name, o)
+	case safe:
+	case v.Lost != "":
+		o.unseen = append(o.unseen, at(v.place(), "%s: what %s does with the builder is not seen", name, v.Lost))
+	default:
+		o.findings = append(o.findings, at(v.place(), "no %s", name))
+	}
 }
 
-// stub is where a generated service is made of its handlers.
-var stub = regexp.MustCompile(`(^|::)[A-Z]\w*Server::(new|from_arc|with_interceptor)$`)
+// last is the last call of one of the methods: it is what holds.
+func (v server) last(methods []string) (rust.Call, bool) {
+	for _, c := range slices.Backward(v.Calls) {
+		if slices.Contains(methods, c.Name) {
+			return c, true
+		}
+	}
+	return rust.Call{}, false
+}
 
-var serverChecks = []Check{
-	{
-		ID: "streams", Area: "server", Title: "Streams at once on a connection are bounded",
-		Why:  "tonic passes no limit over hyper's safe one: 60 peers that never read took gigabytes",
-		Mend: "Server::builder().max_concurrent_streams(128)",
-		look: needs("no max_concurrent_streams", ".max_concurrent_streams"),
-	},
-	{
-		ID: "header-list", Area: "server", Title: "Headers are bounded",
-		Why:  "floods of headers on 40 connections took gigabytes",
-		Mend: "Server::builder().http2_max_header_list_size(8 << 10)",
-		look: needs("no http2_max_header_list_size", ".http2_max_header_list_size"),
-	},
-	{
-		ID: "server-keepalive", Area: "server", Title: "A peer that is gone is noticed",
-		Why:  "a connection whose other side has lost power holds its memory for as long as the process lives",
-		Mend: "Server::builder().http2_keepalive_interval(Some(Duration::from_secs(30)))",
-		look: needs("no http2_keepalive_interval", ".http2_keepalive_interval"),
-	},
-	{
-		ID: "server-deadline", Area: "server", Title: "A call has a deadline, whatever its caller says",
-		Why:  "a call without one holds what it was given until somebody restarts the process",
-		Mend: "Server::builder().timeout(...); it does not end streams, which need timeout_at of their own",
-		look: needs("no timeout", append(timers, ".timeout")...),
-	},
-	{
-		ID: "admission", Area: "server", Title: "Calls in flight are bounded over all connections",
-		Why: "at 6.5 times the capacity a health check waited seconds beside calls without a bound, and 4 ms beside calls with " +
-			"one; tonic's own limit counts each connection by itself",
-		Mend: "a semaphore with try_acquire before the work, or tower's GlobalConcurrencyLimitLayer with load_shed",
-		look: needs(
-			"nothing bounds the calls of all connections together", "*::Semaphore::new", "*::GlobalConcurrencyLimitLayer::new",
-			"*::ConcurrencyLimitLayer::new", ".try_acquire", ".try_acquire_owned",
-		),
-	},
-	{
-		ID: "reply-size", Area: "server", Title: "Replies are bounded, as requests are",
-		Why:  "tonic takes requests of up to 4 MiB, and sends replies of any size",
-		Mend: "XServer::new(handlers).max_encoding_message_size(1 << 20)",
-		look: needs("no max_encoding_message_size", ".max_encoding_message_size"),
-	},
-	{
-		ID: "connection-age", Area: "server", Title: "Connections end, so that load is spread again",
-		Why:  "gRPC balances connections, not calls: a new replica gets nothing while the old connections live",
-		Mend: "Server::builder().max_connection_age(...)",
-		look: needs("no max_connection_age", ".max_connection_age"),
-	},
-	{
-		ID: "connection-age-grace", Area: "server", Title: "No call is cut by the age of its connection",
-		Why:  "tonic's grace ends calls that are under way: one of seven failed",
-		Mend: "leave max_connection_age_grace out",
-		look: func(s *service) (o outcome) {
-			if len(s.tonicServer()) == 0 {
-				return absent("tonic's transport server is not used")
-			}
-			for _, u := range s.named(".max_connection_age_grace") {
-				o.findings = append(o.findings, at(u.Place, "max_connection_age_grace"))
-			}
-			return o
-		},
-	},
-	{
-		ID: "sigterm", Area: "server", Title: "SIGTERM stops the service in order",
-		Why:  "Kubernetes sends it, and as PID 1 a process without a handler does not even end: it is killed, with its calls",
-		Mend: "tokio::signal::unix::signal(SignalKind::terminate()), beside ctrl_c",
-		look: func(s *service) outcome {
-			if len(s.named("*::SignalKind::terminate", "*::SIGTERM", "*SIGTERM")) > 0 {
-				return found()
-			}
-			for _, u := range s.named("*::signal::ctrl_c") {
-				return found(at(u.Place, "ctrl_c hears SIGINT alone"))
-			}
-			return found(at(Place{}, "nothing hears SIGTERM"))
-		},
-	},
-	{
-		ID: "drain", Area: "server", Title: "Calls under way are finished before the end",
-		Why:  "in a rolling restart some calls fail without it, and none with it",
-		Mend: "serve_with_shutdown(address, signal), under a timeout: a silent connection holds it for hours",
-		look: func(s *service) outcome {
-			if len(s.named(
-				".serve_with_shutdown", ".serve_with_incoming_shutdown", ".with_graceful_shutdown", ".graceful_shutdown", "*::GracefulShutdown::new",
-			)) > 0 {
-				return found()
-			}
-			for _, u := range s.named(".serve", ".serve_with_incoming") {
-				return found(at(u.Place, "%s ends with the process", u.name[1:]))
-			}
-			return found(at(Place{}, "nothing drains"))
-		},
-	},
-	{
-		ID: "health", Area: "server", Title: "grpc.health.v1 is served",
-		Why:  "probes of Kubernetes and balancers ask it; an open port says nothing",
-		Mend: "tonic-health, set to NOT_SERVING before the drain",
-		look: func(s *service) outcome {
-			switch {
-			case s.depends("tonic-health") || len(s.named("*::HealthServer::new")) > 0:
-				return found()
-			case len(s.tonicServer()) == 0 && !slices.ContainsFunc(s.uses, func(u use) bool { return stub.MatchString(u.name) }):
-				return absent("no gRPC server is made")
-			}
-			return found(at(s.root.at("dependencies", ""), "tonic-health is no dependency"))
-		},
-	},
-	{
-		ID: "metrics", Area: "server", Title: "There are metrics",
-		Why:  "what is not counted is noticed by its users",
-		Mend: "prometheus or opentelemetry, with the names that the fleet's other services have",
-		look: func(s *service) outcome {
-			if s.depends("prometheus", "prometheus-client", "metrics", "metrics-exporter-prometheus", "opentelemetry", "opentelemetry_sdk", "opentelemetry-prometheus", "autometrics") {
-				return found()
-			}
-			return found(at(s.root.at("dependencies", ""), "no crate of metrics is a dependency"))
-		},
-	},
+// argument judges the value that a setting has.
+func (s *service) argument(c rust.Call, name string, o *outcome) {
+	from, to := c.Args()
+	p := Place{c.File.Path, c.Line()}
+	switch s.program.Bound(c.File, from, to) {
+	case rust.Unbounded:
+		o.findings = append(o.findings, at(p, "%s is told %s, which is no bound", name, c.File.Phrase(from, to)))
+	case rust.Unknown:
+		o.unseen = append(o.unseen, at(p, "the value of %s: %s", name, c.File.Phrase(from, to)))
+	}
+}
+
+// layers is the text of all that a server is wrapped in, the values of its variables among it.
+func (s *service) layers(v server) string {
+	var b strings.Builder
+	for _, c := range v.Calls {
+		if c.Name == "layer" || c.Name == "option_layer" || c.Name == "serve" || strings.HasPrefix(c.Name, "serve_") || c.Name == "add_service" {
+			from, to := c.Args()
+			fmt.Fprintf(&b, " %s", s.program.Expand(c.File, from, to))
+		}
+	}
+	from, to := v.use.Open+1, v.file().End(v.use.Open)-1
+	fmt.Fprintf(&b, " %s", s.program.Expand(v.file(), from, to))
+	return b.String()
+}
+
+// serverDeadline judges whether calls end in time.
+func serverDeadline(s *service) (o outcome) {
+	servers := s.grpcServers()
+	if len(servers) == 0 {
+		return s.noServer()
+	}
+	for _, v := range servers {
+		if v.kind == "layer" || s.endsCalls(v) {
+			continue
+		}
+		if c, ok := v.last([]string{"timeout"}); ok {
+			s.argument(c, "timeout", &o)
+			continue
+		}
+		if v.Lost != "" {
+			o.unseen = append(o.unseen, at(v.place(), "a deadline: what %s does with the builder is not seen", v.Lost))
+			continue
+		}
+		o.findings = append(o.findings, at(v.place(), "no timeout"))
+	}
+	return o
+}
+
+// endsCalls reports whether a layer, or the service's own middleware, gives calls a deadline.
+func (s *service) endsCalls(v server) bool {
+	text := s.layers(v)
+	if strings.Contains(text, "TimeoutLayer") || strings.Contains(text, ". timeout (") {
+		return true
+	}
+	for _, u := range s.named("tokio::time::timeout", "tokio::time::timeout_at") {
+		fn := u.File.Enclosing(u.I)
+		if u.Open < 0 || fn == nil || u.File.Package() != v.file().Package() {
+			continue
+		}
+		if fn.Name == "call" && fn.Trait != "" || v.kind != "tonic" && s.answers(fn) {
+			return true
+		}
+	}
+	return false
+}
+
+// answers reports whether a function is on the way of calls in a server of hyper's: it is hot, or serves connections.
+func (s *service) answers(fn *rust.Function) bool {
+	return s.hot[fn] || strings.Contains(fn.Name, "serve") || fn.Name == "execute" || fn.Name == "call"
+}
+
+// admission judges whether the calls of all connections together are bounded.
+func admission(s *service) (o outcome) {
+	servers := s.grpcServers()
+	if len(servers) == 0 {
+		return s.noServer()
+	}
+	for _, v := range servers {
+		text := s.layers(v)
+		if v.kind == "layer" || strings.Contains(text, "ConcurrencyLimitLayer") || strings.Contains(text, ". concurrency_limit (") {
+			continue
+		}
+		if s.permits() {
+			continue
+		}
+		if v.Lost != "" {
+			o.unseen = append(o.unseen, at(v.place(), "a bound of the calls in flight: what %s does with the builder is not seen", v.Lost))
+			continue
+		}
+		o.findings = append(o.findings, at(v.place(), "nothing bounds the calls of all connections together"))
+	}
+	return o
+}
+
+// permits reports whether what runs for calls takes a permit first.
+func (s *service) permits() bool {
+	for _, u := range s.named(".try_acquire", ".try_acquire_owned", ".acquire", ".acquire_owned", ".try_acquire_many", ".try_acquire_many_owned", ".acquire_many_owned") {
+		if fn := u.File.Enclosing(u.I); s.hot[fn] || fn != nil && strings.HasPrefix(fn.Name, "call") {
+			return true
+		}
+	}
+	// A permit of its own making: a count that is compared before it grows.
+	for _, u := range s.named(".fetch_update", ".compare_exchange", ".compare_exchange_weak") {
+		if s.hot[u.File.Enclosing(u.I)] {
+			return true
+		}
+	}
+	return false
 }

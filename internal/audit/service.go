@@ -1,171 +1,261 @@
 package audit
 
 import (
-	"fmt"
+	"context"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/Masterminds/semver/v3"
 
+	"rustgen/internal/audit/rust"
 	"rustgen/internal/tree"
 )
+
+// Input is what there is to look at.
+type Input struct {
+	// Files are those of the repository, by their paths in it.
+	Files tree.Tree
+	// Dir is the top of the Cargo package or workspace in the repository, Focus the directory of the package that was
+	// asked for; "." is the repository's own.
+	Dir, Focus string
+	// Unread says what was not read, and why.
+	Unread []Finding
+	// Settings and Baseline are what the service allows.
+	Settings Settings
+	Baseline Baseline
+	// Rendered are the manifests that helm or kustomize made of what lies in the repository, by the path that they are of.
+	Rendered map[string][]byte
+}
 
 // service is what the checks look at.
 type service struct {
 	files tree.Tree
-	// manifests are all Cargo.toml, the one at the top first; root is that one.
-	manifests []manifest
-	root      manifest
-	uses      []use
-	images    []dockerfile
-	objects   []object
+	// dir is the top of the workspace, focus the directory that was asked for.
+	dir, focus string
+	root       manifest
+	// packages are those that are part of what serves.
+	packages []*cargoPackage
+	program  *rust.Program
+	lock     map[string]*semver.Version
+	notes    []Finding
+	settings Settings
+	allows   []*allow
+	images   []dockerfile
+	objects  []object
+	// unrendered are charts and kustomizations that no tool rendered.
+	unrendered []Finding
+
+	// hot runs for calls, startup once, aside on a thread of its own.
+	hot, startup, aside map[*rust.Function]bool
+	servers             []server
+	// locks are those that are held over an await, once they were looked for.
+	locks []Finding
 }
 
-// manifest is one Cargo.toml.
-type manifest struct {
-	path   string
-	text   string
-	values map[string]any
+func read(ctx context.Context, in Input) (*service, error) {
+	s := &service{files: in.Files, dir: in.Dir, focus: in.Focus, notes: in.Unread, settings: in.Settings}
+	if err := s.readPackages(); err != nil {
+		return nil, err
+	}
+	if err := s.readRust(ctx); err != nil {
+		return nil, err
+	}
+	s.flow()
+	s.servers = s.findServers()
+	s.readImages()
+	s.readManifests(in.Rendered)
+	s.gatherAllows(in.Settings, in.Baseline)
+	return s, ctx.Err()
 }
 
-func read(t tree.Tree) (*service, error) {
-	s := &service{files: t}
-	for _, p := range t.Paths() {
-		f := t[p]
-		if !f.IsText() {
+// readRust reads the source of the packages, and keeps those that are part of what serves.
+func (s *service) readRust(ctx context.Context) error {
+	s.focusPackages()
+	paths := s.rustFiles()
+	files := make([]*rust.File, len(paths))
+	var group sync.WaitGroup
+	next := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for i := range next {
+				files[i] = rust.Parse(paths[i], string(s.files[paths[i]].Data))
+			}
+		})
+	}
+	for i := range paths {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	group.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.link(files)
+	if kept, less := s.serving(); less {
+		s.packages = kept
+		files = slices.DeleteFunc(files, func(f *rust.File) bool {
+			return !slices.ContainsFunc(kept, func(p *cargoPackage) bool { return p.rust == f.Package() })
+		})
+		for _, f := range files {
+			f.Reset()
+		}
+		s.link(files)
+	}
+	return nil
+}
+
+func (s *service) link(files []*rust.File) {
+	var packages []*rust.Package
+	for _, p := range s.packages {
+		packages = append(packages, p.rust)
+	}
+	s.program = rust.Link(files, packages)
+}
+
+// rustFiles are the source files of the packages, without tests, examples, tools and what a tool wrote.
+func (s *service) rustFiles() (paths []string) {
+	for _, p := range s.files.Paths() {
+		if !strings.HasSuffix(p, ".rs") || !s.files[p].IsText() {
 			continue
 		}
-		text := string(f.Data)
-		switch name := path.Base(p); {
-		case name == "Cargo.toml":
-			m := manifest{path: p, text: text}
-			if err := toml.Unmarshal(f.Data, &m.values); err != nil {
-				return nil, fmt.Errorf("%s: %w", p, err)
-			}
-			s.manifests = append(s.manifests, m)
-			if p == "Cargo.toml" {
-				s.root = m
-			}
-		case strings.HasSuffix(name, ".rs") && isService(p) && !generated(text):
-			s.uses = append(s.uses, uses(p, text)...)
-		case isDockerfile(p, text):
-			s.images = append(s.images, parseDockerfile(p, text))
-		case strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml"):
-			s.objects = append(s.objects, parseObjects(p, text)...)
-		}
-	}
-	if s.root.values == nil {
-		return nil, NotRust{}
-	}
-	return s, nil
-}
-
-// isService leaves out what does not run in production: directories of tests, examples and tools.
-func isService(p string) bool {
-	for part := range strings.SplitSeq(path.Dir(p), "/") {
-		for _, piece := range strings.FieldsFunc(part, func(r rune) bool { return r == '-' || r == '_' }) {
-			if slices.Contains(apart, piece) {
-				return false
+		var best *cargoPackage
+		for _, pkg := range s.packages {
+			if _, in := below(pkg.dir(), p); in && (best == nil || len(pkg.dir()) > len(best.dir())) {
+				best = pkg
 			}
 		}
-	}
-	return !slices.Contains([]string{"build.rs", "tests.rs"}, path.Base(p))
-}
-
-var apart = []string{
-	"test", "tests", "testing", "integration", "mock", "mocks", "bench", "benches", "benchmark", "example", "examples", "fuzz", "loadtest",
-	"vendor", "xtask",
-}
-
-// generated reports whether a tool wrote the file: prost and tonic say so on its first line.
-func generated(text string) bool {
-	first, _, _ := strings.Cut(text, "\n")
-	return strings.Contains(first, "@generated")
-}
-
-// isDockerfile picks the image of the service: what lies at the top, or calls cargo.
-func isDockerfile(p, text string) bool {
-	name := path.Base(p)
-	if name != "Dockerfile" && !strings.HasPrefix(name, "Dockerfile.") && !strings.HasSuffix(name, ".Dockerfile") {
-		return false
-	}
-	return p == name || !strings.HasPrefix(p, ".") && isService(p) && strings.Contains(text, "cargo ")
-}
-
-// key finds a value of a manifest; nil if it is not there.
-func (m manifest) key(keys ...string) any {
-	var value any = m.values
-	for _, k := range keys {
-		table, ok := value.(map[string]any)
-		if !ok {
-			return nil
+		if best == nil {
+			continue
 		}
-		value = table[k]
-	}
-	return value
-}
-
-// at is the line of a table's header, or of a key below it; the file where there is none.
-func (m manifest) at(table, key string) Place {
-	inside := false
-	header := 0
-	for i, line := range strings.Split(m.text, "\n") {
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "["+table+"]":
-			inside, header = true, i+1
-		case strings.HasPrefix(line, "["):
-			inside = false
-		case inside && key != "" && regexp.MustCompile(`^`+regexp.QuoteMeta(key)+`\s*=`).MatchString(line):
-			return Place{m.path, i + 1}
+		inside, _ := below(best.dir(), p)
+		member, _ := below(s.dir, best.dir())
+		if isService(inside) && isService(path.Join(member, "x")) && !generated(s.files[p].Data) {
+			paths = append(paths, p)
 		}
 	}
-	return Place{m.path, header}
+	return paths
 }
 
-// depends reports whether any crate of the tree depends on one of the crates, tests and build scripts apart.
-func (s *service) depends(names ...string) bool {
-	for _, m := range s.manifests {
-		tables := []any{m.key("dependencies"), m.key("workspace", "dependencies")}
-		if targets, ok := m.key("target").(map[string]any); ok {
-			for target := range targets {
-				tables = append(tables, m.key("target", target, "dependencies"))
+// focusPackages keeps the package that was asked for with what it depends on, where one was.
+func (s *service) focusPackages() {
+	for _, p := range s.packages {
+		if p.dir() == s.focus && s.focus != s.dir {
+			s.packages = s.closure([]*cargoPackage{p})
+			return
+		}
+	}
+}
+
+// closure adds the packages of the workspace that packages depend on.
+func (s *service) closure(from []*cargoPackage) (all []*cargoPackage) {
+	byName := map[string]*cargoPackage{}
+	for _, p := range s.packages {
+		byName[p.name()] = p
+	}
+	seen := map[*cargoPackage]bool{}
+	for len(from) > 0 {
+		p := from[0]
+		from = from[1:]
+		if seen[p] {
+			continue
+		}
+		seen[p] = true
+		for _, need := range p.needs {
+			if other := byName[need]; other != nil {
+				from = append(from, other)
 			}
 		}
-		for _, table := range tables {
-			deps, _ := table.(map[string]any)
-			for name, spec := range deps {
-				if spec, ok := spec.(map[string]any); ok {
-					if renamed, ok := spec["package"].(string); ok {
-						name = renamed
-					}
-				}
-				if slices.Contains(names, name) {
-					return true
-				}
+	}
+	for _, p := range s.packages {
+		if seen[p] {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// serving are the packages with a binary that serves, and what they depend on; less says that others are left out.
+func (s *service) serving() (kept []*cargoPackage, less bool) {
+	serves := map[*rust.Package]bool{}
+	for _, sv := range s.findServers() {
+		serves[sv.file().Package()] = true
+	}
+	if len(serves) == 0 {
+		return s.packages, false
+	}
+	var roots []*cargoPackage
+	for _, p := range s.packages {
+		if !s.hasBinary(p) || p.dir() == s.focus && s.focus != s.dir {
+			continue
+		}
+		for _, q := range s.closure([]*cargoPackage{p}) {
+			if serves[q.rust] && (q == p || !s.isTool(p)) {
+				roots = append(roots, p)
+				break
 			}
+		}
+	}
+	if len(roots) == 0 {
+		for _, p := range s.packages {
+			if serves[p.rust] {
+				roots = append(roots, p)
+			}
+		}
+	}
+	for _, p := range s.packages {
+		if p.dir() == s.focus && s.focus != s.dir {
+			roots = append(roots, p)
+		}
+	}
+	kept = s.closure(roots)
+	return kept, len(kept) < len(s.packages)
+}
+
+// isTool reports whether a package's name says that it is run by hand.
+func (s *service) isTool(p *cargoPackage) bool {
+	for piece := range strings.FieldsFuncSeq(p.name(), func(r rune) bool { return r == '-' || r == '_' }) {
+		if slices.Contains([]string{"cli", "client", "tool", "tools", "test", "tests", "bench", "e2e", "loadtest", "ctl"}, piece) {
+			return true
 		}
 	}
 	return false
 }
 
-// named finds the uses of paths or methods: a whole path, or its end after "*".
-func (s *service) named(names ...string) (found []use) {
-	for _, u := range s.uses {
-		if slices.ContainsFunc(names, func(name string) bool { return matches(u.name, name) }) {
-			found = append(found, u)
-		}
-	}
-	return found
+func (s *service) hasBinary(p *cargoPackage) bool {
+	return slices.ContainsFunc(p.rust.Binaries, func(b string) bool { _, ok := s.files[b]; return ok })
 }
 
-func matches(have, want string) bool {
-	if end, ok := strings.CutPrefix(want, "*"); ok {
-		return have == strings.TrimPrefix(end, "::") || strings.HasSuffix(have, end)
+// isService leaves out what does not run in production: directories of tests, examples and tools.
+func isService(p string) bool {
+	for part := range strings.SplitSeq(path.Dir(p), "/") {
+		for piece := range strings.FieldsFuncSeq(part, func(r rune) bool { return r == '-' || r == '_' }) {
+			if slices.Contains(apart, piece) {
+				return false
+			}
+		}
 	}
-	return have == want
+	base := path.Base(p)
+	return base != "build.rs" && !strings.HasPrefix(base, "mock_") && base != "tests.rs" && base != "test.rs" && !strings.HasSuffix(base, "_test.rs") && !strings.HasSuffix(base, "_tests.rs")
+}
+
+var apart = []string{
+	"test", "tests", "testing", "integration", "mock", "mocks", "bench", "benches", "benchmark", "benchmarks", "example", "examples",
+	"fuzz", "loadtest", "vendor", "vendored", "third", "xtask", "e2e", "testdata", "fixtures",
+}
+
+var generatedMark = regexp.MustCompile(`@generated|Code generated|DO NOT EDIT`)
+
+// generated reports whether a tool wrote the file: prost and tonic say so on its first line.
+func generated(data []byte) bool {
+	first, _, _ := strings.Cut(string(data[:min(len(data), 400)]), "\n")
+	return generatedMark.MatchString(first)
 }
 
 // line finds a pattern in a text.
@@ -197,3 +287,6 @@ func (s *service) anywhere(paths, pattern *regexp.Regexp) (Place, bool) {
 	}
 	return Place{}, false
 }
+
+// place is that of a use.
+func place(u rust.Use) Place { return Place{u.File.Path, u.Line()} }

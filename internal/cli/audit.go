@@ -1,33 +1,48 @@
 package cli
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/apply"
 	"rustgen/internal/audit"
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
-	"rustgen/internal/project"
 )
 
 // auditReport is what the production checklist found.
 type auditReport struct {
-	Dir    string         `json:"dir"`
-	Passed int            `json:"passed"`
-	Failed int            `json:"failed"`
-	Checks []audit.Result `json:"checks"`
+	Dir     string          `json:"dir"`
+	Passed  int             `json:"passed"`
+	Failed  int             `json:"failed"`
+	NotSeen int             `json:"not_seen"`
+	Checks  []audit.Result  `json:"checks"`
+	Notes   []audit.Finding `json:"notes,omitempty"`
+	// inDir is the directory of the checks' paths, as the user would name it.
+	inDir string
+}
+
+// auditOptions are the flags of one run.
+type auditOptions struct {
+	only, skip         []string
+	list, asJSON       bool
+	format             string
+	failOn, show       string
+	settings, baseline string
+	failOnIsSet        bool
 }
 
 func (a *app) auditCommand() *cobra.Command {
-	var only, skip []string
-	var list, asJSON bool
+	var o auditOptions
 	var ids []string
 	for _, c := range audit.Checks() {
 		ids = append(ids, c.ID)
@@ -36,56 +51,123 @@ func (a *app) auditCommand() *cobra.Command {
 		Use:   "audit [DIR]",
 		Short: "Go through the production checklist, for any Rust gRPC service",
 		Long: `Look in a Rust service, whoever wrote it, for what the hot path needs before it meets load: build, code, server,
-clients, image, Kubernetes, pipeline. DIR is the top of its Cargo package or workspace, or a directory inside (default:
-the current one). Nothing is built or run: it says what is there and what is not, where, why it matters and how to mend
-it.
+clients, image, Kubernetes, pipeline. DIR is a Cargo package or workspace, or a directory inside (default: the current
+one); its pipeline, images and manifests are looked for in the whole repository. Nothing is built or run.
 
-It exits 4 where a check failed. --skip leaves out those that a service does without on purpose.`,
+A check has passed, has failed, or could not be judged ("not seen", with what would have to be seen). Findings are faults,
+risks or advice; faults and risks are shown. It exits 4 where there is a finding of --fail-on or worse.
+
+What is as it should be is said in the code, with a reason: // rustgen: allow(CHECK, reason), in or above its line; or in
+` + audit.SettingsFile + ` (skip, severity, fail-on, allow). --format baseline prints what an old service has, so that
+only what is new is found from then on. rustgen explain CHECK says more of one check.`,
 		Example: `  rustgen audit
   rustgen audit ../payments --json
   rustgen audit --skip connection-age,pre-stop     # behind a mesh that does both
+  rustgen audit --show advice --fail-on risk
+  rustgen audit --format sarif > audit.sarif       # for code scanning
+  rustgen audit --format baseline > ` + audit.BaselineFile + `
   rustgen audit --list`,
 		Args: atMostOne,
-		RunE: func(_ *cobra.Command, args []string) error {
-			checks, err := wantedChecks(only, skip, ids)
-			if err != nil {
-				return err
-			}
-			if list {
-				return a.listChecks(checks, asJSON)
-			}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.failOnIsSet = cmd.Flags().Changed("fail-on")
 			dir := "."
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			r, err := auditDir(dir, checks)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				err = a.writeJSON(r)
-			} else {
-				_, err = io.WriteString(a.out, r.text())
-			}
-			if err != nil || r.Failed == 0 {
-				return err
-			}
-			return hint.New(hint.Found, "rustgen audit --skip ID leaves a check out that does not hold on purpose",
-				"%d of %d checks failed", r.Failed, r.Failed+r.Passed)
+			return a.audit(cmd.Context(), dir, o, ids)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
 	}
+	o.flags(cmd, ids)
+	return cmd
+}
+
+func (o *auditOptions) flags(cmd *cobra.Command, ids []string) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&only, "only", nil, "go through these `CHECKS` alone")
-	flags.StringSliceVar(&skip, "skip", nil, "leave these `CHECKS` out")
-	flags.BoolVar(&list, "list", false, "print the checklist, and look at nothing")
-	flags.BoolVar(&asJSON, "json", false, "print as JSON")
+	flags.StringSliceVar(&o.only, "only", nil, "go through these `CHECKS` alone")
+	flags.StringSliceVar(&o.skip, "skip", nil, "leave these `CHECKS` out")
+	flags.BoolVar(&o.list, "list", false, "print the checklist, and look at nothing")
+	flags.BoolVar(&o.asJSON, "json", false, "print as JSON")
+	flags.StringVar(&o.format, "format", "text", "`FORMAT` of the report: text, json, sarif or baseline")
+	flags.StringVar(&o.failOn, "fail-on", "fault", "exit 4 from this `SEVERITY` on: fault, risk, advice or never")
+	flags.StringVar(&o.show, "show", "risk", "print findings from this `SEVERITY` on: fault, risk or advice")
+	flags.StringVar(&o.settings, "settings", "", "settings in `FILE` (default: "+audit.SettingsFile+" in the service or above)")
+	flags.StringVar(&o.baseline, "baseline", "", "what is known, in `FILE` (default: "+audit.BaselineFile+" in the service)")
 	for _, name := range []string{"only", "skip"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(ids, cobra.ShellCompDirectiveNoFileComp))
 	}
-	return cmd
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json", "sarif", "baseline"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"fault", "risk", "advice", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"fault", "risk", "advice"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// check refuses values that no flag has.
+func (o *auditOptions) check() error {
+	for _, flag := range []struct {
+		name, value string
+		values      []string
+	}{
+		{"--format", o.format, []string{"text", "json", "sarif", "baseline"}},
+		{"--fail-on", o.failOn, []string{"fault", "risk", "advice", "never"}},
+		{"--show", o.show, []string{"fault", "risk", "advice"}},
+	} {
+		if !slices.Contains(flag.values, flag.value) {
+			return usage(flag.name+" takes "+strings.Join(flag.values, ", "), "%s %s: there is no such value", flag.name, flag.value)
+		}
+	}
+	if o.asJSON {
+		o.format = "json"
+	}
+	return nil
+}
+
+func (a *app) audit(ctx context.Context, dir string, o auditOptions, ids []string) error {
+	checks, err := wantedChecks(o.only, o.skip, ids)
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.list {
+		return a.listChecks(checks, o.format == "json")
+	}
+	// A large service is read whole: memory is given back sooner than Main asks for.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(384 << 20))
+	r, settings, err := auditDir(ctx, dir, checks, o)
+	if err != nil {
+		return err
+	}
+	if !o.failOnIsSet && settings.FailOn != "" {
+		o.failOn = string(settings.FailOn)
+	}
+	switch o.format {
+	case "baseline":
+		return a.writeJSON(audit.BaselineOf(r.Checks))
+	case "json":
+		err = a.writeJSON(r)
+	case "sarif":
+		err = a.writeJSON(sarifOf(r))
+	default:
+		_, err = io.WriteString(a.out, r.text(audit.Severity(o.show)))
+	}
+	if err != nil {
+		return err
+	}
+	return r.verdict(o.failOn)
+}
+
+// verdict is the error of a run with findings that weigh enough.
+func (r *auditReport) verdict(failOn string) error {
+	if failOn == "never" || !slices.ContainsFunc(r.Checks, func(c audit.Result) bool {
+		return c.State == audit.Failed && c.Severity.AtLeast(audit.Severity(failOn))
+	}) {
+		return nil
+	}
+	return hint.New(hint.Found, "rustgen audit --skip ID leaves a check out that does not hold on purpose; rustgen explain ID says more of it",
+		"%d of %d checks failed", r.Failed, r.Failed+r.Passed)
 }
 
 // wantedChecks are those that the flags leave.
@@ -132,126 +214,122 @@ func (a *app) listChecks(checks []audit.Check, asJSON bool) error {
 }
 
 // auditDir goes through the checks for the Cargo package or workspace that dir is in.
-func auditDir(dir string, checks []audit.Check) (*auditReport, error) {
-	top, err := cargoTop(dir)
+func auditDir(ctx context.Context, dir string, checks []audit.Check, o auditOptions) (*auditReport, audit.Settings, error) {
+	place, err := findAuditPlace(dir)
 	if err != nil {
-		return nil, err
+		return nil, audit.Settings{}, err
 	}
-	root, err := apply.OpenRoot(top)
+	settings, err := auditSettings(place, o)
 	if err != nil {
-		return nil, failed("", "%s: %w", dir, bare(err))
+		return nil, settings, err
 	}
-	defer root.Close()
-	files, err := project.Files(root)
+	baseline, err := auditBaseline(place, o)
 	if err != nil {
-		return nil, failed("rustgen audit DIR names the service's own directory", "%s: %w", near(top), err)
+		return nil, settings, err
 	}
-	results, err := audit.Run(files, checks)
+	checks = slices.DeleteFunc(checks, func(c audit.Check) bool {
+		return slices.Contains(settings.Skip, c.ID) && !slices.Contains(o.only, c.ID)
+	})
+	files, unread, err := readForAudit(ctx, place)
 	if err != nil {
-		return nil, failed("cargo metadata says what is wrong with it", "%s: %w", near(top), err)
+		return nil, settings, auditFailed(dir, err)
 	}
-	r := &auditReport{Dir: near(top), Checks: results}
-	for _, result := range results {
+	top := filepath.Join(place.root, filepath.FromSlash(place.dir))
+	report, err := audit.Run(ctx, audit.Input{
+		Files: files, Dir: place.dir, Focus: place.focus, Unread: unread, Settings: settings, Baseline: baseline,
+	}, checks)
+	if err != nil {
+		return nil, settings, auditFailed(near(top), err)
+	}
+	r := &auditReport{Dir: near(top), Checks: report.Results, Notes: report.Notes, inDir: near(place.root)}
+	for _, result := range r.Checks {
 		switch result.State {
 		case audit.Passed:
 			r.Passed++
 		case audit.Failed:
 			r.Failed++
+		case audit.NotSeen:
+			r.NotSeen++
 		}
 	}
-	return r, nil
+	return r, settings, nil
 }
 
-// cargoTop is the outermost directory with a Cargo.toml that dir lies in, without a gap between them: of a crate of a
-// workspace, the workspace.
-func cargoTop(dir string) (string, error) {
-	at, err := filepath.Abs(dir)
+// auditFailed is the error of a run that could not be done.
+func auditFailed(dir string, err error) error {
+	var bad *audit.BadManifest
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case errors.As(err, &bad):
+		return failed("cargo metadata says what is wrong with it", "%s: Cargo.toml: %w", dir, bad.Err)
+	}
+	return failed("rustgen audit DIR names a Rust service", "%s: %w", dir, err)
+}
+
+// auditSettings reads the settings of a service, of its workspace, or of its repository.
+func auditSettings(place auditPlace, o auditOptions) (audit.Settings, error) {
+	names := []string{o.settings}
+	if o.settings == "" {
+		names = nil
+		for _, dir := range []string{place.focus, place.dir, "."} {
+			names = append(names, filepath.Join(place.root, filepath.FromSlash(dir), audit.SettingsFile))
+		}
+	}
+	for _, name := range names {
+		data, err := readSmall(name)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && o.settings == "":
+			continue
+		case err != nil:
+			return audit.Settings{}, failed("--settings FILE names one, as rustgen audit --help describes", "%s: %w", near(name), bare(err))
+		}
+		settings, err := audit.ParseSettings(data)
+		if err != nil {
+			return settings, failed("rustgen audit --list names the checks", "%s: %s", near(name), strings.ReplaceAll(err.Error(), "\n", " "))
+		}
+		return settings, nil
+	}
+	return audit.Settings{}, nil
+}
+
+// readSmall reads a regular file of a usual size.
+func readSmall(name string) ([]byte, error) {
+	info, err := os.Lstat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no regular file")
+	case info.Size() > maxAuditFile:
+		return nil, errors.New("it is too large")
+	}
+	return os.ReadFile(name)
+}
+
+// baselinePath is where a service's baseline lies.
+func baselinePath(place auditPlace, o auditOptions) string {
+	if o.baseline != "" {
+		return o.baseline
+	}
+	return filepath.Join(place.root, filepath.FromSlash(place.focus), audit.BaselineFile)
+}
+
+func auditBaseline(place auditPlace, o auditOptions) (audit.Baseline, error) {
+	if o.format == "baseline" {
+		return nil, nil
+	}
+	name := baselinePath(place, o)
+	data, err := readSmall(name)
+	if errors.Is(err, os.ErrNotExist) && o.baseline == "" {
+		return nil, nil
+	}
+	b := audit.Baseline{}
+	if err == nil {
+		err = json.Unmarshal(data, &b)
+	}
 	if err != nil {
-		return "", err
+		return nil, failed("rustgen audit --format baseline prints a new one", "%s: %w", near(name), bare(err))
 	}
-	if info, err := os.Stat(at); err != nil {
-		return "", failed("rustgen audit DIR names a Rust service", "%s: %w", dir, bare(err))
-	} else if !info.IsDir() {
-		return "", failed("rustgen audit DIR names a Rust service", "%s: it is no directory", dir)
-	}
-	top := ""
-	for ; ; at = filepath.Dir(at) {
-		if manifest, ok := cargoManifest(at); ok {
-			top = at
-			if strings.Contains(manifest, "[workspace]") {
-				break
-			}
-		}
-		if at == filepath.Dir(at) {
-			break
-		}
-	}
-	if top == "" {
-		return "", failed("rustgen audit DIR names a Rust service", "%s: %w", dir, audit.NotRust{})
-	}
-	return top, nil
-}
-
-// cargoManifest is the Cargo.toml of a directory. A link, a device or a pipe is none: what is audited may come from
-// anybody, and only what lies in it is read.
-func cargoManifest(dir string) (string, bool) {
-	const most = 1 << 20
-	info, err := os.Lstat(filepath.Join(dir, "Cargo.toml"))
-	if err != nil || !info.Mode().IsRegular() || info.Size() > most {
-		return "", false
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "Cargo.toml"))
-	return string(data), err == nil
-}
-
-func (r *auditReport) text() string {
-	var b strings.Builder
-	area := ""
-	var passed []string
-	absent := map[string][]string{}
-	var notes []string
-	for _, result := range r.Checks {
-		switch result.State {
-		case audit.Passed:
-			passed = append(passed, result.ID)
-		case audit.NoMatch:
-			if absent[result.Note] == nil {
-				notes = append(notes, result.Note)
-			}
-			absent[result.Note] = append(absent[result.Note], result.ID)
-		case audit.Failed:
-			if result.Area != area {
-				area = result.Area
-				fmt.Fprintf(&b, "%s\n", area)
-			}
-			writeResult(&b, result)
-		}
-	}
-	if len(passed) > 0 {
-		fmt.Fprintf(&b, "passed\n%s\n", fold(strings.Join(passed, ", "), explainWidth, "  "))
-	}
-	for _, note := range notes {
-		fmt.Fprintf(&b, "left out: %s\n%s\n", note, fold(strings.Join(absent[note], ", "), explainWidth, "  "))
-	}
-	return b.String()
-}
-
-// mostPlaces is how many places of one fault are printed; --json has them all.
-const mostPlaces = 5
-
-func writeResult(b *strings.Builder, result audit.Result) {
-	fmt.Fprintf(b, "  %s: %s\n", result.ID, result.Title)
-	for i, f := range result.Findings {
-		if i == mostPlaces {
-			fmt.Fprintf(b, "      and %d more\n", len(result.Findings)-i)
-			break
-		}
-		where := f.Place.String()
-		if where != "" {
-			where += ": "
-		}
-		fmt.Fprintf(b, "      %s%s\n", where, f.What)
-	}
-	fmt.Fprintf(b, "%s\n", fold("Why: "+result.Why+".", explainWidth, "    "))
-	fmt.Fprintf(b, "%s\n\n", fold("Mend: "+result.Mend+".", explainWidth, "    "))
+	return b, nil
 }

@@ -27,6 +27,9 @@ set that it was made from.`,
 				return explainAll(a.out, set)
 			}
 			d, ok := set.Catalog.Find(args[0])
+			if check, isCheck := findCheck(args[0]); !ok && isCheck {
+				return a.explainCheck(check, asJSON)
+			}
 			if !ok {
 				hint := "the decisions are " + strings.Join(set.Catalog.IDs(), ", ")
 				if near := decision.Nearest(args[0], set.Catalog.IDs()); near != "" {

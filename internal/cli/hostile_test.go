@@ -104,8 +104,8 @@ func TestRecordedSourceStartsNoHelper(t *testing.T) {
 	}
 }
 
-// within runs a command that must end by itself, soon.
-func within(t *testing.T, limit time.Duration, cmd *exec.Cmd) string {
+// endsWithin runs a command that must end by itself, soon.
+func endsWithin(t *testing.T, limit time.Duration, cmd *exec.Cmd) string {
 	t.Helper()
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -164,14 +164,14 @@ func TestNoDeviceIsRead(t *testing.T) {
 		{"template.yaml: it is not a regular file", []string{"new", "x", "--yes", "--template", "pipe-set"}},
 		{"neither a file nor a link", []string{"new", "x", "--yes", "--template", "pipe-file"}},
 	} {
-		if out := within(t, 20*time.Second, rustgenIn(t, work, c.args...)); !strings.Contains(out, c.want) {
+		if out := endsWithin(t, 20*time.Second, rustgenIn(t, work, c.args...)); !strings.Contains(out, c.want) {
 			t.Errorf("rustgen %v says %s", c.args, out)
 		}
 	}
 	for _, p := range []string{"svc/.rustgen/conflicts.yaml", "svc/.rustgen/tx/journal", "svc/a.txt", "svc/.rustgen/answers.yaml"} {
 		_ = os.Remove(filepath.Join(work, p))
 		pipe(p)
-		if out := within(t, 20*time.Second, rustgenIn(t, work, "status", "--dir", "svc", "--template", "set")); !strings.Contains(out, filepath.Base(p)) {
+		if out := endsWithin(t, 20*time.Second, rustgenIn(t, work, "status", "--dir", "svc", "--template", "set")); !strings.Contains(out, filepath.Base(p)) {
 			t.Errorf("with a pipe for %s status says %s", p, out)
 		}
 		if err := os.Remove(filepath.Join(work, p)); err != nil {

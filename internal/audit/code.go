@@ -52,7 +52,8 @@ var codeChecks = []Check{
 		Mend: `panic = "abort", or a boundary (catch_unwind, tower-http's CatchPanicLayer) that answers INTERNAL and counts`,
 		look: func(s *service) outcome {
 			switch {
-			case s.panics() == "abort":
+			case s.panics() == "abort", s.depends("hotpath"):
+				// The layer catches a handler's panic, answers INTERNAL and counts it, also where it comes from a registry.
 				return found()
 			case len(s.named(".catch_unwind", "*::catch_unwind", "*CatchPanicLayer::new", "*CatchPanicLayer::custom")) > 0 || s.mentionsWord("CatchPanicLayer"):
 				return found()

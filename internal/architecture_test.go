@@ -37,13 +37,15 @@ var rooms = map[string]room{
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree"}},
 	"internal/audit":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/proto":        {pure: true},
+	"internal/rustsrc":      {pure: true},
+	"internal/apidiff":      {pure: true, imports: []string{"internal/proto", "internal/rustsrc", "internal/tree"}},
 	"internal/prompt":       {imports: []string{"internal/decision", "internal/prompt/quiet"}},
 	"internal/prompt/quiet": {},
 	"templates":             {},
 	"internal/cli": {imports: []string{
-		"internal/apply", "internal/audit", "internal/decision", "internal/merge", "internal/plan", "internal/project",
-		"internal/prompt", "internal/prompt/quiet", "internal/render", "internal/templateset", "internal/tree", "internal/vcs",
-		"templates",
+		"internal/apidiff", "internal/apply", "internal/audit", "internal/decision", "internal/merge", "internal/plan",
+		"internal/project", "internal/prompt", "internal/prompt/quiet", "internal/proto", "internal/render",
+		"internal/templateset", "internal/tree", "internal/vcs", "templates",
 	}},
 	"cmd/rustgen": {imports: []string{"internal/cli"}},
 }

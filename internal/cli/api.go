@@ -171,13 +171,13 @@ func (r *apiReport) verdict(wrote bool) error {
 			hint = "rustgen api --write adds the handlers and policies"
 			break
 		}
-		hint = goStubsCommand
+		hint = goStubsCommand + " writes the Go stubs"
 	}
 	return &failure{exitFound, errors.New("the service is not as its protos are"), hint}
 }
 
 // goStubsCommand writes the stubs of a service's Go client.
-const goStubsCommand = "cd clients/go/internal/generate && go run . writes the Go stubs"
+const goStubsCommand = "(cd clients/go/internal/generate && go run .)"
 
 func (r *apiReport) text(wrote bool) string {
 	var b strings.Builder

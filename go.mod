@@ -22,7 +22,11 @@ require (
 	golang.org/x/tools v0.35.0
 )
 
-require github.com/klauspost/compress v1.20.3
+require (
+	github.com/bufbuild/protocompile v0.14.1
+	github.com/klauspost/compress v1.20.3
+	google.golang.org/protobuf v1.36.12
+)
 
 require (
 	dario.cat/mergo v1.0.1 // indirect

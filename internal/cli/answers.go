@@ -32,7 +32,7 @@ func (f *answerFlags) add(cmd *cobra.Command, c *decision.Catalog) {
 	flags.StringArrayVar(&f.sets, "set", nil, "answer any decision as `ID=VALUE`; may be repeated")
 	for i := range c.Decisions {
 		d := &c.Decisions[i]
-		flags.Var(&decisionValue{kind: d.Syntax()}, d.ID, describe(c, d))
+		flags.Var(&decisionValue{kind: d.Syntax(), list: d.Type == decision.List}, d.ID, describe(c, d))
 		if d.Type == decision.Bool {
 			flags.Lookup(d.ID).NoOptDefVal = "yes"
 		}
@@ -64,12 +64,23 @@ func describe(c *decision.Catalog, d *decision.Decision) string {
 	}
 }
 
-// decisionValue holds what a decision's flag was given; it is parsed with everything else.
-type decisionValue struct{ text, kind string }
+// decisionValue holds what a decision's flag was given; it is parsed with everything else. The flag of a list may be
+// repeated.
+type decisionValue struct {
+	text, kind  string
+	list, given bool
+}
 
-func (v *decisionValue) String() string     { return v.text }
-func (v *decisionValue) Set(s string) error { v.text = s; return nil }
-func (v *decisionValue) Type() string       { return v.kind }
+func (v *decisionValue) String() string { return v.text }
+func (v *decisionValue) Type() string   { return v.kind }
+
+func (v *decisionValue) Set(s string) error {
+	if v.list && v.given {
+		s = v.text + "," + s
+	}
+	v.text, v.given = s, true
+	return nil
+}
 
 // given gathers what was answered, by precedence: flag and --set, environment, answers file.
 func (a *app) given(cmd *cobra.Command, c *decision.Catalog, f *answerFlags, name string) (map[string]decision.Input, error) {

@@ -166,8 +166,8 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	if len(args) > 0 && args[0] == "version" {
 		return root, nil
 	}
-	root.AddCommand(a.statusCommand(), a.restoreCommand(), a.auditCommand())
-	if len(args) > 0 && slices.Contains([]string{"status", "restore", "audit"}, args[0]) {
+	root.AddCommand(a.statusCommand(), a.restoreCommand(), a.auditCommand(), a.apiCommand())
+	if len(args) > 0 && slices.Contains([]string{"status", "restore", "audit", "api"}, args[0]) {
 		return root, nil
 	}
 	source, err := templateArgument(args)

@@ -20,7 +20,13 @@ const maxWorkers = 4
 
 // Render makes the tree of a set. An error is a fault of the set, with file and line: the first one, in the order of the
 // paths.
+//
+// Files may ask for own_api, which is there only where a service is made around an API that exists; it is false elsewhere.
 func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
+	if _, ok := data["own_api"]; !ok {
+		data = maps.Clone(data)
+		data["own_api"] = false
+	}
 	todo, err := e.selected(set, data)
 	if err != nil {
 		return nil, err

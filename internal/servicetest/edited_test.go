@@ -128,7 +128,11 @@ mod api {
 			{"src/downstream.rs", "prices: api::prices::Client::new(", "prices: PricesServiceClient::new("},
 			{"src/downstream.rs", "host.downstream(\"prices\", \"http://127.0.0.1:50061\")?", "crate::app::downstream::prices(host)?"},
 			{"src/downstream.rs", "api::prices::GetRequest", "prices::GetRequest"},
-			{"tests/ledger.rs", "use cart_ledger::pb::{", "use service::pb::cart_ledger::v1::{"},
+			{"tests/ledger.rs", "use cart_ledger::pb::{LastRequest, cart_ledger_service_client::CartLedgerServiceClient};\n", ""},
+			{
+				"tests/ledger.rs", "use tonic::transport",
+				"use service::pb::cart_ledger::v1::{LastRequest, cart_ledger_service_client::CartLedgerServiceClient};\nuse tonic::transport",
+			},
 			{"tests/ledger.rs", "cart_ledger::app()", "service::app::app()"},
 		}),
 		tests: []string{"ledger::tests::a_snapshot_of_version_1_is_read", "before_the_first_score_there_is_no_last"},
@@ -196,7 +200,7 @@ func TestEditedServices(t *testing.T) {
 			for _, e := range team.byHand {
 				service(dir).edit(t, e.file, e.old, e.new)
 			}
-			checkBuild(t, dir, team.tests)
+			checkBuild(t, dir, name, team.tests)
 		})
 	}
 }

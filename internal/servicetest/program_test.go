@@ -25,7 +25,7 @@ func program(t *testing.T) string {
 }
 
 // checkBuild compiles and tests a service, and finds the team's own tests among those that pass.
-func checkBuild(t *testing.T, dir string, tests []string) {
+func checkBuild(t *testing.T, dir, name string, tests []string) {
 	t.Helper()
 	if testing.Short() {
 		return
@@ -38,7 +38,7 @@ func checkBuild(t *testing.T, dir string, tests []string) {
 	}
 	touch(t, dir)
 	run(t, dir, 0, "cargo", "fmt", "--all", "--check")
-	out := run(t, dir, 0, "cargo", "test", "--locked", "--package", filepath.Base(dir), "--package", "loadtest")
+	out := run(t, dir, 0, "cargo", "test", "--locked", "--package", name, "--package", "loadtest")
 	for _, name := range tests {
 		if !strings.Contains(out, "test "+name+" ... ok\n") {
 			t.Errorf("the team's test %s did not pass:\n%s", name, out)

@@ -84,7 +84,9 @@ func dockerfileViolations(r rendered) []string {
 			if built == 1 {
 				for _, name := range r.Paths() {
 					if path.Base(name) == "Cargo.toml" || name == "Cargo.lock" {
-						found.wrong(copied[name], "%s is not there when the dependencies are built", name)
+						// The layer is copied whole: it is one of the dependencies.
+						there := copied[name] || copied["crates"] && strings.HasPrefix(name, "crates/")
+						found.wrong(there, "%s is not there when the dependencies are built", name)
 					}
 				}
 			}

@@ -29,7 +29,7 @@ pub struct Process {
 impl Process {
     /// Starts one, under `ulimit` where given.
     pub fn start(name: &str, ulimit: &str, settings: &[(&str, &str)]) -> Self {
-        let folder = std::env::temp_dir().join(format!("fixture-process-{}-{name}", std::process::id()));
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fixture-process-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let log = folder.join("log");
         let command = format!("{ulimit} exec \"$0\" --exact process::fixture_process --ignored --nocapture");

@@ -68,7 +68,7 @@ async fn a_damaged_or_later_snapshot_is_refused_and_left_alone() {
 /// As hotpath 1.7 wrote it: `HOTPATH1`, version 2, eight bytes, FNV-1a, and the sum, 40.
 #[tokio::test]
 async fn a_snapshot_of_hotpath_1_is_taken_over() {
-    let folder = std::env::temp_dir().join(format!("fixture-of-1-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fixture-of-1-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (version, sum) = (2u32.to_le_bytes(), 40u64.to_le_bytes());
     let checksum = version

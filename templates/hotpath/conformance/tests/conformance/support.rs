@@ -36,7 +36,7 @@ pub async fn start_app(app: &App, settings: &[(&str, &str)]) -> Server {
 /// Settings under which a test is quick, and those that it asks for.
 pub fn env(settings: &[(&str, &str)]) -> Env {
     let quick = [("LISTEN", "127.0.0.1:0"), ("ADMIN", "127.0.0.1:0"), ("DRAIN_DELAY_MS", "0"), ("CPU_WIDTH", "2")];
-    let folder = std::env::temp_dir().join(format!("fixture-{}-{}", std::process::id(), unique()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fixture-{}-{}", std::process::id(), unique()));
     let folder = [("STATE_DIR", folder.to_str().unwrap())];
     Env::from_pairs(quick.iter().chain(&folder).chain(settings).copied())
 }

@@ -1,5 +1,5 @@
-// Command bench measures what a person waits for: the start-up of rustgen, and a whole service from it beside `cp -r` of
-// the same tree.
+// Command bench measures what a person waits for: the start-up of rustgen, a whole service from it beside `cp -r` of the
+// same tree, and a large API compared with its service.
 //
 //	go run ./bench [-runs 40] [-check]
 package main
@@ -23,6 +23,7 @@ import (
 const (
 	versionLimit = 10 * time.Millisecond
 	newLimit     = 30 * time.Millisecond
+	apiLimit     = 150 * time.Millisecond
 )
 
 func main() {
@@ -57,8 +58,13 @@ func run(runs int, check bool) (err error) {
 		return err
 	}
 
+	large := filepath.Join(work, "large")
+	if err := largeAPI(program, large); err != nil {
+		return err
+	}
+
 	// In turns, so that a busy moment hits all of them.
-	var version, made, copied []time.Duration
+	var version, made, copied, compared, around []time.Duration
 	for i := range runs {
 		n := strconv.Itoa(i)
 		for _, one := range []struct {
@@ -68,6 +74,8 @@ func run(runs int, check bool) (err error) {
 			{&version, []string{program, "version"}},
 			{&made, []string{program, "new", "hello", "--yes", "--vcs", "none", "--dir", filepath.Join(work, "new"+n)}},
 			{&copied, []string{"cp", "-r", seed, filepath.Join(work, "copy"+n)}},
+			{&around, []string{program, "new", "large", "--yes", "--vcs", "none", "--dir", filepath.Join(work, "around"+n), "--proto", filepath.Join(large, "proto")}},
+			{&compared, []string{program, "api", "--write", "--dry-run", "--dir", large}},
 		} {
 			took, err := timed(one.args...)
 			if err != nil {
@@ -89,10 +97,37 @@ func run(runs int, check bool) (err error) {
 	report("rustgen version", version, versionLimit)
 	report("rustgen new --vcs none", made, newLimit)
 	report("cp -r of the same tree", copied, 0)
+	report("rustgen api, 200 methods", compared, apiLimit)
+	report("new around 200 methods", around, newLimit+apiLimit)
 	fmt.Printf("\nnew / cp -r: %.1f (fastest), %.1f (median)\n",
 		float64(slices.Min(made))/float64(slices.Min(copied)), float64(median(made))/float64(median(copied)))
-	if check && (slices.Min(version) > versionLimit || slices.Min(made) > newLimit) {
+	if check && (slices.Min(version) > versionLimit || slices.Min(made) > newLimit || slices.Min(compared) > apiLimit || slices.Min(around) > newLimit+apiLimit) {
 		return errors.New("over the limit")
+	}
+	return nil
+}
+
+// largeAPI makes a service with 200 methods in 20 files that nothing was written for yet.
+func largeAPI(program, dir string) error {
+	if _, err := timed(program, "new", "large", "--yes", "--vcs", "none", "--dir", dir); err != nil {
+		return err
+	}
+	for i := range 20 {
+		text := fmt.Sprintf("syntax = \"proto3\";\npackage acme.part%d.v1;\nimport \"google/protobuf/timestamp.proto\";\nservice Part {\n", i)
+		for j := range 10 {
+			text += fmt.Sprintf("  // Method %d.\n  rpc Method%d(Request%d) returns (stream Reply%d);\n", j, j, j, j)
+		}
+		text += "}\n"
+		for j := range 10 {
+			text += fmt.Sprintf("message Request%d { string id = 1; google.protobuf.Timestamp at = 2; }\nmessage Reply%d { map<string, Request%d> by = 1; }\n", j, j, j)
+		}
+		folder := filepath.Join(dir, "proto", "acme", fmt.Sprintf("part%d", i), "v1")
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(folder, "part.proto"), []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
 }

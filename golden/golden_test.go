@@ -16,7 +16,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/ownapi"
 	"rustgen/internal/project"
+	"rustgen/internal/proto"
 	"rustgen/internal/render"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
@@ -69,11 +71,15 @@ func services(t *testing.T) []service {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		api := ownAPI(t, out)
+		if api != nil {
+			out.Data[ownapi.Value] = ownapi.Data(api)
+		}
 		rendered, err := engine.Render(set, out.Data)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		record, err := project.New(set.Name, set.Version, "", "", &set.Catalog, out)
+		record, err := project.New(set.Name, set.Version, "", "", &set.Catalog, ownapi.Recorded(out))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,9 +88,32 @@ func services(t *testing.T) []service {
 			t.Fatal(err)
 		}
 		rendered[project.AnswersPath] = tree.File{Mode: tree.ModeFile, Data: answers}
+		if api != nil {
+			maps.Copy(rendered, ownapi.Files(api))
+		}
 		all = append(all, service{name, out, rendered})
 	}
 	return all
+}
+
+// ownAPI reads the protos of a case from testdata; nil where it serves the sample.
+func ownAPI(t *testing.T, out *decision.Outcome) *proto.API {
+	t.Helper()
+	paths, _ := out.Data[ownapi.Paths].([]string)
+	if len(paths) == 0 {
+		return nil
+	}
+	includes, _ := out.Data[ownapi.Includes].([]string)
+	files := proto.Files{FS: os.DirFS("testdata")}
+	source, err := proto.Locate(files, paths, includes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := proto.Read(t.Context(), files, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
 }
 
 // TestGolden compares path set, bytes and modes. The snapshot is left out: it holds nothing but the same files, packed.
@@ -151,7 +180,7 @@ func directories(t *testing.T) []string {
 	}
 	var dirs []string
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() && e.Name() != "testdata" {
 			dirs = append(dirs, e.Name())
 		}
 	}

@@ -53,9 +53,11 @@ func describe(c *decision.Catalog, d *decision.Decision) string {
 	}
 }
 
-// decisionValue holds what a decision's flag was given; it is parsed with everything else.
+// decisionValue holds what a decision's flag was given; it is parsed with everything else. The flag of a list may be
+// repeated.
 type decisionValue struct {
 	text     string
+	given    bool
 	decision *decision.Decision
 }
 
@@ -67,7 +69,10 @@ func (v *decisionValue) Set(s string) error {
 	if v.decision.Type == decision.Bool && strings.HasPrefix(s, "-") {
 		return errNeedsValue
 	}
-	v.text = s
+	if v.decision.Type == decision.List && v.given {
+		s = v.text + "," + s
+	}
+	v.text, v.given = s, true
 	return nil
 }
 

@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/ownapi"
 	"rustgen/internal/project"
 	"rustgen/internal/prompt"
+	"rustgen/internal/proto"
 	"rustgen/internal/tree"
 )
 
@@ -26,6 +28,9 @@ type newOptions struct {
 	accessible bool
 	answers    answerFlags
 	given      map[string]decision.Input
+	// api is what the protos of --proto declare, read from apiFrom; nil for the sample.
+	api     *proto.API
+	apiFrom []string
 }
 
 func (a *app) newCommand(set *openedSet) *cobra.Command {
@@ -43,7 +48,8 @@ Nothing is written before every answer is checked, and then the directory appear
 		Example: `  rustgen new hello
   rustgen new hello --yes
   rustgen new hello --state stateful --allocator jemalloc --runtime multi-thread --memory 1GiB
-  rustgen new hello --answers answers.yaml --dry-run --json`,
+  rustgen new hello --answers answers.yaml --dry-run --json
+  rustgen new rides --proto ../apis/ride --include ../apis/third_party`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -58,6 +64,7 @@ Nothing is written before every answer is checked, and then the directory appear
 			if o.given, err = a.given(cmd, &set.Catalog, &o.answers, o.name); err != nil {
 				return err
 			}
+			impliedAPI(set, o.given)
 			return a.newService(cmd.Context(), set, o)
 		},
 	}
@@ -91,7 +98,7 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if err := o.lookAround(set); err != nil {
 		return err
 	}
-	out, err := a.decided(set, o)
+	out, err := a.decided(ctx, set, o)
 	if err != nil {
 		return err
 	}
@@ -105,10 +112,16 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 			return err
 		}
 	}
+	if err := a.readAPI(ctx, set, o, b.out); err != nil {
+		return err
+	}
 	if err := a.prepare(set, o, b); err != nil {
 		return err
 	}
 	result := makeNewReport(set, o, b)
+	if o.api != nil {
+		result.Notes = append(result.Notes, o.api.Notes...)
+	}
 	if asked {
 		a.say("The same from a script:\n  %s", result.Command)
 	}
@@ -126,7 +139,11 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if o.json {
 		return a.writeJSON(result)
 	}
-	return a.printReport(result)
+	err = a.printReport(result)
+	if _, generated := b.tree["clients/go/internal/generate/main.go"]; err == nil && generated && o.api != nil && !o.dryRun {
+		a.say("The stubs of the Go client are written by the Go tools: %s", goStubsCommand)
+	}
+	return err
 }
 
 // lookAround takes the answers that follow from the repository around the service, if there is one.
@@ -149,13 +166,16 @@ func (o *newOptions) lookAround(set *openedSet) error {
 
 // decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
 // where somebody can be asked.
-func (a *app) decided(set *openedSet, o *newOptions) (*decision.Outcome, error) {
+func (a *app) decided(ctx context.Context, set *openedSet, o *newOptions) (*decision.Outcome, error) {
 	out, err := resolve(set, o.given, o.yes)
 	if err != nil {
 		return nil, err
 	}
 	if len(out.Problems) > 0 || len(out.Missing) > 0 && !a.canAsk(o) {
 		return nil, out.Err()
+	}
+	if err := a.readAPI(ctx, set, o, out); err != nil {
+		return nil, err
 	}
 	if name, ok := out.Answers[decision.NameID]; ok || o.dir != "" {
 		dir, err := target(o, name)
@@ -209,6 +229,7 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 				return nil, err
 			}
 			refuseTaken(o, out)
+			a.refuseProtos(ctx, set, o, out)
 			return out, nil
 		},
 		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
@@ -251,10 +272,10 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	if b.dir, err = target(o, b.out.Answers[decision.NameID]); err != nil {
 		return err
 	}
-	if b.written, err = set.engine.Render(set.Set, b.out.Data); err != nil {
+	if b.written, err = set.engine.Render(set.Set, withAPI(o, b.out.Data)); err != nil {
 		return setFault(set.source, err)
 	}
-	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, b.out)
+	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, ownapi.Recorded(b.out))
 	if err != nil {
 		return err
 	}
@@ -265,6 +286,10 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	}
 	b.tree = b.written.Clone()
 	maps.Copy(b.tree, files)
+	if o.api != nil {
+		// Beside what the template wrote, and not part of it: no upgrade has a say in them.
+		maps.Copy(b.tree, ownapi.Files(o.api))
+	}
 	if err := checkTarget(b.dir, b.tree); err != nil {
 		return err
 	}

@@ -380,6 +380,9 @@ func TestEveryAnswerOfTheEmbeddedSet(t *testing.T) {
 					if iv.at.id == decision.NameID {
 						text = "hello"
 					}
+					if iv.at.id == "proto" {
+						text = "apis"
+					}
 					if iv.at.id == d.ID {
 						text = o.Value
 					}

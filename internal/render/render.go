@@ -20,12 +20,24 @@ const maxWorkers = 4
 
 // Render makes the tree of a set. An error is a fault of the set, with file and line: the first one, in the order of the
 // paths.
+//
+// Files may ask for own_api, which is there only where a service is made around an API that exists; it is false elsewhere.
 func (e *Engine) Render(set *templateset.Set, data map[string]any) (tree.Tree, error) {
 	out, faults := e.RenderAll(set, data)
 	if len(faults) > 0 {
 		return nil, faults[0]
 	}
 	return out, nil
+}
+
+// withOwnAPI says that there is no own_api where nothing does.
+func withOwnAPI(data map[string]any) map[string]any {
+	if _, ok := data["own_api"]; ok {
+		return data
+	}
+	data = maps.Clone(data)
+	data["own_api"] = false
+	return data
 }
 
 // RenderAll is Render that goes on after a fault, and gives all of them with what could be rendered.
@@ -45,7 +57,7 @@ func (e *Engine) RenderAll(set *templateset.Set, data map[string]any) (tree.Tree
 }
 
 func (e *Engine) render(set *templateset.Set, data map[string]any) (tree.Tree, []error) {
-	todo, faults := e.selected(set, data)
+	todo, faults := e.selected(set, withOwnAPI(data))
 	e.inParallel(len(todo), func(e *Engine, i int) {
 		r := &todo[i]
 		r.path, r.file, r.err = e.file(set, r.source, r.data)
@@ -87,7 +99,7 @@ func (e *Engine) Origins(set *templateset.Set, data map[string]any) (map[string]
 }
 
 func (e *Engine) origins(set *templateset.Set, data map[string]any) (map[string]Origin, error) {
-	todo, faults := e.selected(set, data)
+	todo, faults := e.selected(set, withOwnAPI(data))
 	if len(faults) > 0 {
 		return nil, faults[0]
 	}

@@ -5,7 +5,7 @@ mod policy;
 mod score;
 
 /// The messages, clients and servers of the protos, in modules that are nested as their packages are.
-#[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the protos")]
+#[allow(missing_docs, non_camel_case_types, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated")]
 pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/pb.rs"));
 }

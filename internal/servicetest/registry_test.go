@@ -175,6 +175,21 @@ func TestRegistry(t *testing.T) {
 		strings.Contains(tree, "v2.0.0 (registry") {
 		t.Errorf("the fix was not taken:\n%s", tree)
 	}
+
+	// A template set of that version asks for the same.
+	set := filepath.Join(t.TempDir(), "set")
+	run(t, ".", 0, rustgen, "template", "export", set)
+	replaceAll(t, filepath.Join(set, "template.yaml"), "version: 2.0.0", "version: 2.0.1", `"2.0.0"`, `"2.0.1"`)
+	replaceAll(t, filepath.Join(set, "CHANGELOG.md"), "## 2.0.0\n", "## 2.0.1\n\n- A fix.\n\n## 2.0.0\n")
+	run(t, service, 0, rustgen, "upgrade", "--yes", "--template", set)
+	manifest, err := os.ReadFile(filepath.Join(service, "Cargo.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(manifest), `hotpath = { version = "2.0.1", registry = "company"`) {
+		t.Errorf("the upgrade asks for another version:\n%s", manifest)
+	}
+	in(service, "cargo", "check", "--workspace")
 }
 
 // replaceAll replaces texts in a file, pairwise; each must be there or the next one.

@@ -125,7 +125,7 @@ func Run(ctx context.Context, in Input, checks []Check) (*Report, error) {
 		}
 		report.Results[i] = s.judge(c)
 	}
-	report.Notes = append(s.notes, s.unusedAllows(checks)...)
+	report.Notes = slices.Concat(s.notes, s.unusedAllows(checks))
 	return report, nil
 }
 
@@ -169,7 +169,7 @@ func distinct(all []Finding) []Finding {
 func found(findings ...Finding) outcome { return outcome{findings: findings} }
 
 // absent is the outcome of a check that has nothing to look at.
-func absent(format string, args ...any) outcome { return outcome{absent: fmt.Sprintf(format, args...)} }
+func absent(why string) outcome { return outcome{absent: why} }
 
 // unseen is the outcome of a check that could not see what it is about.
 func unseen(p Place, format string, args ...any) outcome {

@@ -100,9 +100,6 @@ func handles(fn *rust.Function) bool {
 	return false
 }
 
-// onWorker reports whether an async worker runs a use while calls are served.
-func (s *service) onWorker(u rust.Use) bool { return u.OnWorker() && !s.once(u) }
-
 // once reports whether a use runs at the start alone, or in an async function that has a thread to itself.
 func (s *service) once(u rust.Use) bool {
 	fn := u.File.Enclosing(u.I)

@@ -369,7 +369,7 @@ func (p *Program) Edges() []Edge {
 	}
 	p.edges = []Edge{}
 	for _, f := range p.sorted {
-		for i := 0; i < len(f.tokens); i++ {
+		for i := range f.tokens {
 			if f.tokens[i].kind != Word || len(p.functions[f.Text(i)]) == 0 || f.Is(i-1, "fn") {
 				continue
 			}

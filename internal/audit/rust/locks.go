@@ -1,6 +1,6 @@
 package rust
 
-import "slices"
+
 
 // Guard is a lock that is held over an await.
 type Guard struct {
@@ -85,7 +85,7 @@ func (p *Program) heldVariable(g Guard, name string, from int) (Guard, bool) {
 			i = f.End(i) - 1
 		case f.Is(i, ".", "await"):
 			from := f.start(i)
-			if f.takesLock(from, i) && !f.mentionsName(from, i, name) {
+			if f.takesLock(i) && !f.mentionsName(from, i, name) {
 				continue
 			}
 			g.Await, g.Uses = i, f.mentionsName(from, i, name)
@@ -95,9 +95,9 @@ func (p *Program) heldVariable(g Guard, name string, from int) (Guard, bool) {
 	return g, false
 }
 
-// takesLock reports whether what is awaited is another lock, a permit, or a notification.
-func (f *File) takesLock(from, to int) bool {
-	return f.byte(to-1) == ')' && f.partner[to-1] > 0 && slices.Contains([]string{"lock"}, f.Text(int(f.partner[to-1])-1))
+// takesLock reports whether what is awaited is another lock.
+func (f *File) takesLock(to int) bool {
+	return f.byte(to-1) == ')' && f.partner[to-1] > 0 && f.Text(int(f.partner[to-1])-1) == "lock"
 }
 
 func (f *File) mentionsName(from, to int, name string) bool {

@@ -159,7 +159,7 @@ func (f *File) Functions() []*Function { return f.functions }
 
 // define notes what a file declares.
 func (p *Program) define(f *File) {
-	for i := 0; i < len(f.tokens); i++ {
+	for i := range f.tokens {
 		if f.tokens[i].kind != Word || !f.IsWord(i+1) {
 			continue
 		}

@@ -97,7 +97,7 @@ func (f *File) nearest(i int, name string, limit int32) (string, bool) {
 	if i >= 0 && i < len(f.open) {
 		o = f.open[i]
 	}
-	for n := 0; n < maxDepth; n++ {
+	for range maxDepth {
 		for _, c := range candidates {
 			if c.scope == o {
 				return c.whole, true

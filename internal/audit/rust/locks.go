@@ -1,7 +1,5 @@
 package rust
 
-
-
 // Guard is a lock that is held over an await.
 type Guard struct {
 	File *File

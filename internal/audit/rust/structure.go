@@ -89,7 +89,7 @@ func (f *File) path(i int) (parts []string, after int) {
 // structure finds imports, modules, functions, and where code runs.
 func (f *File) structure() {
 	f.roles, f.bodies = map[int32]role{}, map[int32]*Function{}
-	for i := 0; i < len(f.tokens); i++ {
+	for i := range f.tokens {
 		if f.tokens[i].kind != Word {
 			continue
 		}

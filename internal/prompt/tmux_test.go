@@ -28,7 +28,7 @@ func startTerminal(t *testing.T, dir string, width, height int, environment ...s
 		t.Skip("tmux is not on the PATH")
 	}
 	term := &terminal{t, filepath.Join(t.TempDir(), "tmux")}
-	shell := append([]string{"env", "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "PS1=ready> ", "ENV="}, environment...)
+	shell := append([]string{"env", "CI=", "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "PS1=ready> ", "ENV="}, environment...)
 	term.tmux(append([]string{
 		"-f", os.DevNull, "-u", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "-c", dir,
 	}, append(shell, "sh")...)...)
@@ -90,6 +90,8 @@ func TestInATerminal(t *testing.T) {
 	term.keys("BSpace", "BSpace", "BSpace", "BSpace", "BSpace")
 	term.types("hello")
 	term.keys("Enter")
+	term.sees("Which API does it serve?")
+	term.keys("Enter")
 	term.sees("leave it empty for hello.v1 (default)")
 	term.keys("Enter")
 	term.sees("Does the service hold state that must survive a restart?")
@@ -113,6 +115,10 @@ func TestInATerminal(t *testing.T) {
 	}
 
 	term.types("clear; rustgen new hello --vcs none\n")
+	term.sees("Which API does it serve?")
+	term.keys("Enter")
+	term.sees("leave it empty for hello.v1 (default)")
+	term.keys("Enter")
 	term.sees("Does the service hold state")
 	term.keys("Enter")
 	term.sees("› Abort  default")
@@ -142,7 +148,7 @@ func TestInATerminal(t *testing.T) {
 	term.keys("Enter")
 	term.sees("› Create the service")
 	term.keys("Down", "Enter")
-	term.sees("› Proto package")
+	term.sees("› API ")
 	term.keys("Up")
 	term.sees("› Go module")
 	term.keys("Up")

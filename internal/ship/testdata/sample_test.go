@@ -81,7 +81,7 @@ func TestSampleStreamEnds(t *testing.T) {
 	s := serveSample(t, nil)
 	client := sample(t, s)
 	inFlight := func() float64 {
-		return s.metric(t, `hotpath_in_flight\{grpc_service="[^"]*Service",grpc_method="Watch"\}`)
+		return s.metric(t, `hotpath_in_flight\{grpc_method="Watch",grpc_service="[^"]*Service"\}`)
 	}
 	for name, test := range map[string]struct {
 		within time.Duration

@@ -134,7 +134,7 @@ func (s *service) checks(t *testing.T) float64 {
 // inFlight is how many health checks are under way, and how many may be.
 func (s *service) inFlight(t *testing.T) (now, most float64) {
 	t.Helper()
-	const check = `\{grpc_service="grpc.health.v1.Health",grpc_method="Check"\}`
+	const check = `\{grpc_method="Check",grpc_service="grpc.health.v1.Health"\}`
 	return s.metric(t, "hotpath_in_flight"+check), s.metric(t, "hotpath_in_flight_limit"+check)
 }
 

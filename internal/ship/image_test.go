@@ -84,7 +84,7 @@ var (
 
 // own are the crates whose code is in the service's tree, as far as they are in its image.
 func own(name string) []string {
-	return []string{name, "hotpath", "hotpath-telemetry"}
+	return []string{name, "hotpath", "hotpath-build", "hotpath-telemetry"}
 }
 
 // rebuilt are the crates that a build of the image compiled with the code, though they are the dependencies'.

@@ -36,6 +36,10 @@ func TestKeptServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		// What is called is the sample's API; a service around another one is compiled and tested in golden.
+		if api := cases[name]["api"]; api.Value == "own" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			tree, err := live.RenderYAML(name, cases[name])
 			if err != nil {

@@ -19,7 +19,7 @@ func TestCopiesAreCurrent(t *testing.T) {
 	}
 	for from, to := range map[string]string{
 		"proto/hello/v1/hello.proto":           "proto/hello/v1/hello.proto",
-		"proto/prices/v1/prices.proto":         "proto/prices/v1/prices.proto",
+		"proto/foreign/prices/v1/prices.proto": "proto/prices/v1/prices.proto",
 		"clients/go/hello/v1/hello.pb.go":      "hellov1/hello.pb.go",
 		"clients/go/hello/v1/hello_grpc.pb.go": "hellov1/hello_grpc.pb.go",
 	} {

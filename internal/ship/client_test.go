@@ -134,15 +134,19 @@ func TestClientFaults(t *testing.T) {
 		"no deadline":       {"service_config.json", `"timeout": "1s",`, ""},
 		"no balancing":      {"service_config.json", "round_robin", "pick_first"},
 		"no health checks":  {"service_config.json", `"healthCheckConfig": {"serviceName": ""},`, ""},
-		"no retries":        {"service_config.json", `"UNAVAILABLE", `, ""},
-		"retries of errors": {"service_config.json", `"UNAVAILABLE", `, `"UNAVAILABLE", "INTERNAL", `},
+		"no retries":        {"service_config.json", `"RESOURCE_EXHAUSTED"`, `"ABORTED"`},
+		"retries of errors": {"service_config.json", `"RESOURCE_EXHAUSTED"`, `"RESOURCE_EXHAUSTED", "INTERNAL"`},
+		"executed twice":    {"service_config.json", `"RESOURCE_EXHAUSTED"`, `"RESOURCE_EXHAUSTED", "UNAVAILABLE"`},
+		"read once":         {"service_config.go", "ok && kind.idempotent", "ok && false"},
+		"streams that end":  {"service_config.go", `delete(entry, "timeout")`, "_ = entry"},
 		"no throttling":     {"service_config.json", `"retryThrottling"`, `"retry"`},
 		"no cap on sending": {"service_config.json", `"maxRequestMessageBytes": 1048576,`, ""},
 		"another cap":       {"client.go", "MaxMessageBytes = 1048576", "MaxMessageBytes = 1048577"},
 		"of one service":    {"service_config.json", `[{}]`, `[{"service": "hello.v1.HelloService"}]`},
 		"no trace":          {"client.go", "propagation.TraceContext{}, ", ""},
-		"no metrics":        {"client.go", "grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),", ""},
-		"metrics twice":     {"client.go", "return existing, nil", `return existing, errors.New("twice")`},
+		"no metrics":        {"client.go", "metrics().UnaryClientInterceptor()(ctx, method, request, reply, conn, invoke, options...)", "invoke(ctx, method, request, reply, conn, options...)"},
+		"metrics twice":     {"client.go", "return existing", "_ = existing"},
+		"metrics at once":   {"client.go", "return grpc.NewClient(", "metrics()\n\treturn grpc.NewClient("},
 	} {
 		t.Run(name, func(t *testing.T) {
 			faulty := r.with(t, "clients/go/"+fault.file, fault.old, fault.new).write(t)
@@ -153,6 +157,17 @@ func TestClientFaults(t *testing.T) {
 			if strings.Contains(output, "[build failed]") {
 				t.Fatalf("the fault does not compile:\n%s", output)
 			}
+		})
+	}
+}
+
+// TestClientLint holds the Go client against what a Go team's pipeline runs without a configuration of its own.
+func TestClientLint(t *testing.T) {
+	tool := need(t, "golangci-lint", "go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0")
+	for _, name := range []string{"default", "otel"} {
+		t.Run(name, func(t *testing.T) {
+			dir := renderTree(t, cases[name]).write(t)
+			mustRun(t, filepath.Join(dir, "clients/go"), tool, "run", "--no-config", "./...")
 		})
 	}
 }

@@ -160,11 +160,12 @@ func TestServiceBearsPings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	io.WriteString(conn, http2.ClientPreface)
+	closed(t, conn)
 	framer := http2.NewFramer(conn, conn)
-	framer.WriteSettings()
+	_, written := io.WriteString(conn, http2.ClientPreface)
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(10*time.Second)), written, framer.WriteSettings()); err != nil {
+		t.Fatal(err)
+	}
 	for i := range byte(100) {
 		if err := framer.WritePing(false, [8]byte{i}); err != nil {
 			t.Fatal(err)
@@ -208,7 +209,7 @@ func TestServiceDrains(t *testing.T) {
 	eventually(t, "refusing new connections", func() bool {
 		conn, err := net.Dial("tcp", s.listen)
 		if err == nil {
-			conn.Close()
+			closed(t, conn)
 		}
 		return err != nil
 	})

@@ -10,9 +10,9 @@
 package helloclient
 
 import (
-	_ "embed"
+	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
@@ -25,32 +25,25 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // a replica that says NOT_SERVING gets no calls
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // MaxMessageBytes is the cap on a message, the service's and (in service_config.json) the client's: what is larger fails
 // before it is sent.
 const MaxMessageBytes = 1048576
 
-// serviceConfig holds deadline, retries, balancing and health checking, for every method alike; what is said of one
-// method by its name goes before it. The deadline is that of a call without one; the service's own is never longer. A
-// retry is for what did not begin (UNAVAILABLE) and for load that the service shed, after the pause that it asked for.
-// Retries are at most a tenth of the calls that succeed, and a burst of fifty.
-// A call is retried once: one that aborts its replica looks like a replica gone, and must not visit them all.
-//
-//go:embed service_config.json
-var serviceConfig string
-
 // Dial makes a connection to the service; it does not wait for it. A target without a scheme is looked up in DNS, where
 // the headless Service lists every replica. Options come after those set here and override them: transport credentials
 // above all, without which the connection is in plain text, for a mesh to encrypt.
 func Dial(target string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	metrics, err := registered(prometheus.DefaultRegisterer)
+	config, err := serviceConfig(protoregistry.GlobalFiles)
 	if err != nil {
 		return nil, err
 	}
+	metrics := sync.OnceValue(func() *grpcprom.ClientMetrics { return registered(prometheus.DefaultRegisterer) })
 	return grpc.NewClient(target, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDefaultServiceConfig(config),
 		// A dead peer is noticed within 40 s, but only while calls wait for it: idle connections send no pings.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -62,22 +55,30 @@ func Dial(target string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 			otelgrpc.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),
 			otelgrpc.WithMeterProvider(noop.NewMeterProvider()),
 		)),
-		grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
-		grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()),
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+			return metrics().UnaryClientInterceptor()(ctx, method, request, reply, conn, invoke, options...)
+		}),
+		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, stream grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+			return metrics().StreamClientInterceptor()(ctx, desc, conn, method, stream, options...)
+		}),
 	}, options...)...)
 }
 
-// registered is the process's one set of grpc_client metrics: another client may have registered it before.
-func registered(registry prometheus.Registerer) (*grpcprom.ClientMetrics, error) {
+// registered returns the grpc_client metrics of the process: those that it has registered by its first call, with or
+// without the histogram, or ones that are registered now. Where other metrics have their names, as those of the older
+// go-grpc-prometheus do, the calls of this connection are not exported: a clash of names is no reason to refuse calls.
+func registered(registry prometheus.Registerer) *grpcprom.ClientMetrics {
 	metrics := grpcprom.NewClientMetrics(grpcprom.WithClientHandlingTimeHistogram())
-	err := registry.Register(metrics)
-	if already := new(prometheus.AlreadyRegisteredError); errors.As(err, already) {
-		if existing, ok := already.ExistingCollector.(*grpcprom.ClientMetrics); ok {
-			return existing, nil
+	for _, candidate := range []*grpcprom.ClientMetrics{metrics, grpcprom.NewClientMetrics()} {
+		err := registry.Register(candidate)
+		if err == nil {
+			return candidate
+		}
+		if already := new(prometheus.AlreadyRegisteredError); errors.As(err, already) {
+			if existing, ok := already.ExistingCollector.(*grpcprom.ClientMetrics); ok {
+				return existing
+			}
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("grpc_client metrics: %w", err)
-	}
-	return metrics, nil
+	return metrics
 }

@@ -2,6 +2,8 @@ package helloclient
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -20,6 +23,7 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // These tests hold the settings of Dial against a Go server, by the calls of gRPC's own test service.
@@ -95,9 +99,31 @@ func (r *recorder) listen(t *testing.T, status grpc_health_v1.HealthCheckRespons
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 	grpc_testing.RegisterTestServiceServer(server, r)
 	grpc_health_v1.RegisterHealthServer(server, health{recorder: r, status: status})
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
+	run(t, server, listener)
 	return listener.Addr().String()
+}
+
+// run serves until the end of the test.
+func run(t *testing.T, server *grpc.Server, listener net.Listener) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			t.Error(err)
+		}
+	})
+}
+
+// closed closes at the end of the test.
+func closed(t *testing.T, what io.Closer) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := what.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func dial(t *testing.T, target string, options ...grpc.DialOption) *grpc.ClientConn {
@@ -106,7 +132,7 @@ func dial(t *testing.T, target string, options ...grpc.DialOption) *grpc.ClientC
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	closed(t, conn)
 	return conn
 }
 
@@ -121,14 +147,20 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 // unhurried has a deadline that no slow machine misses, and is the client in all else.
 func unhurried() grpc.DialOption {
-	const deadline = `"timeout": "1s"`
-	return grpc.WithDefaultServiceConfig(strings.Replace(serviceConfig, deadline, `"timeout": "20s"`, 1))
+	const deadline = `"timeout":"1s"`
+	config, err := serviceConfig(protoregistry.GlobalFiles)
+	if err != nil {
+		panic(err)
+	}
+	return grpc.WithDefaultServiceConfig(strings.ReplaceAll(config, deadline, `"timeout":"20s"`))
 }
 
 // refuse answers with a code, and with what the service says of retries ("" for nothing).
 func refuse(ctx context.Context, code codes.Code, pushback string) (*grpc_testing.SimpleResponse, error) {
 	if pushback != "" {
-		grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback))
+		if err := grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback)); err != nil {
+			return nil, err
+		}
 	}
 	return nil, status.Error(code, "refused")
 }
@@ -138,8 +170,8 @@ func TestCallWithoutDeadlineGetsOne(t *testing.T) {
 	client := r.start(t)
 	// A short deadline may have passed before the call is sent: another one is.
 	eventually(t, "a call that is sent", func() bool {
-		client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{})
-		return r.count() > 0
+		_, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{})
+		return err == nil || r.count() > 0
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,7 +187,7 @@ func TestRetries(t *testing.T) {
 		pushback string
 		attempts int
 	}{
-		"a replica gone":              {codes.Unavailable, "", 2},
+		"a replica gone":              {codes.Unavailable, "", 1},
 		"shed, with a pause":          {codes.ResourceExhausted, "5", 2},
 		"shed, never to be retried":   {codes.ResourceExhausted, "-1", 1},
 		"a query that panics":         {codes.Internal, "", 1},
@@ -287,4 +319,43 @@ func TestTwoConnectionsShareTheirMetrics(t *testing.T) {
 		}
 	}
 	t.Error("no grpc_client_handled_total")
+}
+
+// Whoever registers the metrics of gRPC's clients before the first call, under these names or the older library's, is
+// not disturbed, and no call fails.
+func TestMetricsOfOthersAreNoHindrance(t *testing.T) {
+	clash := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "grpc_client_handled_total", Help: "Of others."}, []string{"of_others"})
+	for name, register := range map[string]func(*prometheus.Registry) (*grpcprom.ClientMetrics, error){
+		"the same library's": func(registry *prometheus.Registry) (*grpcprom.ClientMetrics, error) {
+			theirs := grpcprom.NewClientMetrics()
+			return theirs, registry.Register(theirs)
+		},
+		"another library's": func(registry *prometheus.Registry) (*grpcprom.ClientMetrics, error) {
+			return nil, registry.Register(clash)
+		},
+		"nobody's": func(*prometheus.Registry) (*grpcprom.ClientMetrics, error) { return nil, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			registry := prometheus.NewRegistry()
+			theirs, err := register(registry)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := registered(registry); found == nil || theirs != nil && found != theirs {
+				t.Errorf("%v is taken, and not %v", found, theirs)
+			}
+		})
+	}
+}
+
+// A connection that was made and has not been used leaves the names to the process.
+func TestDialRegistersNothing(t *testing.T) {
+	before := prometheus.DefaultRegisterer
+	registry := prometheus.NewRegistry()
+	prometheus.DefaultRegisterer = registry
+	t.Cleanup(func() { prometheus.DefaultRegisterer = before })
+	dial(t, "127.0.0.1:1")
+	if err := registry.Register(grpcprom.NewClientMetrics()); err != nil {
+		t.Error(err)
+	}
 }

@@ -10,7 +10,6 @@
 package orderpricerclient
 
 import (
-	_ "embed"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -20,27 +19,24 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // a replica that says NOT_SERVING gets no calls
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // MaxMessageBytes is the cap on a message, the service's and (in service_config.json) the client's: what is larger fails
 // before it is sent.
 const MaxMessageBytes = 262144
 
-// serviceConfig holds deadline, retries, balancing and health checking, for every method alike; what is said of one
-// method by its name goes before it. The deadline is that of a call without one; the service's own is never longer. A
-// retry is for what did not begin (UNAVAILABLE) and for load that the service shed, after the pause that it asked for.
-// Retries are at most a tenth of the calls that succeed, and a burst of fifty.
-//
-//go:embed service_config.json
-var serviceConfig string
-
 // Dial makes a connection to the service; it does not wait for it. A target without a scheme is looked up in DNS, where
 // the headless Service lists every replica. Options come after those set here and override them: transport credentials
 // above all, without which the connection is in plain text, for a mesh to encrypt.
 func Dial(target string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	config, err := serviceConfig(protoregistry.GlobalFiles)
+	if err != nil {
+		return nil, err
+	}
 	return grpc.NewClient(target, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDefaultServiceConfig(config),
 		// A dead peer is noticed within 40 s, but only while calls wait for it: idle connections send no pings.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{

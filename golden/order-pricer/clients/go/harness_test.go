@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,7 @@ type service struct {
 	listen, admin string
 	process       *exec.Cmd
 	exited        chan struct{}
+	ended         error // how it exited
 	logs          bytes.Buffer
 }
 
@@ -61,7 +63,9 @@ func serve(t *testing.T, settings ...string) *service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.process.Process.Kill()
+		if err := s.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
 		<-s.exited
 		if t.Failed() {
 			t.Logf("the service's log:\n%s", s.logs.String())
@@ -78,12 +82,12 @@ func serve(t *testing.T, settings ...string) *service {
 				close(serving)
 			}
 		}
-		s.process.Wait()
+		s.ended = s.process.Wait()
 	}()
 	select {
 	case <-serving:
 	case <-s.exited:
-		t.Fatal("the service did not start")
+		t.Fatalf("the service did not start: %v", s.ended)
 	case <-time.After(30 * time.Second):
 		t.Fatal("the service does not start")
 	}
@@ -111,7 +115,7 @@ func (s *service) metric(t *testing.T, series string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	closed(t, response.Body)
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +302,6 @@ func collector(t *testing.T, see func(spans []byte)) string {
 		see(spans)
 		return stream.SendMsg(&reply)
 	}))
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
+	run(t, server, listener)
 	return listener.Addr().String()
 }

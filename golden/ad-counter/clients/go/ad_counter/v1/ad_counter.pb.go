@@ -381,10 +381,10 @@ const file_ad_counter_v1_ad_counter_proto_rawDesc = "" +
 	"\n" +
 	"WatchEvent\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key2\xda\x01\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key2\xdf\x01\n" +
 	"\x10AdCounterService\x12?\n" +
-	"\x05Score\x12\x1b.ad_counter.v1.ScoreRequest\x1a\x19.ad_counter.v1.ScoreReply\x12B\n" +
-	"\x06Lookup\x12\x1c.ad_counter.v1.LookupRequest\x1a\x1a.ad_counter.v1.LookupReply\x12A\n" +
+	"\x05Score\x12\x1b.ad_counter.v1.ScoreRequest\x1a\x19.ad_counter.v1.ScoreReply\x12G\n" +
+	"\x06Lookup\x12\x1c.ad_counter.v1.LookupRequest\x1a\x1a.ad_counter.v1.LookupReply\"\x03\x90\x02\x01\x12A\n" +
 	"\x05Watch\x12\x1b.ad_counter.v1.WatchRequest\x1a\x19.ad_counter.v1.WatchEvent0\x01b\x06proto3"
 
 var (

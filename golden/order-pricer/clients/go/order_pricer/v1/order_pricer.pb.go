@@ -381,10 +381,10 @@ const file_order_pricer_v1_order_pricer_proto_rawDesc = "" +
 	"\n" +
 	"WatchEvent\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key2\xe8\x01\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key2\xed\x01\n" +
 	"\x12OrderPricerService\x12C\n" +
-	"\x05Score\x12\x1d.order_pricer.v1.ScoreRequest\x1a\x1b.order_pricer.v1.ScoreReply\x12F\n" +
-	"\x06Lookup\x12\x1e.order_pricer.v1.LookupRequest\x1a\x1c.order_pricer.v1.LookupReply\x12E\n" +
+	"\x05Score\x12\x1d.order_pricer.v1.ScoreRequest\x1a\x1b.order_pricer.v1.ScoreReply\x12K\n" +
+	"\x06Lookup\x12\x1e.order_pricer.v1.LookupRequest\x1a\x1c.order_pricer.v1.LookupReply\"\x03\x90\x02\x01\x12E\n" +
 	"\x05Watch\x12\x1d.order_pricer.v1.WatchRequest\x1a\x1b.order_pricer.v1.WatchEvent0\x01b\x06proto3"
 
 var (

@@ -381,10 +381,10 @@ const file_zone_router_v1_zone_router_proto_rawDesc = "" +
 	"\n" +
 	"WatchEvent\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key2\xe1\x01\n" +
-	"\x11ZoneRouterService\x12A\n" +
-	"\x05Score\x12\x1c.zone_router.v1.ScoreRequest\x1a\x1a.zone_router.v1.ScoreReply\x12D\n" +
-	"\x06Lookup\x12\x1d.zone_router.v1.LookupRequest\x1a\x1b.zone_router.v1.LookupReply\x12C\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key2\xeb\x01\n" +
+	"\x11ZoneRouterService\x12F\n" +
+	"\x05Score\x12\x1c.zone_router.v1.ScoreRequest\x1a\x1a.zone_router.v1.ScoreReply\"\x03\x90\x02\x01\x12I\n" +
+	"\x06Lookup\x12\x1d.zone_router.v1.LookupRequest\x1a\x1b.zone_router.v1.LookupReply\"\x03\x90\x02\x01\x12C\n" +
 	"\x05Watch\x12\x1c.zone_router.v1.WatchRequest\x1a\x1a.zone_router.v1.WatchEvent0\x01b\x06proto3"
 
 var (

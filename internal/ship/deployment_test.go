@@ -23,6 +23,7 @@ import (
 // deployment is what an overlay applies, decoded into the types that an API server would use.
 type deployment struct {
 	template   *corev1.PodTemplateSpec
+	replicas   *int32
 	selector   *metav1.LabelSelector
 	workload   string
 	claims     []corev1.PersistentVolumeClaim
@@ -95,6 +96,7 @@ func (d *deployment) add(object runtime.Object) error {
 		d.workload, d.template, d.selector = "Deployment", &object.Spec.Template, object.Spec.Selector
 	case *appsv1.StatefulSet:
 		d.workload, d.template, d.selector = "StatefulSet", &object.Spec.Template, object.Spec.Selector
+		d.replicas = object.Spec.Replicas
 		d.claims, d.governing = object.Spec.VolumeClaimTemplates, object.Spec.ServiceName
 	case *corev1.Service:
 		d.service = object

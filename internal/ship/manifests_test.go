@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -33,7 +32,7 @@ func (d *deployment) violations() []string {
 		return f
 	}
 	for _, check := range []func(*findings){
-		d.security, d.resources, d.probes, d.ports, d.grace, d.selectors, d.scaling, d.alerts, d.volume, d.settings,
+		d.security, d.resources, d.probes, d.ports, d.grace, d.selectors, d.scaling, d.alerts, d.volume, d.settings, d.spread, d.addresses,
 	} {
 		check(&f)
 	}
@@ -172,11 +171,7 @@ func (d *deployment) scaling(f *findings) {
 	target := d.scaler.Spec.ScaleTargetRef
 	f.wrong(target.Kind == d.workload && target.Name == d.rendered.data["name"], "the autoscaler scales %s %s, which does not exist", target.Kind, target.Name)
 	for _, metric := range d.scaler.Spec.Metrics {
-		if metric.Pods != nil && d.rules != nil {
-			f.wrong(slices.ContainsFunc(d.allRules(), func(rule monitoringv1.Rule) bool {
-				return rule.Record == metric.Pods.Metric.Name
-			}), "the autoscaler follows %s, which no rule records", metric.Pods.Metric.Name)
-		}
+		f.wrong(metric.Resource != nil, "the autoscaler follows what cannot be read without the adapter: it takes no replica away there")
 	}
 }
 
@@ -197,10 +192,29 @@ func (d *deployment) volume(f *findings) {
 	if !d.stateful() {
 		return
 	}
+	f.wrong(d.replicas != nil && *d.replicas == 1, "each replica has a state of its own, and callers reach any of them")
 	container := d.container()
 	f.wrong(d.governing == d.service.Name, "the governing service %q does not exist", d.governing)
 	f.wrong(len(d.claims) == 1 && len(container.VolumeMounts) == 1 && container.VolumeMounts[0].Name == d.claims[0].Name, "the volume is not mounted")
 	f.wrong(len(container.VolumeMounts) == 1 && container.VolumeMounts[0].MountPath == d.env()["STATE_DIR"], "the state does not lie on the volume")
+}
+
+// spread survives a zone's loss: the nodes of a lost zone are tainted, and do not count.
+func (d *deployment) spread(f *findings) {
+	for _, constraint := range d.template.Spec.TopologySpreadConstraints {
+		policy := constraint.NodeTaintsPolicy
+		f.wrong(constraint.TopologyKey != corev1.LabelTopologyZone || policy != nil && *policy == corev1.NodeInclusionPolicyHonor,
+			"the nodes of a lost zone count for the spread, and replacements wait for them")
+	}
+}
+
+// addresses of the services that are called are those which the manifests of a generated service of that name make.
+func (d *deployment) addresses(f *findings) {
+	for _, name := range d.rendered.data["downstream"].([]string) {
+		variable := "DOWNSTREAM_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		want := fmt.Sprintf("http://%s.%s:50051", name, name)
+		f.wrong(d.env()[variable] == want, "%s is %q, and the service is found at %s", variable, d.env()[variable], want)
+	}
 }
 
 // settings that the service does not know would be without effect.
@@ -283,7 +297,8 @@ func TestManifestFaults(t *testing.T) {
 		{base + "networkpolicy.yaml", "app.kubernetes.io/name: hello", "app.kubernetes.io/name: other", "the network policy does not select"},
 		{base + "servicemonitor.yaml", "app.kubernetes.io/name: hello", "app.kubernetes.io/name: other", "the monitor does not select"},
 		{base + "hpa.yaml", "kind: Deployment", "kind: StatefulSet", "scales StatefulSet"},
-		{base + "hpa.yaml", "name: hotpath_permits_in_use_ratio", "name: hotpath_permits", "no rule records"},
+		{base + "hpa.yaml", "  behavior:", "    - type: Pods\n      pods:\n        metric:\n          name: x\n        target:\n          type: AverageValue\n          averageValue: 500m\n  behavior:", "cannot be read without the adapter"},
+		{workload, "          nodeTaintsPolicy: Honor\n", "", "the nodes of a lost zone count"},
 		{workload, "name: DRAIN_MS", "name: DRAIN_MILLIS", "knows no setting DRAIN_MILLIS"},
 		{"Dockerfile", "EXPOSE 50051 9090", "EXPOSE 50051", "exposes no port 9090"},
 		{workload, "minReadySeconds: 5", "minReadySeconds: 5\n  replicas: many", "json: cannot unmarshal"},
@@ -301,6 +316,53 @@ func TestManifestFaults(t *testing.T) {
 				t.Errorf("%s with %q was not found: %q", fault.file, fault.new, found)
 			}
 		})
+	}
+}
+
+// Each way of following permits in use builds, and follows a series that a rule records.
+func TestAutoscaling(t *testing.T) {
+	for decided, scaler := range map[string]string{"cpu": "HorizontalPodAutoscaler", "keda": "ScaledObject", "prometheus-adapter": "HorizontalPodAutoscaler"} {
+		t.Run(decided, func(t *testing.T) {
+			r := renderTree(t, answers{"name": "hello", "autoscaling": decided})
+			objects, err := r.kustomize("prod")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var scalers []string
+			texts := map[string]string{}
+			for _, object := range objects {
+				texts[object.GetKind()] = object.MustYaml()
+				if kind := object.GetKind(); kind == "ScaledObject" || kind == "HorizontalPodAutoscaler" {
+					scalers = append(scalers, kind)
+				}
+			}
+			series := regexp.MustCompile(`hotpath_[a-z0-9_]+`).FindString(texts[scaler])
+			if (series == "") != (decided == "cpu") || series != "" && !strings.Contains(texts["PrometheusRule"], "record: "+series+"\n") {
+				t.Errorf("it follows %q, which no rule records:\n%s", series, texts[scaler])
+			}
+			if !strings.Contains(texts[scaler], "cpu") {
+				t.Errorf("it does not follow the CPU:\n%s", texts[scaler])
+			}
+			if !slices.Equal(scalers, []string{scaler}) {
+				t.Errorf("%q scale, not one %s", scalers, scaler)
+			}
+		})
+	}
+}
+
+// Two generated services, each with its own overlay, find each other at the addresses that they are given.
+func TestServicesFindEachOther(t *testing.T) {
+	called, err := renderTree(t, answers{"name": "prices"}).build("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, err := renderTree(t, cases["otel"]).build("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("http://%s.%s:%d", called.service.Name, called.service.Namespace, called.service.Spec.Ports[0].Port)
+	if address := caller.env()["DOWNSTREAM_PRICES"]; address != at {
+		t.Errorf("the caller is given %s, and the service is at %s", address, at)
 	}
 }
 

@@ -126,7 +126,7 @@ image() {
     if [ -n "${SOURCE:-}" ]; then labels+=(--build-arg "SOURCE=$SOURCE"); fi
     docker build "${labels[@]}" --tag "$tag" .
     container=$(docker run --detach --read-only --cap-drop ALL --security-opt no-new-privileges \
-        --memory 536870912 --tmpfs /state:uid=65532,gid=65532 "$tag")
+        --memory 536870912 "$tag")
     for _ in $(seq 30); do
         sleep 1
         if docker exec "$container" /ride-hail healthcheck; then break; fi
@@ -135,7 +135,7 @@ image() {
         docker logs "$container" >&2
         fail 'the container did not become healthy'
     }
-    docker stop -t 38 "$container" >/dev/null
+    docker stop -t 33 "$container" >/dev/null
     code=$(docker inspect --format '{{.State.ExitCode}}' "$container")
     [ "$code" = 0 ] || fail "the container exited $code on SIGTERM"
     docker image inspect --format "image: $tag, {{.Size}} bytes" "$tag"

@@ -35,7 +35,7 @@ pub fn app() -> App {
         called: include_bytes!(concat!(env!("OUT_DIR"), "/foreign.bin")),
         policies: policy::POLICIES,
         defaults: DEFAULTS,
-        on_panic: OnPanic::Drain,
+        on_panic: OnPanic::Abort,
         metrics: Dialect::GoGrpcMiddleware,
         start: handlers::start,
     }

@@ -53,7 +53,6 @@ func serve(t *testing.T, settings ...string) *service {
 	s := &service{process: exec.Command(binary(t)), exited: make(chan struct{})}
 	s.process.Env = append(os.Environ(), append([]string{
 		"LISTEN=127.0.0.1:0", "ADMIN=127.0.0.1:0", "MAX_DEADLINE_MS=20000", "DRAIN_DELAY_MS=300",
-		"STATE_DIR=" + t.TempDir(),
 	}, settings...)...)
 	stderr, err := s.process.StderrPipe()
 	if err != nil {

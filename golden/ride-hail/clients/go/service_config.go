@@ -16,6 +16,7 @@ import (
 // that names a method, or a service, goes before it. The deadline is that of a call without one; the service's own is
 // never longer. Load that the service shed (RESOURCE_EXHAUSTED) was not begun, and is retried after the pause that it
 // asked for. Retries are at most a tenth of the calls that succeed, and a burst of fifty.
+// A call is retried once: one that aborts its replica looks like a replica gone, and must not visit them all.
 //
 //go:embed service_config.json
 var settings string

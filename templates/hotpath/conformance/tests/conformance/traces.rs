@@ -1,6 +1,6 @@
 //! Traces reach their collector, and a collector that does not answer holds nothing up.
 use crate::process::Process;
-use crate::support::{PATIENCE, call, client, eventually, head, metric, order, raw};
+use crate::support::{PATIENCE, call, client, eventually, head, metric, order, page_as, raw};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
@@ -60,6 +60,15 @@ async fn a_sampled_call_is_exported_in_its_callers_trace_before_the_process_ends
     call(&mut requests, head("Call", &[("traceparent", PARENT)]), &order("log", 1)).await;
     call(&mut requests, head("Stream", &[]), &order("count", 1)).await;
     call(&mut requests, head("Call", &[("traceparent", UNSAMPLED)]), &order("log", 1)).await;
+    let open_metrics = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
+    let metrics = page_as(process.address("admin").await, "/metrics", open_metrics).await;
+    assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{metrics}");
+    let exemplars: Vec<_> = metrics.lines().filter(|line| line.contains(" # {trace_id=")).collect();
+    assert_eq!(exemplars.len(), 1, "of the sampled call alone: {exemplars:?}");
+    let exemplar = exemplars[0].split(" # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} ").collect::<Vec<_>>();
+    assert!(exemplar[0].starts_with("grpc_server_handling_seconds_bucket{grpc_method=\"Call\","), "{exemplar:?}");
+    assert_eq!(exemplar[1].split(' ').filter_map(|number| number.parse::<f64>().ok()).count(), 2, "{exemplar:?}");
+    assert!(metrics.contains("\n# TYPE hotpath_shed counter\n") && metrics.ends_with("\n# EOF\n"), "{metrics}");
     process.signal("-TERM");
     let export = timeout(PATIENCE, exported.recv()).await.unwrap().unwrap();
     assert!(holds(&export, b"fixture.v1.Fixture/Call") && holds(&export, &TRACE));

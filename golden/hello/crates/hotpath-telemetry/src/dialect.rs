@@ -2,7 +2,7 @@
 use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::name::Name;
-use crate::{grpc_prometheus, otelgrpc};
+use crate::{exemplars, grpc_prometheus, otelgrpc};
 use http::Uri;
 use prometheus::Registry;
 use std::sync::Arc;
@@ -110,11 +110,14 @@ impl Series {
         }
     }
 
-    /// Counts a call that ended with `code` after so many seconds.
-    pub fn handled(&self, code: Code, seconds: f64) {
-        match &self.0.counts {
+    /// Counts a call that ended with `code` after so many seconds. The trace of a sampled one is an exemplar.
+    pub fn handled(&self, code: Code, seconds: f64, sampled: Option<String>) {
+        let histogram = match &self.0.counts {
             Counts::GoGrpcMiddleware(series) => series.handled(code, seconds),
-            Counts::Otelgrpc(series) => series.handled(code, seconds),
+            Counts::Otelgrpc(series) => &series.handled(code, seconds),
+        };
+        if let Some(trace_id) = sampled {
+            exemplars::set(histogram, seconds, &trace_id);
         }
     }
 

@@ -3,6 +3,8 @@
 mod call_span;
 mod codes;
 mod dialect;
+mod exemplars;
+mod exposition;
 mod failure;
 mod faults;
 mod filter;
@@ -19,6 +21,7 @@ pub mod trace;
 mod trace_context;
 
 pub use dialect::{CallMetrics, Dialect, Series};
+pub use exposition::page;
 pub use failure::Failure;
 pub use metrics::Metrics;
 pub use name::{Name, names};

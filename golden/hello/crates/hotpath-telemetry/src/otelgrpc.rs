@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::name::Name;
 use http::Uri;
 use prometheus::core::{Collector, Desc};
-use prometheus::{HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
 use tonic::Code;
 
 /// Of the semantic conventions.
@@ -73,13 +73,15 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Counts a call that ended, after so many seconds.
-    pub(crate) fn handled(&self, code: Code, seconds: f64) {
+    /// Counts a call that ended, after so many seconds. Returns where the seconds are.
+    pub(crate) fn handled(&self, code: Code, seconds: f64) -> Histogram {
         let [method, address, port] = &self.labels;
         let error = if (self.is_error)(code) { name(code) } else { "" };
         let scope = ["hotpath", env!("CARGO_PKG_VERSION"), "https://opentelemetry.io/schemas/1.43.0"];
         let labels = ["grpc", method, name(code), error, address, port, scope[0], scope[1], scope[2]];
-        self.family.with_label_values(&labels).observe(seconds);
+        let histogram = self.family.with_label_values(&labels);
+        histogram.observe(seconds);
+        histogram
     }
 }
 

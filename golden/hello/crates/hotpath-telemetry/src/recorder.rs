@@ -43,7 +43,7 @@ impl CallRecorder {
             return;
         }
         trace::record_code(&self.span, code);
-        self.series.handled(code, self.begun.elapsed().as_secs_f64());
+        self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace::sampled(&self.span));
         if let Some(faults) = self.series.faults() {
             faults.tell(code, message, self.peer, &self.span);
         }

@@ -15,7 +15,7 @@ use otlp as implementation;
 use w3c as implementation;
 
 pub use implementation::{Exporter, Parent, client_span, inject, server_span};
-pub(crate) use implementation::{install, lost, record_code};
+pub(crate) use implementation::{install, lost, record_code, sampled};
 
 /// Where the spans go, and what they say of this process. They go nowhere without the feature `otlp`.
 #[derive(Clone, Copy, Debug)]

@@ -20,6 +20,7 @@ pub fn app() -> App {
     App {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
+        revision: option_env!("REVISION").unwrap_or("unknown"),
         descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")),
         called: include_bytes!(concat!(env!("OUT_DIR"), "/foreign.bin")),
         policies: policy::POLICIES,

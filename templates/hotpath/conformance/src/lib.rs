@@ -5,13 +5,18 @@
     reason = "a fixture for tests: it panics and blocks where it is told to"
 )]
 use hotpath::prometheus::IntCounter;
-use hotpath::{App, Cpu, Defaults, Dialect, Failure, Host, OnPanic, Outbound, Policy, Replies, Routes, State, Store};
+use hotpath::{
+    App, Call, Cpu, Defaults, Dialect, Failure, Host, OnPanic, Outbound, Policy, Replies, Routes, State, Store,
+};
 use pb::fixture_client::FixtureClient;
 use pb::fixture_server::{Fixture, FixtureServer};
 use pb::{Done, Order};
+use std::fmt;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::{Response, Status, metadata::MetadataMap};
+use tracing::{Instrument as _, Span, field, info};
 
 /// The messages, the client and the server of `proto/fixture.proto`.
 #[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the proto")]
@@ -42,6 +47,7 @@ pub fn app(on_panic: OnPanic, metrics: Dialect) -> App {
     App {
         name: "fixture",
         version: "0",
+        revision: "none",
         descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/fixture.bin")),
         called: include_bytes!(concat!(env!("OUT_DIR"), "/fixture.bin")),
         policies: POLICIES,
@@ -79,6 +85,58 @@ impl Handlers {
             memory: host.store("fixture")?,
         })
     }
+
+    /// Logs a line in each place where the code of a call may run.
+    async fn log_everywhere(&self) -> Result<(), Status> {
+        info!("in the handler");
+        let compute = |_call: &Call| {
+            info!("in CPU work");
+            Ok(())
+        };
+        self.cpu.run(compute).await?;
+        self.memory.with(|_state| info!("in the state")).await?;
+        query("a\nkey").await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { info!("in a task") }.in_current_span());
+        tasks.join_all().await;
+        Ok(())
+    }
+
+    /// Panics in one of these places.
+    async fn panic_in(&self, place: &str) -> Result<(), Status> {
+        match place {
+            "CPU work" => self.cpu.run(|_call| panic!("planted")).await?,
+            "the state" => self.memory.with(|_state| panic!("planted")).await?,
+            "a task" => {
+                let mut tasks = JoinSet::new();
+                tasks.spawn(async { panic!("planted") }.in_current_span());
+                tasks.join_next().await;
+            }
+            "a span" => {
+                record_what_panics().await;
+            }
+            _ => panic!("planted"),
+        }
+        Ok(())
+    }
+}
+
+/// A span of the handlers' own.
+#[tracing::instrument(fields(rows = 3))]
+async fn query(key: &str) {
+    info!("in a span");
+}
+
+/// Records into its own span what cannot be written.
+#[tracing::instrument(fields(bad = field::Empty))]
+async fn record_what_panics() {
+    struct Bad;
+    impl fmt::Debug for Bad {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("planted")
+        }
+    }
+    Span::current().record("bad", field::debug(Bad));
 }
 
 /// The bytes of a header; none where it is not there.
@@ -98,6 +156,15 @@ impl Fixture for Handlers {
                 payload
             }
             "panic" => panic!("planted"),
+            "fail" => return Err(Status::internal("the database is gone")),
+            "log" => {
+                self.log_everywhere().await?;
+                payload
+            }
+            "chatter" => {
+                (0..n).for_each(|line| info!(line, "{}", "x".repeat(1 << 10)));
+                payload
+            }
             // A header of its caller, as it came.
             "header grpc-timeout" => header(&asked, "grpc-timeout"),
             "header traceparent" => header(&asked, "traceparent"),
@@ -107,7 +174,10 @@ impl Fixture for Handlers {
                 answer.map_err(|status| Outbound::failed("peer", &status))?.into_inner().payload
             }
             "remember" => self.memory.with(move |memory| memory.add(n)).await?.to_string().into(),
-            "panic in the state" => self.memory.with(|_| panic!("planted")).await?,
+            place if place.starts_with("panic in ") => {
+                self.panic_in(place.trim_start_matches("panic in ")).await?;
+                payload
+            }
             other => return Err(Status::invalid_argument(other)),
         };
         Ok(Response::new(Done { payload }))

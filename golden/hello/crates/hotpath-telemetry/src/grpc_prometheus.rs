@@ -121,11 +121,12 @@ impl Series {
         self.sent.inc_by(messages);
     }
 
-    /// Counts a call that ended, after so many seconds.
-    pub(crate) fn handled(&self, code: Code, seconds: f64) {
+    /// Counts a call that ended, after so many seconds. Returns where the seconds are.
+    pub(crate) fn handled(&self, code: Code, seconds: f64) -> &Histogram {
         if let Some(counter) = self.handled.get(code as usize) {
             counter.inc();
         }
         self.seconds.observe(seconds);
+        &self.seconds
     }
 }

@@ -1,6 +1,6 @@
 //! The saturation of this process, and the registry that `/metrics` reads. Calls are counted by their own recorder.
 use crate::failure::Failure;
-use crate::{logs, process};
+use crate::{logs, panic, process, trace};
 use prometheus::register_int_gauge_vec_with_registry as gauges;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use prometheus::{register_histogram_with_registry as histogram, register_int_counter_vec_with_registry as counters};
@@ -51,8 +51,12 @@ impl Metrics {
             registry,
         };
         process::register(&metrics.registry)?;
-        if let Some(panics) = logs::panics() {
-            metrics.registry.register(Box::new(panics))?;
+        // Of the whole process: they have no server.
+        for counter in [panic::counter(), logs::dropped()].into_iter().flatten() {
+            metrics.registry.register(Box::new(counter))?;
+        }
+        if let Some(lost) = trace::lost() {
+            metrics.registry.register(Box::new(lost))?;
         }
         for reason in reasons {
             metrics.shed.with_label_values(&[reason]);

@@ -1,13 +1,15 @@
 //! The recorder of one call, in or out: whatever becomes of the call, it is counted once.
 use crate::dialect::Series;
 use crate::trace;
+use std::net::SocketAddr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tracing::Span;
 
-/// Counts one call when it begins and when it ends. A recorder that is dropped before [`end`](Self::end) counts a caller
-/// that went away: DEADLINE_EXCEEDED if the deadline had passed, CANCELLED otherwise.
+/// Counts one call when it begins and when it ends; a call that is served and fails by the service's fault is logged. A
+/// recorder that is dropped before [`end`](Self::end) counts a caller that went away: DEADLINE_EXCEEDED if the deadline had
+/// passed, CANCELLED otherwise.
 #[derive(Debug)]
 pub struct CallRecorder {
     /// The span of the call.
@@ -16,6 +18,8 @@ pub struct CallRecorder {
     pub deadline: Instant,
     /// Cancelled when the call has ended, for whatever still works for it.
     pub ended: CancellationToken,
+    /// Who called, where that is known: for the log line of a call that failed.
+    pub peer: Option<SocketAddr>,
     series: Series,
     begun: Instant,
 }
@@ -25,23 +29,34 @@ impl CallRecorder {
     pub fn start(series: Series, span: Span, begun: Instant, deadline: Instant) -> Self {
         series.started();
         let ended = CancellationToken::new();
-        Self { span, deadline, ended, series, begun }
+        Self { span, deadline, ended, peer: None, series, begun }
     }
 
     /// Counts the end of the call. Only the first end counts.
     pub fn end(&mut self, code: Code) {
+        self.end_with(code, "");
+    }
+
+    /// Counts the end of the call, whose status says `message`. Only the first end counts.
+    pub fn end_with(&mut self, code: Code, message: &str) {
         if self.ended.is_cancelled() {
             return;
         }
         trace::record_code(&self.span, code);
-        self.series.handled(code, self.begun.elapsed().as_secs_f64());
+        self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace::sampled(&self.span));
+        if let Some(faults) = self.series.faults() {
+            faults.tell(code, message, self.peer, &self.span);
+        }
         self.ended.cancel();
     }
 }
 
 impl Drop for CallRecorder {
     fn drop(&mut self) {
-        let late = Instant::now() >= self.deadline;
-        self.end(if late { Code::DeadlineExceeded } else { Code::Cancelled });
+        if Instant::now() >= self.deadline {
+            self.end_with(Code::DeadlineExceeded, "the caller went away when its deadline had passed");
+        } else {
+            self.end(Code::Cancelled);
+        }
     }
 }

@@ -10,8 +10,10 @@ use hotpath_telemetry::{Dialect, Failure};
 pub struct App {
     /// Its name in logs and traces.
     pub name: &'static str,
-    /// Its version in metrics.
+    /// Its version in metrics and traces, and what `version` prints.
     pub version: &'static str,
+    /// The revision of its source in the same places: what the build was told, or `unknown`.
+    pub revision: &'static str,
     /// The descriptors of its proto files, an encoded `FileDescriptorSet`: what reflection answers, and which methods
     /// there are.
     pub descriptors: &'static [u8],

@@ -1,6 +1,7 @@
 //! The state of one connection, which its calls and the loop that serves it have in common.
 use crate::admission::Admission;
 use crate::limits::MethodLimits;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -13,6 +14,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// What the streams of one connection have in common.
 pub(crate) struct Connection {
     pub(crate) admission: Admission,
+    /// Where its peer is, for the log.
+    pub(crate) peer: Option<SocketAddr>,
     /// Streams that are open now.
     open: AtomicUsize,
     /// Streams that ever began.
@@ -25,9 +28,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(admission: Admission) -> Self {
+    pub(crate) fn new(admission: Admission, peer: Option<SocketAddr>) -> Self {
         Self {
             admission,
+            peer,
             open: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
             next_deadline_ms: AtomicU64::new(0),

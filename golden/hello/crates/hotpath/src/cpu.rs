@@ -9,6 +9,7 @@ use std::{collections::VecDeque, iter, sync::Arc};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
+use tracing::Span;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -45,6 +46,8 @@ impl Cpu {
     /// Runs `work` on a thread of the blocking pool, and waits for it no longer than the caller does. Loops in `work`
     /// ask [`Call::check`], so that they end with their caller.
     ///
+    /// The work is in the span of the call: its log lines, and a panic, have the trace id.
+    ///
     /// The call's permit lives inside the work: a caller that gives up frees it no sooner than a thread is really done with
     /// the work, or finds that nobody waits for it.
     ///
@@ -58,10 +61,11 @@ impl Cpu {
         let deadline = call.deadline();
         let begun = Instant::now();
         let wait = self.wait.clone();
+        let span = Span::current();
         let (answer, answered) = oneshot::channel();
         self.enter(Box::new(move || {
             wait.observe(begun.elapsed().as_secs_f64());
-            let result = call.check().and_then(|()| panics::caught(|| work(&call))?);
+            let result = span.in_scope(|| call.check().and_then(|()| panics::caught(|| work(&call))?));
             drop(call);
             drop(answer.send(result));
         }));

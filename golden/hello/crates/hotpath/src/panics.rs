@@ -1,6 +1,6 @@
 //! A panic is logged with its backtrace before anything else happens. Then the process ends, as the service decided: at
 //! once, or after it has answered INTERNAL where a call waits, drained, and flushed.
-use hotpath_telemetry::logs;
+use hotpath_telemetry::panicked;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) fn status() -> Status {
 /// Logs and counts every panic, on whatever thread, and then aborts, or asks for the end of the process.
 pub(crate) fn hook(on_panic: OnPanic, end: CancellationToken) {
     panic::set_hook(Box::new(move |info| {
-        logs::panicked(info);
+        panicked(info);
         match on_panic {
             OnPanic::Abort => process::abort(),
             OnPanic::Drain => end.cancel(),

@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::env::Env;
 use crate::limits::Limits;
 use crate::server::{Server, Stopped};
-use crate::{alloc, methods, panics, runtime};
-use hotpath_telemetry::{Failure, logs, trace};
+use crate::{alloc, methods, panics, runtime, telemetry};
+use hotpath_telemetry::{Failure, logs};
 use std::io::{Write as _, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{process::ExitCode, time::Duration};
@@ -31,7 +31,7 @@ const CONFIGURATION: u8 = 78;
 /// Runs the service: what `main` is.
 ///
 /// Without an argument it serves until SIGTERM or SIGINT. `healthcheck` asks the process that listens here whether it
-/// serves, and is 0 or 1; `limits` prints the bounds as JSON.
+/// serves, and is 0 or 1; `limits` prints the bounds as JSON; `version` prints name, version and revision.
 ///
 /// The exit code is 0 after a whole stop, 70 after a panic, 74 if the state could not be written, 75 if calls were cut at
 /// the end of the drain, and 78 if the service cannot start as it is told to.
@@ -53,7 +53,8 @@ fn main(app: App) -> ExitCode {
         "" => Ok(serve(&app, env)),
         "limits" => limits(&app, &env),
         "healthcheck" => healthcheck(&env),
-        _ => Err(format!("{}: no argument to serve, or one of: healthcheck, limits", app.name).into()),
+        "version" => version(&app),
+        _ => Err(format!("{}: no argument to serve, or one of: healthcheck, limits, version", app.name).into()),
     };
     ExitCode::from(result.unwrap_or_else(|error| refuse(&error)))
 }
@@ -66,7 +67,7 @@ pub fn serve(app: &App, env: Env) -> u8 {
 
 /// Says why the service cannot start: one log line, also where no log is set up yet.
 fn refuse(error: &Failure) -> u8 {
-    eprintln!("{}", serde_json::json!({"level": "ERROR", "message": "cannot start", "error": error.to_string()}));
+    logs::last_words("cannot start", [("error", error.to_string())]);
     CONFIGURATION
 }
 
@@ -74,12 +75,7 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     let bounds = Limits::derive(&app.defaults, &env)?;
     let runtime = runtime::build(&env, bounds.cpu_width)?;
     let code = runtime.block_on(async {
-        let spans = trace::Settings {
-            name: app.name,
-            ratio: env.get("TRACE_RATIO", 0.01)?,
-            collector: env.text("OTEL_EXPORTER_OTLP_ENDPOINT"),
-        };
-        let exporter = logs::init(env.text("LOG"), spans)?;
+        let exporter = telemetry::init(app, &env)?;
         let panicked = CancellationToken::new();
         panics::hook(app.on_panic, panicked.clone());
         let mut terminate = signal(SignalKind::terminate())?;
@@ -104,7 +100,14 @@ fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
     });
     // Blocking work cannot be cancelled: without a bound, dropping the runtime would wait for it for ever.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    logs::flush();
     code
+}
+
+fn version(App { name, version, revision, .. }: &App) -> Result<u8, Failure> {
+    // A reader that has seen enough is no error.
+    writeln!(stdout(), "{name} {version} ({revision})").ok();
+    Ok(DONE)
 }
 
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {

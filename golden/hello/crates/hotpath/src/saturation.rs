@@ -116,6 +116,8 @@ fn build_info(shared: &Shared) -> Result<(), Failure> {
     let state = if shared.stateful { "stateful" } else { "stateless" };
     let info = Opts::new("hotpath_build_info", "What was decided for this build.")
         .const_label("version", shared.version)
+        .const_label("revision", shared.revision)
+        .const_label("instance_id", &*shared.instance)
         .const_label("allocator", alloc::NAME)
         .const_label("runtime", runtime::NAME)
         .const_label("state", state)

@@ -5,7 +5,7 @@ use crate::env::Env;
 use crate::host::Host;
 use crate::queue::Finish;
 use crate::shared::Shared;
-use crate::{admin, connections, methods};
+use crate::{admin, connections, methods, telemetry};
 use hotpath_telemetry::Failure;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -56,6 +56,8 @@ impl Server {
         let admin = port.local_addr()?;
         let shared = Arc::new(Shared {
             version: app.version,
+            revision: app.revision,
+            instance: telemetry::instance(&host.env).unwrap_or_default().to_owned(),
             on_panic: app.on_panic,
             stateful: !host.stores.is_empty(),
             memory: Budget::new(host.limits.call_memory),

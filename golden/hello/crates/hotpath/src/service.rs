@@ -6,7 +6,7 @@ use crate::connection_state::Connection;
 use crate::deadline::deadline_exceeded;
 use crate::methods::Method;
 use crate::shared::Shared;
-use crate::wire::{Messages, code_of, timeout};
+use crate::wire::{Messages, code_of, record_end, timeout};
 use crate::{body, panics};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -49,6 +49,7 @@ impl hyper::service::Service<Request<Incoming>> for CallService {
         self.connection.expect_stream(&method.limits);
         let span = trace::server_span(&method.name, request.headers());
         let mut recorder = CallRecorder::start(method.series.clone(), span.clone(), begun, deadline);
+        recorder.peer = self.connection.peer;
         let (permit, reply_memory) = match self.connection.admission.admit(&method.limits) {
             Ok(permits) => permits,
             Err(shed) => {
@@ -113,13 +114,14 @@ fn reply(
         Err(status) => return refuse(recorder, status),
     };
     method.series.sent(sent);
-    let code = code_of(&parts.headers).or(trailers.as_ref().and_then(code_of));
-    recorder.end(code.unwrap_or(Code::Unknown));
+    // A call that failed at once has its status in its head.
+    let last = trailers.as_ref().filter(|_| code_of(&parts.headers).is_none());
+    record_end(&mut recorder, last.unwrap_or(&parts.headers));
     reply_memory.resize(length);
     Response::from_parts(parts, body::whole(data, trailers, (reply_memory, unread)))
 }
 
 fn refuse(mut recorder: CallRecorder, status: Status) -> Response<Body> {
-    recorder.end(status.code());
+    recorder.end_with(status.code(), status.message());
     status.into_http()
 }

@@ -1,4 +1,5 @@
 //! What gRPC puts on the wire, as far as the server layer reads it: timeouts, message prefixes, status trailers.
+use hotpath_telemetry::CallRecorder;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 use tonic::{Code, Status, metadata::MetadataValue};
@@ -30,6 +31,17 @@ pub(crate) fn timeout_header(left: Duration) -> HeaderValue {
 /// The code in a header block, where it has one.
 pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Records the end of a call whose status is in `headers`; one without a status is UNKNOWN.
+pub(crate) fn record_end(recorder: &mut CallRecorder, headers: &HeaderMap) {
+    match code_of(headers) {
+        Some(Code::Ok) => recorder.end(Code::Ok),
+        code => {
+            let status = Status::from_header_map(headers);
+            recorder.end_with(code.unwrap_or(Code::Unknown), status.as_ref().map_or("", Status::message));
+        }
+    }
 }
 
 /// The trailers that end a stream with `status`.

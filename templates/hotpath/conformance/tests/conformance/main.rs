@@ -14,6 +14,7 @@ mod cancellation;
 mod codes;
 mod connections;
 mod downstream;
+mod logs;
 mod memory;
 mod metrics;
 mod process;

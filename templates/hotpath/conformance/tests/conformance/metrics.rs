@@ -70,7 +70,8 @@ async fn the_admin_port_says_whether_it_lives_and_whether_it_serves() {
 #[tokio::test]
 async fn the_build_says_what_was_decided() {
     for (on_panic, panic) in [(OnPanic::Abort, "abort"), (OnPanic::Drain, "unwind")] {
-        let server = start_app(&hotpath_conformance::app(on_panic, Dialect::Otelgrpc), &[]).await;
+        let server =
+            start_app(&hotpath_conformance::app(on_panic, Dialect::Otelgrpc), &[("POD_NAME", "fixture-7")]).await;
         let level = if cfg!(target_feature = "avx512f") {
             "x86-64-v4"
         } else if cfg!(target_feature = "avx2") {
@@ -80,8 +81,10 @@ async fn the_build_says_what_was_decided() {
         } else {
             "generic"
         };
-        let labels = [format!("panic=\"{panic}\""), format!("target_cpu=\"{level}\""), "state=\"stateful\"".into()];
-        let labels = labels.each_ref().map(String::as_str);
+        let panic = format!("panic=\"{panic}\"");
+        let of_build = ["version=\"0\"", "revision=\"none\"", "instance_id=\"fixture-7\"", "state=\"stateful\""];
+        let labels = [vec![panic, format!("target_cpu=\"{level}\"")], of_build.map(String::from).to_vec()].concat();
+        let labels: Vec<_> = labels.iter().map(String::as_str).collect();
         assert_eq!(metric(server.admin(), "hotpath_build_info", &labels).await, 1.0, "{labels:?}");
         let page = page(server.admin(), "/metrics").await;
         assert!(page.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{page}");
@@ -110,6 +113,7 @@ async fn the_saturation_and_the_process_are_exported_under_their_names() {
         ("gauge", "hotpath_memory_budget_bytes"),
         ("gauge", "hotpath_memory_in_use_bytes"),
         ("gauge", "hotpath_memory_limit_bytes"),
+        ("counter", "hotpath_log_lines_dropped_total"),
         ("counter", "hotpath_panics_total"),
         ("gauge", "hotpath_queue_capacity"),
         ("gauge", "hotpath_queue_depth"),

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     time::Instant,
 };
 use tokio::net::TcpStream;
@@ -21,7 +21,7 @@ fn fixture_process() {
 }
 
 pub struct Process {
-    child: Child,
+    pub child: Child,
     log: PathBuf,
     pub folder: PathBuf,
 }
@@ -29,6 +29,11 @@ pub struct Process {
 impl Process {
     /// Starts one, under `ulimit` where given.
     pub fn start(name: &str, ulimit: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(name, ulimit, settings, None)
+    }
+
+    /// Starts one whose log goes to `stderr` and not to a file.
+    pub fn start_with(name: &str, ulimit: &str, settings: &[(&str, &str)], stderr: Option<Stdio>) -> Self {
         let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("fixture-process-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -42,7 +47,7 @@ impl Process {
             .env("STATE_DIR", folder.join("state"))
             .envs(settings.iter().copied())
             .stdout(File::create(folder.join("stdout")).unwrap())
-            .stderr(File::create(&log).unwrap())
+            .stderr(stderr.unwrap_or_else(|| File::create(&log).unwrap().into()))
             .spawn()
             .unwrap();
         Self { child, log, folder }
@@ -162,13 +167,13 @@ async fn the_heap_has_a_profile_where_the_allocator_keeps_one() {
 
 /// The lines of the server layer, and of nothing else: they have their trace id all the same.
 const OURS: &str = "hotpath=info";
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// Has the fixture abort on a panic.
-const ABORTS: (&str, &str) = ("FIXTURE_PROCESS", "abort");
+pub const ABORTS: (&str, &str) = ("FIXTURE_PROCESS", "abort");
 
 /// A call in the trace of its caller.
-fn traced(order: Order) -> tonic::Request<Order> {
+pub fn traced(order: Order) -> tonic::Request<Order> {
     let mut request = tonic::Request::new(order);
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-00").parse().unwrap());
     request

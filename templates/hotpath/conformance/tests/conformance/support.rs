@@ -74,8 +74,14 @@ pub async fn metric(admin: SocketAddr, name: &str, labels: &[&str]) -> f64 {
 }
 
 pub async fn page(admin: SocketAddr, path: &str) -> String {
+    page_as(admin, path, "*/*").await
+}
+
+/// A page in the format that `accept` asks for.
+pub async fn page_as(admin: SocketAddr, path: &str, accept: &str) -> String {
     let mut socket = TcpStream::connect(admin).await.unwrap();
-    socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).await.unwrap();
     text

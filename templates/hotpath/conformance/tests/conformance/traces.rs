@@ -1,12 +1,15 @@
 //! Traces reach their collector, and a collector that does not answer holds nothing up.
 use crate::process::Process;
-use crate::support::{PATIENCE, call, client, head, order, raw};
+use crate::support::{PATIENCE, call, client, eventually, head, metric, order, page_as, raw};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 const TRACE: [u8; 16] = *b"\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+const OTHER: [u8; 16] = *b"\x5b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36";
+const UNSAMPLED: &str = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
 /// Takes what is exported, and says OK.
 async fn collector() -> (String, mpsc::Receiver<Vec<u8>>) {
@@ -46,15 +49,36 @@ fn holds(export: &[u8], part: &[u8]) -> bool {
 #[tokio::test]
 async fn a_sampled_call_is_exported_in_its_callers_trace_before_the_process_ends() {
     let (address, mut exported) = collector().await;
-    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()), ("TRACE_RATIO", "0")];
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()),
+        ("TRACE_RATIO", "0"),
+        ("POD_NAME", "fixture-7"),
+        ("TRACE_SPANS", "trace"),
+    ];
     let mut process = Process::start("traces", "", &settings);
     let mut requests = raw(process.address("listen").await, 1 << 20).await;
-    call(&mut requests, head("Call", &[("traceparent", PARENT)]), &order("echo", 1)).await;
+    call(&mut requests, head("Call", &[("traceparent", PARENT)]), &order("log", 1)).await;
     call(&mut requests, head("Stream", &[]), &order("count", 1)).await;
+    call(&mut requests, head("Call", &[("traceparent", UNSAMPLED)]), &order("log", 1)).await;
+    let open_metrics = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
+    let metrics = page_as(process.address("admin").await, "/metrics", open_metrics).await;
+    assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{metrics}");
+    let exemplars: Vec<_> = metrics.lines().filter(|line| line.contains(" # {trace_id=")).collect();
+    assert_eq!(exemplars.len(), 1, "of the sampled call alone: {exemplars:?}");
+    let exemplar = exemplars[0].split(" # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} ").collect::<Vec<_>>();
+    assert!(exemplar[0].starts_with("grpc_server_handling_seconds_bucket{grpc_method=\"Call\","), "{exemplar:?}");
+    assert_eq!(exemplar[1].split(' ').filter_map(|number| number.parse::<f64>().ok()).count(), 2, "{exemplar:?}");
+    assert!(metrics.contains("\n# TYPE hotpath_shed counter\n") && metrics.ends_with("\n# EOF\n"), "{metrics}");
     process.signal("-TERM");
     let export = timeout(PATIENCE, exported.recv()).await.unwrap().unwrap();
     assert!(holds(&export, b"fixture.v1.Fixture/Call") && holds(&export, &TRACE));
     assert!(!holds(&export, b"fixture.v1.Fixture/Stream"));
+    // The handler's own span is there with its field, once, and nothing of what libraries do.
+    assert_eq!(export.windows(5).filter(|window| window == b"query").count(), 1);
+    assert!(holds(&export, b"rows") && !holds(&export, b"FramedRead") && !holds(&export, &OTHER));
+    for attribute in ["service.version", "service.instance.id", "k8s.pod.name", "fixture-7", "vcs.ref.head.revision"] {
+        assert!(holds(&export, attribute.as_bytes()), "{attribute}");
+    }
     assert_eq!(process.ended().await, (Some(0), None));
 }
 
@@ -69,6 +93,42 @@ async fn a_silent_collector_holds_up_neither_calls_nor_the_end() {
     for _ in 0..2_500 {
         client.call(order("echo", 1)).await.unwrap();
     }
+    let admin = process.address("admin").await;
+    eventually("what found the queue full is counted", async || {
+        metric(admin, "hotpath_spans_dropped_total", &["reason=\"queue_full\""]).await >= 1.0
+    })
+    .await;
     process.signal("-TERM");
     assert_eq!(process.ended().await, (Some(0), None));
+    assert!(process.log().contains("spans are lost"), "{}", process.log());
+}
+
+/// Spans that nobody takes were lost without a word, and without a number.
+#[tokio::test]
+async fn lost_spans_are_counted_and_said() {
+    // A port that nobody listens on.
+    let address = format!("http://{}", TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap());
+    let settings =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()), ("TRACE_RATIO", "1"), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+    let mut process = Process::start("lost", "", &settings);
+    let admin = process.address("admin").await;
+    client(process.address("listen").await).await.call(order("echo", 1)).await.unwrap();
+    eventually("a lost span is counted", async || {
+        metric(admin, "hotpath_spans_dropped_total", &["reason=\"export_failed\""]).await >= 1.0
+    })
+    .await;
+    process.signal("-TERM");
+    assert_eq!(process.ended().await, (Some(0), None));
+    let log = process.log();
+    assert_eq!(log.matches("spans are lost; ").count(), 1, "{log}");
+}
+
+/// What is not of a form that works is refused at the start, with the form that does.
+#[tokio::test]
+async fn a_collector_behind_tls_is_refused_with_the_form_that_works() {
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost:4317")];
+    let mut process = Process::start("tls", "", &settings);
+    assert_eq!(process.ended().await, (Some(78), None));
+    let log = process.log();
+    assert!(log.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317"), "{log}");
 }

@@ -1,14 +1,15 @@
 //! The caller's W3C trace context: written into the log lines, and passed on to the services that are called.
-#![cfg_attr(feature = "otlp", allow(dead_code, reason = "compiled for its unit tests alone"))]
-use super::{Settings, TARGET};
+use super::Settings;
+use crate::call_span::{CallSpan, UNSAMPLED};
 use crate::failure::Failure;
 use crate::name::Name;
+use crate::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
 use http::{HeaderMap, HeaderValue};
+use prometheus::IntCounterVec;
+use std::sync::Arc;
 use tonic::Code;
-use tracing::{Span, Subscriber, field::Empty, info_span};
+use tracing::{Span, Subscriber, info_span};
 use tracing_subscriber::util::SubscriberInitExt as _;
-
-const TRACEPARENT: &str = "traceparent";
 
 /// Sends nothing: this build has no exporter.
 #[derive(Debug)]
@@ -28,30 +29,45 @@ where
     Ok(Exporter(()))
 }
 
+/// No span is sent, so none is lost.
+pub(crate) fn lost() -> Option<IntCounterVec> {
+    None
+}
+
 /// The context that a call came with, kept with the call and passed on.
 #[derive(Clone, Debug)]
-pub struct Parent(Option<HeaderValue>);
+pub struct Parent {
+    context: Option<HeaderValue>,
+    state: Option<HeaderValue>,
+}
 
 impl Parent {
     /// The context in the headers of a call that came in.
     pub fn of(headers: &HeaderMap) -> Self {
-        Self(headers.get(TRACEPARENT).cloned())
+        Self {
+            context: headers.get(TRACEPARENT).cloned(),
+            state: headers.get(TRACESTATE).cloned(),
+        }
     }
 }
 
 /// Writes `parent`, the context of the call that is served, into the headers of an outgoing call.
 pub fn inject(parent: Option<&Parent>, _span: &Span, headers: &mut HeaderMap) {
-    if let Some(Parent(Some(context))) = parent {
-        headers.insert(TRACEPARENT, context.clone());
+    let Some(Parent { context: Some(context), state }) = parent else { return };
+    headers.insert(TRACEPARENT, context.clone());
+    if let Some(state) = state {
+        headers.insert(TRACESTATE, state.clone());
     }
 }
 
 /// The span of a call that came in, for its log lines.
 pub fn server_span(name: &Name, headers: &HeaderMap) -> Span {
-    let span = info_span!(target: TARGET, "call", rpc = %name, trace_id = Empty);
-    if let Some(id) = headers.get(TRACEPARENT).and_then(trace_id) {
-        span.record("trace_id", id);
+    let span = info_span!(target: UNSAMPLED, parent: None, "call");
+    CallSpan {
+        method: Arc::clone(&name.full),
+        context: TraceContext::read(headers),
     }
+    .attach_to(&span);
     span
 }
 
@@ -60,26 +76,10 @@ pub fn client_span(_name: &Name) -> Span {
     Span::current()
 }
 
+/// No span is sent, so no call can be found by its trace.
+pub(crate) fn sampled(_span: &Span) -> Option<String> {
+    None
+}
+
 /// Does nothing: no span is sent, so none says how its call ended.
 pub(crate) fn record_code(_span: &Span, _code: Code) {}
-
-/// The second field of `00-<32 hex digits>-<16>-<2>`, where it is well-formed.
-fn trace_id(parent: &HeaderValue) -> Option<&str> {
-    let id = parent.to_str().ok()?.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_id_is_read_or_refused() {
-        let of = |text| trace_id(&HeaderValue::from_static(text)).map(str::to_owned);
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(id));
-        for bad in ["", "00", "00-xyz-1-01", "00-4bf92f3577b34da6a3ce929d0e0e473\"-00f067aa0ba902b7-01"] {
-            assert_eq!(of(bad), None);
-        }
-    }
-}

@@ -1,7 +1,8 @@
 //! The two vocabularies in which Go services count their gRPC calls, behind one interface.
 use crate::failure::Failure;
+use crate::faults::Faults;
 use crate::name::Name;
-use crate::{grpc_prometheus, otelgrpc};
+use crate::{exemplars, grpc_prometheus, otelgrpc};
 use http::Uri;
 use prometheus::Registry;
 use std::sync::Arc;
@@ -53,18 +54,20 @@ enum Families {
 impl CallMetrics {
     /// The series of a method that is served.
     pub fn series(&self, name: &Name) -> Series {
-        Series(Arc::new(match &self.0 {
-            Families::GoGrpcMiddleware(families) => OneMethod::GoGrpcMiddleware(families.series(name)),
-            Families::Otelgrpc(families) => OneMethod::Otelgrpc(families.series(name)),
-        }))
+        let counts = match &self.0 {
+            Families::GoGrpcMiddleware(families) => Counts::GoGrpcMiddleware(families.series(name)),
+            Families::Otelgrpc(families) => Counts::Otelgrpc(families.series(name)),
+        };
+        Series(Arc::new(OneMethod { counts, faults: Some(Faults::new()) }))
     }
 
     /// The series of a method that is called at `peer`, which only otelgrpc's dialect names.
     pub fn client_series(&self, name: &Name, peer: &Uri) -> Series {
-        Series(Arc::new(match &self.0 {
-            Families::GoGrpcMiddleware(families) => OneMethod::GoGrpcMiddleware(families.series(name)),
-            Families::Otelgrpc(families) => OneMethod::Otelgrpc(families.client_series(name, peer)),
-        }))
+        let counts = match &self.0 {
+            Families::GoGrpcMiddleware(families) => Counts::GoGrpcMiddleware(families.series(name)),
+            Families::Otelgrpc(families) => Counts::Otelgrpc(families.client_series(name, peer)),
+        };
+        Series(Arc::new(OneMethod { counts, faults: None }))
     }
 }
 
@@ -73,7 +76,14 @@ impl CallMetrics {
 pub struct Series(Arc<OneMethod>);
 
 #[derive(Debug)]
-enum OneMethod {
+struct OneMethod {
+    counts: Counts,
+    /// Only of a method that is served: a failed call of another service fails a call that is served, or matters to nobody.
+    faults: Option<Faults>,
+}
+
+#[derive(Debug)]
+enum Counts {
     GoGrpcMiddleware(grpc_prometheus::Series),
     Otelgrpc(otelgrpc::Series),
 }
@@ -81,30 +91,38 @@ enum OneMethod {
 impl Series {
     /// Counts a call that begins. Otelgrpc's dialect does not.
     pub fn started(&self) {
-        if let OneMethod::GoGrpcMiddleware(series) = &*self.0 {
+        if let Counts::GoGrpcMiddleware(series) = &self.0.counts {
             series.started();
         }
     }
 
     /// Counts messages that were received. Otelgrpc's dialect does not.
     pub fn received(&self, messages: u64) {
-        if let OneMethod::GoGrpcMiddleware(series) = &*self.0 {
+        if let Counts::GoGrpcMiddleware(series) = &self.0.counts {
             series.received(messages);
         }
     }
 
     /// Counts messages that were sent. Otelgrpc's dialect does not.
     pub fn sent(&self, messages: u64) {
-        if let OneMethod::GoGrpcMiddleware(series) = &*self.0 {
+        if let Counts::GoGrpcMiddleware(series) = &self.0.counts {
             series.sent(messages);
         }
     }
 
-    /// Counts a call that ended with `code` after so many seconds.
-    pub fn handled(&self, code: Code, seconds: f64) {
-        match &*self.0 {
-            OneMethod::GoGrpcMiddleware(series) => series.handled(code, seconds),
-            OneMethod::Otelgrpc(series) => series.handled(code, seconds),
+    /// Counts a call that ended with `code` after so many seconds. The trace of a sampled one is an exemplar.
+    pub fn handled(&self, code: Code, seconds: f64, sampled: Option<String>) {
+        let histogram = match &self.0.counts {
+            Counts::GoGrpcMiddleware(series) => series.handled(code, seconds),
+            Counts::Otelgrpc(series) => &series.handled(code, seconds),
+        };
+        if let Some(trace_id) = sampled {
+            exemplars::set(histogram, seconds, &trace_id);
         }
+    }
+
+    /// What is said of calls that failed.
+    pub(crate) fn faults(&self) -> Option<&Faults> {
+        self.0.faults.as_ref()
     }
 }

@@ -2,7 +2,7 @@
 use crate::failure::Failure;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// The name of a method, as every dialect labels it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,12 +13,14 @@ pub struct Name {
     pub service: String,
     /// The method, without its service.
     pub method: String,
+    /// Both, as in `package.Service/Method`. Shared by the spans of all its calls.
+    pub full: Arc<str>,
 }
 
 impl Name {
     /// Whether `line` names it, with or without package and service.
     pub fn is(&self, line: &str) -> bool {
-        self.to_string().strip_suffix(line).is_some_and(|before| before.is_empty() || before.ends_with(['.', '/']))
+        self.full.strip_suffix(line).is_some_and(|before| before.is_empty() || before.ends_with(['.', '/']))
     }
 
     /// Whether its replies are a stream.
@@ -29,7 +31,7 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.service, self.method)
+        f.write_str(&self.full)
     }
 }
 
@@ -54,6 +56,7 @@ pub fn names(descriptors: &[u8]) -> Result<Vec<Name>, Failure> {
                     kind,
                     service: path.clone(),
                     method: method.name().to_owned(),
+                    full: format!("{path}/{}", method.name()).into(),
                 }
             }));
         }

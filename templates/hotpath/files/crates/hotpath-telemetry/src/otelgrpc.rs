@@ -1,20 +1,13 @@
 //! The golden signals as otelgrpc exports them through OpenTelemetry's Prometheus exporter: `rpc.server.call.duration`
 //! of the semantic conventions, in seconds, with their buckets and attributes.
-use crate::codes::is_fault;
+use crate::codes::{is_fault, name};
 use crate::failure::Failure;
 use crate::name::Name;
 use http::Uri;
 use prometheus::core::{Collector, Desc};
-use prometheus::{HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, proto::MetricFamily};
 use tonic::Code;
 
-/// gRPC's codes by number, in the protocol's spelling.
-#[rustfmt::skip]
-const CODES: [&str; 17] = [
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-];
 /// Of the semantic conventions.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 #[rustfmt::skip]
@@ -80,14 +73,15 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Counts a call that ended, after so many seconds.
-    pub(crate) fn handled(&self, code: Code, seconds: f64) {
+    /// Counts a call that ended, after so many seconds. Returns where the seconds are.
+    pub(crate) fn handled(&self, code: Code, seconds: f64) -> Histogram {
         let [method, address, port] = &self.labels;
-        let name = CODES.get(code as usize).copied().unwrap_or_default();
-        let error = if (self.is_error)(code) { name } else { "" };
+        let error = if (self.is_error)(code) { name(code) } else { "" };
         let scope = ["hotpath", env!("CARGO_PKG_VERSION"), "https://opentelemetry.io/schemas/1.43.0"];
-        let labels = ["grpc", method, name, error, address, port, scope[0], scope[1], scope[2]];
-        self.family.with_label_values(&labels).observe(seconds);
+        let labels = ["grpc", method, name(code), error, address, port, scope[0], scope[1], scope[2]];
+        let histogram = self.family.with_label_values(&labels);
+        histogram.observe(seconds);
+        histogram
     }
 }
 

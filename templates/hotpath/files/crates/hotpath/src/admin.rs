@@ -9,14 +9,13 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{rt::TokioExecutor, rt::TokioIo, rt::TokioTimer, server::conn::auto};
-use prometheus::{Encoder as _, TextEncoder};
 use std::{net, sync::Arc, sync::atomic::Ordering::Relaxed, thread, time::Duration};
 use tokio::runtime::{Builder, Handle};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tonic::body::Body;
 
-/// Prometheus text, and UTF-8, as promhttp says it.
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// What the pages are but for the metrics, which say it themselves.
+const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 /// Scrapes and probes at once.
 const CONNECTIONS: usize = 16;
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -68,17 +67,22 @@ async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Respons
         #[expect(clippy::disallowed_methods, reason = "bounded by the slots, and in time")]
         return Ok(admin.calls.spawn(checked).await?);
     }
-    let (status, body) = page(request.uri().path(), &admin);
-    let plain = Response::builder().header("content-type", CONTENT_TYPE);
-    Ok(plain.status(status).body(Body::new(Full::from(body)))?)
+    let accept = request.headers().get("accept").and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let (status, content_type, body) = page(request.uri().path(), accept, &admin);
+    let typed = Response::builder().header("content-type", content_type);
+    Ok(typed.status(status).body(Body::new(Full::from(body)))?)
 }
 
-fn page(path: &str, Admin { shared, saturation, .. }: &Admin) -> (StatusCode, Vec<u8>) {
-    match path {
-        "/metrics" => match metrics(shared, saturation) {
-            Ok(metrics) => (StatusCode::OK, metrics),
-            Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n").into_bytes()),
-        },
+/// The status, the content type and the text of a page.
+fn page(path: &str, accept: &str, Admin { shared, saturation, .. }: &Admin) -> (StatusCode, &'static str, Vec<u8>) {
+    let (status, body) = match path {
+        "/metrics" => {
+            saturation.read(shared);
+            match hotpath_telemetry::page(&shared.metrics.registry, accept) {
+                Ok((content_type, metrics)) => return (StatusCode::OK, content_type, metrics.into_bytes()),
+                Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n").into_bytes()),
+            }
+        }
         "/healthz" => (StatusCode::OK, b"ok\n".to_vec()),
         "/readyz" if shared.ready.load(Relaxed) => (StatusCode::OK, b"ok\n".to_vec()),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, b"stopping\n".to_vec()),
@@ -87,13 +91,6 @@ fn page(path: &str, Admin { shared, saturation, .. }: &Admin) -> (StatusCode, Ve
             Err(why) => (StatusCode::NOT_FOUND, format!("{why}\n").into_bytes()),
         },
         _ => (StatusCode::NOT_FOUND, Vec::new()),
-    }
-}
-
-/// Everything in the registry, read now.
-fn metrics(shared: &Shared, saturation: &Saturation) -> Result<Vec<u8>, prometheus::Error> {
-    saturation.read(shared);
-    let mut page = Vec::new();
-    TextEncoder::new().encode(&shared.metrics.registry.gather(), &mut page)?;
-    Ok(page)
+    };
+    (status, CONTENT_TYPE, body)
 }

@@ -6,7 +6,7 @@ use crate::connection_state::Connection;
 use crate::deadline::until;
 use crate::methods::Method;
 use crate::panics;
-use crate::wire::{Messages, code_of, trailers};
+use crate::wire::{Messages, record_end, trailers};
 use bytes::Bytes;
 use futures_util::stream::{StreamExt as _, poll_fn};
 use hotpath_telemetry::CallRecorder;
@@ -15,7 +15,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
 use hyper::body::Incoming;
 use std::{convert::Infallible, sync::Arc, task::Poll};
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 
 /// A request: its messages are counted, and one that is too long is refused by its prefix, before its bytes have come.
 pub(crate) fn received(body: Incoming, method: Arc<Method>) -> Body {
@@ -72,12 +72,12 @@ pub(crate) fn streamed(
             }
             Err(last) => {
                 let trailers = last.into_trailers().unwrap_or_default();
-                recorder.end(code_of(&trailers).unwrap_or(Code::Unknown));
+                record_end(&mut recorder, &trailers);
                 Ok(Frame::trailers(trailers))
             }
         });
         let frame = passed.unwrap_or_else(|status| {
-            recorder.end(status.code());
+            recorder.end_with(status.code(), status.message());
             Frame::trailers(trailers(&status))
         });
         Poll::Ready(Some(Ok::<_, Infallible>(frame)))

@@ -97,7 +97,7 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
     }
     drop(socket.set_nodelay(true));
     let admission = Admission::new(&shared.memory, &shared.unread, &shared.metrics.shed);
-    let connection = Arc::new(Connection::new(admission));
+    let connection = Arc::new(Connection::new(admission, socket.peer_addr().ok()));
     let service = CallService {
         shared: Arc::clone(shared),
         connection: Arc::clone(&connection),

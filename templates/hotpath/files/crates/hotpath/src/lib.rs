@@ -40,6 +40,7 @@ mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
+mod telemetry;
 mod wire;
 
 pub use app::App;

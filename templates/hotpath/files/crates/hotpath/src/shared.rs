@@ -12,6 +12,9 @@ use tokio::runtime::RuntimeMetrics;
 /// One server's parts: every call uses them, and the admin port reads them.
 pub(crate) struct Shared {
     pub(crate) version: &'static str,
+    pub(crate) revision: &'static str,
+    /// The name of the pod or of the host; empty where nobody says it.
+    pub(crate) instance: String,
     pub(crate) on_panic: OnPanic,
     /// Whether the service opened a store.
     pub(crate) stateful: bool,

@@ -18,7 +18,7 @@ use std::{thread, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio::{runtime::Handle, sync::oneshot};
 use tonic::Status;
-use tracing::{error, info};
+use tracing::{Span, error, info};
 
 const MAGIC: &[u8; 8] = b"HOTPATH2";
 const MAGIC_1: &[u8; 8] = b"HOTPATH1";
@@ -58,13 +58,15 @@ impl<S> Clone for Store<S> {
 }
 
 impl<S: State> Store<S> {
-    /// Runs `f` on the state's thread, after what was asked before. No lock is held by anyone who waits.
+    /// Runs `f` on the state's thread, after what was asked before, in the span of the call. No lock is held by anyone who
+    /// waits.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` if too much waits already, `UNAVAILABLE` when the process stops, `INTERNAL` if `f` panics.
     pub async fn with<T: Send + 'static>(&self, f: impl FnOnce(&mut S) -> T + Send + 'static) -> Result<T, Status> {
         let (reply, answer) = oneshot::channel();
-        self.0.push(Box::new(move |state| drop(reply.send(f(state)))))?;
+        let span = Span::current();
+        self.0.push(Box::new(move |state| span.in_scope(|| drop(reply.send(f(state))))))?;
         answer.await.map_err(|_gone| Status::internal("the state's thread ended"))
     }
 

@@ -59,7 +59,7 @@ use tonic::{Request, Response, Status};
 
 struct Prices;
 
-pub(crate) fn start(_host: &mut Host) -> Result<Routes, Failure> {
+pub(crate) async fn start(_host: &mut Host) -> Result<Routes, Failure> {
     Ok(Routes::default().with(HelloServiceServer::new(Prices)))
 }
 

@@ -87,6 +87,7 @@ var teams = map[string]edited{
 			{"src/handlers.rs", "use crate::pb::server::QuoteEngineService as", "use crate::pb::quote_engine::v1::quote_engine_service_server::QuoteEngineService as"},
 			{"src/handlers.rs", "use crate::pb::server::QuoteEngineServiceServer as", "use crate::pb::quote_engine::v1::quote_engine_service_server::QuoteEngineServiceServer as"},
 			{"src/handlers.rs", "use crate::pb::{", "use crate::pb::quote_engine::v1::{"},
+			{"src/handlers.rs", "pub(crate) fn start(host", "pub(crate) async fn start(host"},
 			{"tests/quote.rs", "use quote_engine::pb::{", "use service::pb::quote_engine::v1::{"},
 			{"tests/quote.rs", "quote_engine::app()", "service::app::app()"},
 		}),
@@ -113,6 +114,8 @@ var teams = map[string]edited{
 			{"src/handlers.rs", "use crate::pb::server::CartLedgerService as", "use crate::pb::cart_ledger::v1::cart_ledger_service_server::CartLedgerService as"},
 			{"src/handlers.rs", "use crate::pb::server::CartLedgerServiceServer as", "use crate::pb::cart_ledger::v1::cart_ledger_service_server::CartLedgerServiceServer as"},
 			{"src/handlers.rs", "use crate::pb::{", "use crate::pb::cart_ledger::v1::{"},
+			{"src/handlers.rs", "pub(crate) fn start(host", "pub(crate) async fn start(host"},
+			{"src/ledger.rs", "MAX_BYTES: u64 = 2 *", "MAX_BYTES: u64 = 3 *"},
 			{"src/downstream.rs", `#[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the protos")]
 mod api {
     pub(crate) mod prices {

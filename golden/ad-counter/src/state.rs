@@ -6,8 +6,8 @@ use tonic::Status;
 
 const MAX_KEYS: usize = 10_000;
 const MAX_KEY: usize = 256;
-/// The map, and its copy while a snapshot is written.
-pub(crate) const MAX_BYTES: u64 = 2 * (MAX_KEYS * (MAX_KEY + 128)) as u64;
+/// The map, and while a snapshot is written its clone and its bytes.
+pub(crate) const MAX_BYTES: u64 = 3 * (MAX_KEYS * (MAX_KEY + 128)) as u64;
 
 /// Bounded, as everything that grows.
 #[derive(Clone, PartialEq, Message)]

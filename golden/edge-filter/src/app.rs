@@ -24,6 +24,6 @@ pub fn app() -> App {
         defaults: DEFAULTS,
         on_panic: OnPanic::Abort,
         metrics: Dialect::GoGrpcMiddleware,
-        start: handlers::start,
+        start: |host| Box::pin(handlers::start(host)),
     }
 }

@@ -13,7 +13,7 @@ struct Handlers {
 }
 
 /// Makes the handlers, once, before the first call.
-pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
+pub(crate) async fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
         // Work that computes runs here, off the async workers.
         cpu: host.cpu(),

@@ -29,7 +29,7 @@ struct Scored {
 pub(crate) const QUEUE_BYTES: u64 = (app::QUEUE * size_of::<Scored>()) as u64;
 
 /// Makes the handlers, once, before the first call.
-pub(crate) fn start(host: &mut Host) -> Result<Routes, Failure> {
+pub(crate) async fn start(host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers {
         // Work that computes runs here, off the async workers.
         cpu: host.cpu(),

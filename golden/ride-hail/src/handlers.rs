@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 struct Handlers;
 
 /// Makes the handlers, once, before the first call.
-pub(crate) fn start(_host: &mut Host) -> Result<Routes, Failure> {
+pub(crate) async fn start(_host: &mut Host) -> Result<Routes, Failure> {
     let handlers = Handlers;
     let routes = Routes::default();
     let server = crate::pb::ride::v1::drivers_server::DriversServer::new(handlers.clone());

@@ -27,6 +27,6 @@ pub fn app() -> App {
         defaults: DEFAULTS,
         on_panic: OnPanic::Drain,
         metrics: Dialect::GoGrpcMiddleware,
-        start: handlers::start,
+        start: |host| Box::pin(handlers::start(host)),
     }
 }

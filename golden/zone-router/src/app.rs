@@ -38,6 +38,6 @@ pub fn app() -> App {
         defaults: DEFAULTS,
         on_panic: OnPanic::Drain,
         metrics: Dialect::Otelgrpc,
-        start: handlers::start,
+        start: |host| Box::pin(handlers::start(host)),
     }
 }

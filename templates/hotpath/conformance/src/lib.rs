@@ -13,6 +13,7 @@ use pb::fixture_server::{Fixture, FixtureServer};
 use pb::{Done, Order};
 use std::fmt;
 use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::{Response, Status, metadata::MetadataMap};
@@ -54,16 +55,27 @@ pub fn app(on_panic: OnPanic, metrics: Dialect) -> App {
         defaults: DEFAULTS,
         on_panic,
         metrics,
-        start,
+        start: |host| Box::pin(start(host)),
     }
 }
 
-fn start(host: &mut Host) -> Result<Routes, Failure> {
-    let service = FixtureServer::new(Handlers::new(host)?);
-    Ok(Routes::default().with(service.max_decoding_message_size(usize::MAX)))
+async fn start(host: &mut Host) -> Result<Routes, Failure> {
+    // Something that a service waits for before it serves.
+    sleep(host.env().millis("FIXTURE_START_MS", Duration::ZERO)?).await;
+    Ok(Routes::default().with(server(host)?))
 }
 
-struct Handlers {
+/// The fixture's handlers, as its `start` serves them.
+///
+/// # Errors
+/// As what they are made from.
+pub fn server(host: &Host) -> Result<FixtureServer<Handlers>, Failure> {
+    Ok(FixtureServer::new(Handlers::new(host)?).max_decoding_message_size(usize::MAX))
+}
+
+/// The handlers.
+pub struct Handlers {
+    background: Background,
     cpu: Cpu,
     computed: IntCounter,
     peer: FixtureClient<Outbound>,
@@ -71,17 +83,19 @@ struct Handlers {
 }
 
 impl Handlers {
-    fn new(host: &mut Host) -> Result<Self, Failure> {
+    fn new(host: &Host) -> Result<Self, Failure> {
         let made = IntCounter::new("fixture_handlers_total", "How often the handlers were made.")?;
         made.inc();
         host.registry().register(Box::new(made))?;
         let computed = IntCounter::new("fixture_computed_total", "How often a CPU took up a call.")?;
         host.registry().register(Box::new(computed.clone()))?;
+        let peer = FixtureClient::new(host.downstream("peer", "http://127.0.0.1:1")?);
         Ok(Self {
+            background: background(host, peer.clone()),
             // Work that computes.
             cpu: host.cpu(),
             computed,
-            peer: FixtureClient::new(host.downstream("peer", "http://127.0.0.1:1")?),
+            peer,
             memory: host.store("fixture")?,
         })
     }
@@ -139,6 +153,26 @@ async fn record_what_panics() {
     Span::current().record("bad", field::debug(Bad));
 }
 
+/// The way to the background task.
+type Background = mpsc::Sender<(Order, oneshot::Sender<Result<Done, Status>>)>;
+
+/// A background task that does what calls hand to it.
+fn background(host: &Host, mut peer: FixtureClient<Outbound>) -> Background {
+    let (orders, mut taken) = mpsc::channel::<(Order, oneshot::Sender<_>)>(1);
+    let cpu = host.cpu();
+    host.spawn("background", |stop| async move {
+        while let Some(Some((order, reply))) = stop.run_until_cancelled(taken.recv()).await {
+            let done = match order.what.as_str() {
+                "panic" => panic!("planted"),
+                "compute" => cpu.run(move |call| call.check().map(|()| Done { payload: order.payload })).await,
+                _ => peer.call(order).await.map(Response::into_inner),
+            };
+            reply.send(done).ok();
+        }
+    });
+    orders
+}
+
 /// The bytes of a header; none where it is not there.
 fn header(headers: &MetadataMap, name: &str) -> bytes::Bytes {
     headers.get(name).map(|value| value.as_bytes().to_vec()).unwrap_or_default().into()
@@ -147,6 +181,7 @@ fn header(headers: &MetadataMap, name: &str) -> bytes::Bytes {
 #[tonic::async_trait]
 impl Fixture for Handlers {
     async fn call(&self, request: tonic::Request<Order>) -> Result<Response<Done>, Status> {
+        let peer = request.remote_addr();
         let (asked, _, Order { what, n, payload }) = request.into_parts();
         let payload = match what.as_str() {
             "echo" => payload,
@@ -172,6 +207,18 @@ impl Fixture for Handlers {
                 let order = Order { what: ask.trim_start_matches("ask ").into(), n, payload };
                 let answer = self.peer.clone().call(order).await;
                 answer.map_err(|status| Outbound::failed("peer", &status))?.into_inner().payload
+            }
+            // Whose call it is.
+            "address" => peer.map_or_else(String::new, |peer| peer.to_string()).into(),
+            order if order.starts_with("background ") => {
+                let (reply, done) = oneshot::channel();
+                let order = Order {
+                    what: order.trim_start_matches("background ").into(),
+                    n,
+                    payload,
+                };
+                self.background.send((order, reply)).await.map_err(|_gone| Status::unavailable("stopping"))?;
+                done.await.map_err(|_gone| Status::internal("the task panicked"))??.payload
             }
             "remember" => self.memory.with(move |memory| memory.add(n)).await?.to_string().into(),
             place if place.starts_with("panic in ") => {
@@ -223,7 +270,7 @@ impl Fixture for Handlers {
 }
 
 /// The state of the fixture: a sum.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Remembered(u64);
 
 impl Remembered {
@@ -242,6 +289,7 @@ impl State for Remembered {
 
     fn decode(version: u32, bytes: &[u8]) -> Result<Self, Failure> {
         assert_eq!(version, Self::VERSION);
-        Ok(Self(u64::from_le_bytes(bytes.try_into()?)))
+        // What follows the sum is there for tests of large snapshots.
+        Ok(Self(u64::from_le_bytes(*bytes.first_chunk().ok_or("no sum")?)))
     }
 }

@@ -2,10 +2,14 @@
 use crate::admission::CallPermit;
 use crate::deadline::deadline_exceeded;
 use hotpath_telemetry::{CallRecorder, trace::Parent};
+use http::HeaderMap;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+
+/// As good as no deadline, and little enough for an [`Instant`]: 30 years.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 tokio::task_local! {
     /// The call that the current task serves.
@@ -22,7 +26,8 @@ struct Inner {
     deadline: Instant,
     cancelled: CancellationToken,
     parent: Parent,
-    _permit: CallPermit,
+    /// None outside of calls.
+    _permit: Option<CallPermit>,
 }
 
 impl Call {
@@ -31,7 +36,17 @@ impl Call {
             deadline: recorder.deadline,
             cancelled: recorder.ended.clone(),
             parent,
-            _permit: permit,
+            _permit: Some(permit),
+        }))
+    }
+
+    /// What work of the service's own runs under, which no caller waits for: it has no deadline, and ends with `cancelled`.
+    pub(crate) fn outside(cancelled: CancellationToken) -> Self {
+        Self(Arc::new(Inner {
+            deadline: Instant::now() + FOR_EVER,
+            cancelled,
+            parent: Parent::of(&HeaderMap::new()),
+            _permit: None,
         }))
     }
 
@@ -40,7 +55,7 @@ impl Call {
         &self.0.parent
     }
 
-    /// The call that this task is serving, if it is serving one.
+    /// The call that this task is serving. A background task, and the start of the service, have one too, without a deadline.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }

@@ -10,10 +10,13 @@
 //! - [`Queue`]: work that the caller need not wait for.
 //! - [`Store`]: state that survives a restart.
 //! - [`Outbound`]: calls to other services.
+//!
+//! What it has beside its handlers, it is given by [`Host`] at its start: background tasks, [`Readiness`], hooks at the end.
 mod admin;
 mod admission;
 mod alloc;
 mod app;
+mod background;
 mod body;
 mod call;
 mod connection_state;
@@ -21,6 +24,7 @@ mod connections;
 mod cpu;
 mod deadline;
 mod env;
+mod health;
 mod host;
 mod limits;
 mod locked;
@@ -28,6 +32,7 @@ mod methods;
 mod outbound;
 mod panics;
 mod policy;
+mod ports;
 mod process;
 mod queue;
 mod routes;
@@ -36,6 +41,8 @@ mod saturation;
 mod server;
 mod service;
 mod shared;
+mod signals;
+mod snapshot;
 mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
@@ -47,6 +54,7 @@ pub use app::App;
 pub use call::Call;
 pub use cpu::Cpu;
 pub use env::Env;
+pub use health::Readiness;
 pub use host::Host;
 pub use hotpath_telemetry::{Dialect, Failure};
 pub use limits::{Defaults, Limits};
@@ -62,3 +70,4 @@ pub use routes::Routes;
 pub use server::{Server, Stopped};
 pub use store::{State, Store};
 pub use stream::{Replies, Sink, stream};
+pub use tokio_util::sync::CancellationToken;

@@ -4,13 +4,13 @@ use crate::app::App;
 use crate::env::Env;
 use crate::limits::Limits;
 use crate::server::{Server, Stopped};
-use crate::{alloc, methods, panics, runtime, telemetry};
+use crate::signals::Stop;
+use crate::{alloc, methods, panics, ports, runtime, signals, telemetry};
 use hotpath_telemetry::{Failure, logs};
 use std::io::{Write as _, stdout};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{process::ExitCode, time::Duration};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
@@ -23,18 +23,19 @@ const UNHEALTHY: u8 = 1;
 const PANICKED: u8 = 70;
 /// `EX_IOERR`: the state could not be written down.
 const NOT_WRITTEN: u8 = 74;
-/// `EX_TEMPFAIL`: calls were cut at the end of the drain.
+/// `EX_TEMPFAIL`: calls were cut at the end of the drain, or everything by a second signal.
 const CUT: u8 = 75;
 /// `EX_CONFIG`: it cannot start as it is told to.
 const CONFIGURATION: u8 = 78;
 
 /// Runs the service: what `main` is.
 ///
-/// Without an argument it serves until SIGTERM or SIGINT. `healthcheck` asks the process that listens here whether it
-/// serves, and is 0 or 1; `limits` prints the bounds as JSON; `version` prints name, version and revision.
+/// Without an argument it serves until SIGTERM or SIGINT; a second of them ends it at once. `healthcheck` asks the process
+/// that listens here whether it serves, and is 0 or 1; `limits` prints the bounds as JSON; `version` prints name, version
+/// and revision.
 ///
 /// The exit code is 0 after a whole stop, 70 after a panic, 74 if the state could not be written, 75 if calls were cut at
-/// the end of the drain, and 78 if the service cannot start as it is told to.
+/// the end of the drain or a second signal came, and 78 if the service cannot start as it is told to.
 pub fn run(app: App) -> ExitCode {
     #[cfg(target_arch = "x86_64")]
     if !crate::target_cpu::is_enough() {
@@ -61,8 +62,10 @@ fn main(app: App) -> ExitCode {
 
 /// Serves until SIGTERM or SIGINT, or until something panics. Returns the exit code; see [`run`].
 pub fn serve(app: &App, env: Env) -> u8 {
+    // Before anything else that could take its time.
+    let signal = signals::listen(CUT);
     alloc::tune();
-    until_stopped(app, env).unwrap_or_else(|error| refuse(&error))
+    signal.and_then(|signal| until_stopped(app, env, signal)).unwrap_or_else(|error| refuse(&error))
 }
 
 /// Says why the service cannot start: one log line, also where no log is set up yet.
@@ -71,32 +74,17 @@ fn refuse(error: &Failure) -> u8 {
     CONFIGURATION
 }
 
-fn until_stopped(app: &App, env: Env) -> Result<u8, Failure> {
+fn until_stopped(app: &App, env: Env, signal: oneshot::Receiver<Stop>) -> Result<u8, Failure> {
     let bounds = Limits::derive(&app.defaults, &env)?;
     let runtime = runtime::build(&env, bounds.cpu_width)?;
     let code = runtime.block_on(async {
         let exporter = telemetry::init(app, &env)?;
         let panicked = CancellationToken::new();
         panics::hook(app.on_panic, panicked.clone());
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = Server::start(app, env).await?;
-        let because = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            () = panicked.cancelled() => "panic",
-        };
-        info!(because, "stopping");
-        let stopped = server.stop(panicked.is_cancelled()).await;
+        let code = live(app, env, signal, &panicked).await;
         #[expect(clippy::disallowed_methods, reason = "one call, at the end")]
         drop(tokio::task::spawn_blocking(|| exporter.shutdown()).await);
-        info!(?stopped, "the end");
-        Ok(match stopped {
-            _ if panicked.is_cancelled() => PANICKED,
-            Stopped { flushed: false, .. } => NOT_WRITTEN,
-            Stopped { whole: false, .. } => CUT,
-            _ => DONE,
-        })
+        code.inspect(|code| info!(code, "the end"))
     });
     // Blocking work cannot be cancelled: without a bound, dropping the runtime would wait for it for ever.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -108,6 +96,39 @@ fn version(App { name, version, revision, .. }: &App) -> Result<u8, Failure> {
     // A reader that has seen enough is no error.
     writeln!(stdout(), "{name} {version} ({revision})").ok();
     Ok(DONE)
+}
+
+/// Starts, serves, stops. Returns the exit code.
+async fn live(
+    app: &App,
+    env: Env,
+    mut signal: oneshot::Receiver<Stop>,
+    panicked: &CancellationToken,
+) -> Result<u8, Failure> {
+    let started = tokio::select! {
+        started = Server::start(app, env) => started,
+        Ok(stop) = &mut signal => {
+            info!(because = stop.name(), "stopped before it served");
+            return Ok(DONE);
+        }
+    };
+    let server = match started {
+        Err(_) if panicked.is_cancelled() => return Ok(PANICKED),
+        started => started?,
+    };
+    let (because, at_once) = tokio::select! {
+        Ok(stop) = signal => (stop.name(), stop == Stop::Interrupt),
+        () = panicked.cancelled() => ("panic", true),
+    };
+    info!(because, "stopping");
+    let stopped = server.stop(at_once).await;
+    info!(?stopped, "stopped");
+    Ok(match stopped {
+        _ if panicked.is_cancelled() => PANICKED,
+        Stopped { flushed: false, .. } => NOT_WRITTEN,
+        Stopped { whole: false, .. } => CUT,
+        _ => DONE,
+    })
 }
 
 fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
@@ -123,11 +144,7 @@ fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
 fn healthcheck(env: &Env) -> Result<u8, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     // The second for when callers have all connections of the first.
-    for (variable, port) in [("LISTEN", 50_051), ("ADMIN", 9_090)] {
-        let mut address = env.get(variable, SocketAddr::from(([0, 0, 0, 0], port)))?;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-        }
+    for address in [ports::CALLS.loopbacks(env)?, ports::ADMIN.loopbacks(env)?].concat() {
         let answer = runtime.block_on(async {
             let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
             let check = async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await };

@@ -35,7 +35,8 @@ async fn probes_are_answered_when_callers_have_all_connections() {
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "{service}");
     }
     server.stop(true).await;
-    assert!(probe.check(HealthCheckRequest::default()).await.is_err(), "after the end");
+    let answer = probe.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(answer.into_inner().status(), ServingStatus::NotServing, "after the end");
 }
 
 /// A peer that connects and says nothing, or half of a greeting, or something else, may not keep a place.

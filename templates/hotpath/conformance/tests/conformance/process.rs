@@ -65,6 +65,14 @@ impl Process {
         log.split(&key).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
     }
 
+    /// The most bytes that it had resident.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -115,14 +123,73 @@ async fn a_cut_call_ends_it_with_75() {
 
 #[tokio::test]
 async fn a_wrong_setting_is_named_and_ends_it_with_78() {
-    for (name, value) in
-        [("MEMORY_BUDGET", "much"), ("MEMORY_BUDGET", "25MiB"), ("WORKERS", "two"), ("LISTEN", "nowhere")]
-    {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|address| (address.to_string(), taken)).unwrap();
+    for (name, value) in [
+        ("MEMORY_BUDGET", "much"),
+        ("MEMORY_BUDGET", "25MiB"),
+        ("WORKERS", "two"),
+        ("LISTEN", "nowhere"),
+        ("LISTEN", &taken.0),
+        ("ADMIN", &taken.0),
+        ("TRACE_RATIO", "7"),
+        ("TRACE_RATIO", "NaN"),
+    ] {
         let mut process = Process::start("wrong", "", &[(name, value)]);
         assert_eq!(process.ended().await, (Some(78), None), "{name}={value}");
         let log = process.log();
-        assert_eq!(log.lines().count(), 1, "{log}");
-        assert!(log.contains(value) || log.contains("memory budget"), "{log}");
+        assert_eq!(log.lines().filter(|line| line.contains("\"ERROR\"")).count(), 1, "{log}");
+        assert!(log.lines().last().unwrap().contains("cannot start"), "{log}");
+        assert!(log.contains(&format!("{name}={value}")) || log.contains("memory budget"), "{log}");
+    }
+}
+
+/// Waits until a process that does not serve yet has its own handler for SIGTERM.
+#[cfg(target_os = "linux")]
+async fn handles_signals(process: &Process) {
+    const SIGTERM: u64 = 1 << (15 - 1);
+    let status = format!("/proc/{}/status", process.child.id());
+    eventually("it handles SIGTERM", async || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
+        u64::from_str_radix(caught, 16).unwrap() & SIGTERM != 0
+    })
+    .await;
+}
+
+/// A service that waits for its database, say, is not there for good because of it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_signal_before_it_serves_ends_it() {
+    for signal in ["-TERM", "-INT"] {
+        let mut process = Process::start(&format!("early{signal}"), "", &[("FIXTURE_START_MS", "600000")]);
+        handles_signals(&process).await;
+        process.signal(signal);
+        assert_eq!(process.ended().await, (Some(0), None));
+        assert!(process.log().contains("stopped before it served"), "{}", process.log());
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_does_not_wait_for_a_balancer() {
+    let mut process = Process::start("ctrl-c", "", &[("DRAIN_DELAY_MS", "600000")]);
+    client(process.address("listen").await).await.call(order("echo", 1)).await.unwrap();
+    process.signal("-INT");
+    assert_eq!(process.ended().await, (Some(0), None));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    for (first, second) in [("-TERM", "-TERM"), ("-TERM", "-INT"), ("-INT", "-INT")] {
+        let patient = [("DRAIN_DELAY_MS", "600000"), ("DRAIN_MS", "600000"), ("MAX_DEADLINE_MS", "600000")];
+        let mut process = Process::start(&format!("twice{first}{second}"), "", &patient);
+        let mut client = client(process.address("listen").await).await;
+        let mut stream = client.stream(order("endless", 1)).await.unwrap().into_inner();
+        stream.message().await.unwrap();
+        process.signal(first);
+        eventually("it stops", async || process.log().contains("\"stopping\"")).await;
+        process.signal(second);
+        assert_eq!(process.ended().await, (Some(75), None), "{first} {second}");
     }
 }
 
@@ -210,11 +277,12 @@ async fn a_panic_is_internal_and_ends_it_with_70() {
 #[tokio::test]
 async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
     const SIGABRT: i32 = 6;
-    for what in ["call", "stream"] {
+    for what in ["call", "stream", "background"] {
         let mut process = Process::start("abort", "", &[("LOG", OURS), ABORTS]);
         let mut client = client(process.address("listen").await).await;
         let answer = match what {
             "call" => client.call(traced(order("panic", 1))).await.map(drop),
+            "background" => client.call(order("background panic", 1)).await.map(drop),
             _ => match client.stream(traced(order("panic", 0))).await {
                 Ok(stream) => stream.into_inner().message().await.map(drop),
                 Err(status) => Err(status),
@@ -225,8 +293,18 @@ async fn a_panic_is_logged_with_its_backtrace_and_aborts() {
         let log = process.log();
         let line = log.lines().find(|line| line.contains("\"panic\":\"planted\"")).unwrap_or_else(|| panic!("{log}"));
         assert!(line.ends_with('}') && line.contains("backtrace") && line.contains("lib.rs"), "{line}");
-        assert!(line.contains(TRACE), "the caller's trace: {line}");
+        assert!(line.contains(TRACE) || what == "background", "the caller's trace: {line}");
     }
+}
+
+/// tokio keeps the panic of a task to whoever awaits it.
+#[tokio::test]
+async fn a_panic_in_a_background_task_ends_it_with_70() {
+    let mut process = Process::start("background", "", &[("DRAIN_DELAY_MS", "600000"), ("LOG", OURS)]);
+    let mut client = client(process.address("listen").await).await;
+    assert!(client.call(order("background panic", 1)).await.is_err());
+    assert_eq!(process.ended().await, (Some(70), None));
+    assert!(process.log().contains("\"panic\":\"planted\""), "{}", process.log());
 }
 
 /// What computes and what attends to calls had equal shares of a CPU: a health check waited for CPU work to use up its own.

@@ -82,6 +82,46 @@ async fn a_snapshot_of_hotpath_1_is_taken_over() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Two processes on one folder replaced each other's snapshots, and neither said so.
+#[tokio::test]
+async fn a_state_is_one_process_s_and_free_again_however_that_ends() {
+    let mut first = Process::start("owner", "", &[("SNAPSHOT_INTERVAL_MS", "20")]);
+    assert_eq!(remember(&first, 40).await, "40");
+    let snapshot = first.folder.join("state/fixture.snapshot");
+    eventually("a snapshot holds it", async || std::fs::read(&snapshot).unwrap().ends_with(&40u64.to_le_bytes())).await;
+    let mut second = restart("intruder", &first.folder.join("state"));
+    assert_eq!(second.ended().await, (Some(78), None));
+    let said = format!("{}: another process has this state", snapshot.display());
+    assert!(second.log().contains(&said), "{}", second.log());
+    first.signal("-KILL");
+    first.ended().await;
+    assert_eq!(remember(&restart("heir", &first.folder.join("state")), 2).await, "42");
+}
+
+/// The file, the payload and the state were in memory at once, where `RESERVE` counts two: a process that was killed at its
+/// limit was killed again at each start.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_large_snapshot_is_in_memory_once_while_it_is_loaded() {
+    const MIB: usize = 1 << 20;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fixture-large-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut payload = vec![0; 96 * MIB];
+    payload[..8].copy_from_slice(&40u64.to_le_bytes());
+    let version = 2u32.to_le_bytes();
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&version);
+    checksum.update(&payload);
+    let length = (payload.len() as u64).to_le_bytes();
+    let head = [&b"HOTPATH2"[..], &version, &length, &checksum.finalize().to_le_bytes()].concat();
+    std::fs::write(folder.join("fixture.snapshot"), [head, payload].concat()).unwrap();
+    let process = restart("large", &folder);
+    assert_eq!(remember(&process, 2).await, "42");
+    let most = process.peak_memory() / MIB;
+    assert!((96..150).contains(&most), "{most} MiB");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[tokio::test]
 async fn snapshots_are_counted() {
     let server = start(&[("SNAPSHOT_INTERVAL_MS", "10")]).await;

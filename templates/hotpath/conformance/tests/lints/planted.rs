@@ -12,6 +12,7 @@ fn unbounded() {
     let _ = tokio::task::spawn_local(async {});
     let _ = tokio::task::spawn_blocking(|| ());
     tokio::task::block_in_place(|| ());
+    let _ = tokio::task::JoinSet::new().spawn(async {});
     let handle = tokio::runtime::Handle::current();
     let _ = handle.spawn(async {});
     let _ = handle.spawn_blocking(|| ());
@@ -22,6 +23,7 @@ fn unbounded() {
         let _ = runtime.spawn_blocking(|| ());
     }
     let _ = thread::spawn(|| ()).join();
+    let _ = thread::Builder::new().spawn(|| ());
 }
 
 fn lost(semaphore: sync::Arc<tokio::sync::Semaphore>) {
@@ -63,6 +65,15 @@ fn blocking(
     let _ = process::Command::new("a").spawn();
     let _ = process::Command::new("a").status();
     process::exit(1);
+}
+
+fn unbounded_files() {
+    let _ = tokio::fs::File::create("a");
+    let _ = tokio::fs::File::open("a");
+    let _ = tokio::fs::OpenOptions::new().open("a");
+    let _ = tokio::fs::read("a");
+    let _ = tokio::fs::read_to_string("a");
+    let _ = tokio::fs::write("a", "b");
 }
 
 fn calls(endpoint: tonic::transport::Endpoint) {

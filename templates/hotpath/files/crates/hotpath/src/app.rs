@@ -4,6 +4,7 @@ use crate::limits::Defaults;
 use crate::panics::OnPanic;
 use crate::policy::Policy;
 use crate::routes::Routes;
+use futures_util::future::BoxFuture;
 use hotpath_telemetry::{Dialect, Failure};
 
 /// A service, described: what `main` hands to [`run`](crate::run), and a test to [`Server::start`](crate::Server::start).
@@ -27,6 +28,7 @@ pub struct App {
     pub on_panic: OnPanic,
     /// The names under which calls are counted.
     pub metrics: Dialect,
-    /// Makes the handlers, once, before the first call.
-    pub start: fn(&mut Host) -> Result<Routes, Failure>,
+    /// Makes the handlers, once, before the first call. Nothing is served before it is done: `|host|
+    /// Box::pin(handlers::start(host))`, where that is an `async fn`.
+    pub start: fn(&mut Host) -> BoxFuture<'_, Result<Routes, Failure>>,
 }

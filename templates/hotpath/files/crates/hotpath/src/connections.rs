@@ -5,10 +5,14 @@ use crate::connection_state::Connection;
 use crate::limits::{HEADER_LIST, SEND_BUFFER, STREAMS, WINDOW};
 use crate::service::CallService;
 use crate::shared::Shared;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+use std::net::SocketAddr;
 use std::{io, pin::Pin, pin::pin, sync::Arc, task::Context, task::Poll, time::Duration};
 use tokio::io::{AsyncRead, ReadBuf, join};
 use tokio::net::{TcpListener, TcpStream, tcp::OwnedReadHalf};
@@ -16,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpConnectInfo;
 use tracing::{info, warn};
 
 /// What every HTTP/2 client says first.
@@ -53,6 +58,7 @@ pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: Ca
         };
         let shared = Arc::clone(&shared);
         let drain = drain.clone();
+        #[expect(clippy::disallowed_methods, reason = "bounded by the slots")]
         connections.spawn(async move {
             shared.metrics.connections.inc();
             serve(socket, &shared, drain).await;
@@ -96,6 +102,7 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         return;
     }
     drop(socket.set_nodelay(true));
+    let peer = connect_info(&socket);
     let admission = Admission::new(&shared.memory, &shared.unread, &shared.metrics.shed);
     let connection = Arc::new(Connection::new(admission, socket.peer_addr().ok()));
     let service = CallService {
@@ -118,6 +125,10 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
     let (from, to) = socket.into_split();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        service.call(request)
+    });
     let io = TokioIo::new(join(YieldingReader { from, read: 0 }, to));
     let mut serving = pin!(http2.serve_connection(io, service));
     // The random keys of std's hasher are random enough to spread reconnections.
@@ -136,6 +147,16 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         _ended = serving => {}
         () = connection.stopped_reading() => {}
         () = connection.idle(LINGER) => {}
+    }
+}
+
+/// The two ends of a connection, as `Request::remote_addr` and `Request::local_addr` tell handlers. An IPv4 address is one
+/// also where it came to a port of both families.
+fn connect_info(socket: &TcpStream) -> TcpConnectInfo {
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    TcpConnectInfo {
+        local_addr: socket.local_addr().ok().map(canonical),
+        remote_addr: socket.peer_addr().ok().map(canonical),
     }
 }
 

@@ -1,13 +1,17 @@
 //! What a service is given at start, to make its handlers from.
 use crate::admission::Shed;
+use crate::background::{Hook, Tasks, outside_calls};
 use crate::cpu::Cpu;
 use crate::env::Env;
+use crate::health::Readiness;
 use crate::limits::{Defaults, Limits};
+use crate::locked::Locked;
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
 use hotpath_telemetry::{Dialect, Failure, Metrics, names};
 use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
 
 /// What the handlers are made from.
 pub struct Host {
@@ -16,8 +20,17 @@ pub struct Host {
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
     pub(crate) called: Called,
+    pub(crate) readiness: Readiness,
+    pub(crate) ends: Locked<Ends>,
+}
+
+/// What the service has beside its handlers, in the order in which it ends.
+#[derive(Default)]
+pub(crate) struct Ends {
+    pub(crate) tasks: Tasks,
     pub(crate) queues: Vec<Finish>,
     pub(crate) stores: Vec<Finish>,
+    pub(crate) hooks: Vec<Hook>,
 }
 
 impl Host {
@@ -37,8 +50,8 @@ impl Host {
             metrics,
             cpu,
             called,
-            queues: Vec::new(),
-            stores: Vec::new(),
+            readiness: Readiness::new(),
+            ends: Locked::default(),
         })
     }
 
@@ -62,31 +75,67 @@ impl Host {
         self.cpu.clone()
     }
 
+    /// By which the service says whether it wants calls.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Runs `task` in the background, `name` in the log. It is given a token that is cancelled when the process drains; then
+    /// it has as long as the calls in flight have, and 5 s more, before it is dropped. Calls of other services and CPU work
+    /// have no deadline in it but their own. A panic of it does to the process what any panic does.
+    ///
+    /// ```
+    /// # use hotpath::Host;
+    /// # use std::time::Duration;
+    /// # fn demo(host: &Host, refresh: impl Fn() + Send + Sync + 'static) {
+    /// host.spawn("refresh", |stop| async move {
+    ///     let mut tick = tokio::time::interval(Duration::from_secs(30));
+    ///     while stop.run_until_cancelled(tick.tick()).await.is_some() {
+    ///         refresh();
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn spawn<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &'static str,
+        task: impl FnOnce(CancellationToken) -> T,
+    ) {
+        self.ends.with(|ends| ends.tasks.spawn(name, task(ends.tasks.stop.clone())));
+    }
+
+    /// Runs `hook` at the end of the process, `name` in the log: when all calls, background tasks, queues and stores have
+    /// ended, and before the last spans are sent. It has 5 s. What was made last ends first.
+    pub fn on_stop(&self, name: &'static str, hook: impl Future<Output = ()> + Send + 'static) {
+        self.ends.with(|ends| ends.hooks.push(Hook { name, run: Box::pin(hook) }));
+    }
+
     /// A bounded queue of `depth` items, `name` in its metrics, and the worker that takes them in batches. What is queued
     /// when the process stops is still worked off.
     ///
     /// # Errors
     /// If the depth is not one that a queue can have.
     pub fn queue<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
-        &mut self,
+        &self,
         name: &str,
         depth: usize,
         work: impl FnMut(Vec<T>) -> W + Send + 'static,
     ) -> Result<Queue<T>, Failure> {
         let (queue, worker, finish) = Queue::new(name, depth, &self.metrics)?;
         #[expect(clippy::disallowed_methods, reason = "one worker a queue, made at start")]
-        tokio::spawn(worker.run(work));
-        self.queues.push(finish);
+        tokio::spawn(outside_calls(worker.run(work)));
+        self.ends.with(|ends| ends.queues.push(finish));
         Ok(queue)
     }
 
     /// Recovers the state named `name` from its last snapshot, and starts the thread that owns it.
     ///
     /// # Errors
-    /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead.
-    pub fn store<S: State>(&mut self, name: &str) -> Result<Store<S>, Failure> {
+    /// If there is a snapshot that cannot be read: damaged, or from a later version. Never an empty start instead. If
+    /// another process uses it.
+    pub fn store<S: State>(&self, name: &str) -> Result<Store<S>, Failure> {
         let (store, finish) = Store::open(name, &self.env, &self.metrics)?;
-        self.stores.push(finish);
+        self.ends.with(|ends| ends.stores.push(finish));
         Ok(store)
     }
 

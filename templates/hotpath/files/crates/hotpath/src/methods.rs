@@ -56,7 +56,9 @@ pub(crate) fn build(
     metrics: &CallMetrics,
 ) -> Result<Methods, Failure> {
     let mut all = matched(descriptors, policies)?;
-    for descriptors in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET] {
+    let reflection =
+        [tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET];
+    for descriptors in [tonic_health::pb::FILE_DESCRIPTOR_SET].into_iter().chain(reflection) {
         all.extend(names(descriptors)?.into_iter().map(|name| (name.clone(), probe(&name, limits))));
     }
     let mut methods = Methods::new();

@@ -4,6 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{Failure, Metrics};
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// The most items that a worker takes at once.
@@ -15,7 +16,7 @@ pub(crate) type Finish = BoxFuture<'static, bool>;
 /// A bounded queue. Full, it refuses; it never grows.
 #[derive(Debug)]
 pub struct Queue<T> {
-    items: mpsc::Sender<Option<T>>,
+    items: mpsc::Sender<T>,
     depth: IntGauge,
     dropped: IntCounter,
     shed: IntCounter,
@@ -39,7 +40,7 @@ impl<T: Send + 'static> Queue<T> {
     /// `RESOURCE_EXHAUSTED` if the queue is full, `UNAVAILABLE` if its worker is gone.
     pub fn push(&self, item: T) -> Result<(), Status> {
         self.depth.inc();
-        self.items.try_send(Some(item)).map_err(|error| {
+        self.items.try_send(item).map_err(|error| {
             self.depth.dec();
             self.dropped.inc();
             if let TrySendError::Closed(_) = error {
@@ -55,22 +56,25 @@ impl<T: Send + 'static> Queue<T> {
         metrics.queue_capacity.with_label_values(&[name]).set(i64::try_from(length)?);
         let (items, queued) = mpsc::channel(length);
         let (done, all_done) = oneshot::channel();
-        let last = items.clone();
+        let ended = CancellationToken::new();
+        let end = ended.clone();
         let finish = async move {
-            drop(last.send(None).await);
+            end.cancel();
             all_done.await.unwrap_or(false)
         };
         let depth = metrics.queue_depth.with_label_values(&[name]);
         let dropped = metrics.queue_dropped.with_label_values(&[name]);
         let shed = metrics.shed.with_label_values(&[Shed::Queue.reason()]);
-        let worker = Worker { queued, depth: depth.clone(), done };
+        let worker = Worker { queued, ended, depth: depth.clone(), done };
         Ok((Self { items, depth, dropped, shed }, worker, finish.boxed()))
     }
 }
 
 /// The end of a queue that takes the items.
 pub(crate) struct Worker<T> {
-    queued: mpsc::Receiver<Option<T>>,
+    queued: mpsc::Receiver<T>,
+    /// Cancelled when the queue shall take nothing more.
+    ended: CancellationToken,
     depth: IntGauge,
     done: oneshot::Sender<bool>,
 }
@@ -79,13 +83,18 @@ impl<T> Worker<T> {
     /// The next items, in their order. Empty when the queue has ended and all were taken.
     pub(crate) async fn next(&mut self) -> Vec<T> {
         let mut batch = Vec::new();
-        self.queued.recv_many(&mut batch, BATCH).await;
-        if batch.iter().any(Option::is_none) {
-            self.queued.close();
+        if !self.queued.is_closed() {
+            tokio::select! {
+                // Closed, it gives out all that it took: nothing is lost of what `push` said OK to.
+                () = self.ended.cancelled() => self.queued.close(),
+                _count = self.queued.recv_many(&mut batch, BATCH) => {}
+            }
         }
-        let items: Vec<T> = batch.into_iter().flatten().collect();
-        self.depth.sub(items.len() as i64);
-        items
+        if batch.is_empty() {
+            self.queued.recv_many(&mut batch, BATCH).await;
+        }
+        self.depth.sub(batch.len() as i64);
+        batch
     }
 
     /// Hands all items to `work`, to the end.
@@ -131,5 +140,27 @@ mod tests {
         assert!(finish.await);
         assert_eq!((queue.depth.get(), done.with(|done| done.clone())), (0, vec![1, 2]));
         assert_eq!(queue.push(4).unwrap_err().code(), tonic::Code::Unavailable);
+    }
+
+    /// What was pushed between the end of a queue and the moment at which its worker saw that was lost, though `push` had
+    /// taken it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_pushed_while_a_queue_ends_is_worked_off_or_refused() {
+        let metrics = Metrics::new(&[]).unwrap();
+        for _ in 0..200 {
+            let done = Arc::new(Locked::new(0));
+            let worked = Arc::clone(&done);
+            let (queue, worker, finish) = Queue::new("test", 1 << 16, &metrics).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "a test")]
+            tokio::spawn(worker.run(move |batch: Vec<u32>| {
+                worked.with(|worked| *worked += batch.len());
+                std::future::ready(())
+            }));
+            #[expect(clippy::disallowed_methods, reason = "a test")]
+            let pushing = tokio::task::spawn_blocking(move || (0..).take_while(|n| queue.push(*n).is_ok()).count());
+            assert!(finish.await);
+            let taken = pushing.await.unwrap();
+            assert_eq!(done.with(|done| *done), taken);
+        }
     }
 }

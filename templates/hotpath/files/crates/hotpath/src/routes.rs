@@ -1,23 +1,37 @@
 //! The services that a process serves, by name.
-use futures_util::{FutureExt as _, future::ready};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture, future::ready};
 use http::{Request, Response};
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{collections::BTreeMap, error::Error, fmt, sync::Arc};
 use tonic::{Status, body::Body, server::NamedService};
-use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
+use tower::{Service, ServiceExt as _};
 
-/// The services that a process serves: what the generated `XServer::new` returns, one after the other.
-#[derive(Debug, Default)]
-pub struct Routes(BTreeMap<&'static str, BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>>);
+/// Calls a service.
+type Call = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+
+/// The services that a process serves: what the generated `XServer::new` or `XServer::with_interceptor` returns, or a tower
+/// layer around it (tonic's `LayerExt::named_layer`), one after the other.
+#[derive(Clone, Default)]
+pub struct Routes(BTreeMap<&'static str, Call>);
 
 impl Routes {
-    /// Adds a service.
+    /// Adds a service. An error of a layer around it is answered with the status that it holds, or with UNKNOWN.
     #[must_use]
-    pub fn with<S>(mut self, service: S) -> Self
+    pub fn with<S, B>(mut self, service: S) -> Self
     where
         S: NamedService + Clone + Send + Sync + 'static,
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
+        S: Service<Request<Body>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>>, Future: Send>,
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        self.0.insert(S::NAME, BoxCloneSyncService::new(service));
+        let call = move |request| {
+            let answered = service.clone().oneshot(request);
+            let response = |answer: Result<Response<B>, S::Error>| match answer {
+                Ok(response) => response.map(Body::new),
+                Err(error) => Status::from_error(error.into()).into_http(),
+            };
+            answered.map(response).boxed()
+        };
+        self.0.insert(S::NAME, Arc::new(call));
         self
     }
 
@@ -30,8 +44,14 @@ impl Routes {
     pub(crate) fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send + use<> {
         let name = request.uri().path().split('/').nth(1).unwrap_or_default();
         match self.0.get(name) {
-            Some(service) => service.clone().oneshot(request).map(|Ok(response)| response).left_future(),
+            Some(call) => call(request).left_future(),
             None => ready(Status::unimplemented(format!("unknown service {name}")).into_http()).right_future(),
         }
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
     }
 }

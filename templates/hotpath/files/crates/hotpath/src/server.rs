@@ -1,39 +1,37 @@
 //! A running server, in a process of its own or in a test.
 use crate::admission::Budget;
 use crate::app::App;
+use crate::background::{FINISH, outside_calls};
 use crate::env::Env;
-use crate::host::Host;
-use crate::queue::Finish;
+use crate::health::Health;
+use crate::host::{Ends, Host};
+use crate::routes::Routes;
 use crate::shared::Shared;
-use crate::{admin, connections, methods, telemetry};
+use crate::{admin, connections, methods, ports, telemetry};
+use futures_util::FutureExt as _;
 use hotpath_telemetry::Failure;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::panic::AssertUnwindSafe;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::pb::health_server::HealthServer;
 use tracing::{error, info};
-
-/// How long a worker may take for what is still queued when the process stops.
-const FINISH: Duration = Duration::from_secs(5);
 
 /// A server that accepts calls. It serves until [`stop`](Self::stop).
 pub struct Server {
     listen: SocketAddr,
     admin: SocketAddr,
     shared: Arc<Shared>,
-    names: Vec<&'static str>,
-    health: HealthReporter,
+    /// Tells connections and background tasks.
     drain: CancellationToken,
     listener: JoinHandle<bool>,
-    queues: Vec<Finish>,
-    stores: Vec<Finish>,
+    ends: Ends,
 }
 
 impl Server {
-    /// Binds the ports, makes the handlers, and serves.
+    /// Starts the service, binds the ports, and serves.
     ///
     /// # Errors
     /// If a setting is wrong, a policy is missing, a port is taken, or the service itself does not start.
@@ -41,55 +39,41 @@ impl Server {
         let mut host = Host::new(&app.defaults, app.called, app.metrics, env)?;
         let call_metrics = app.metrics.server(&host.metrics.registry)?;
         let methods = methods::build(app.descriptors, app.policies, &host.limits, &call_metrics)?;
-        let listen = host.env.get("LISTEN", SocketAddr::from(([0, 0, 0, 0], 50_051)))?;
-        let admin = host.env.get("ADMIN", SocketAddr::from(([0, 0, 0, 0], 9_090)))?;
-        let routes = (app.start)(&mut host)?;
-        let names: Vec<&str> = routes.names().chain([""]).collect();
-        let (health, probes) = tonic_health::server::health_reporter();
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(app.descriptors)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
-        let listener = TcpListener::bind(listen).await?;
-        let port = std::net::TcpListener::bind(admin)?;
+        for port in [ports::CALLS, ports::ADMIN] {
+            // Before a service that may take its time to start.
+            port.address(&host.env)?;
+        }
+        let starting = AssertUnwindSafe(outside_calls((app.start)(&mut host))).catch_unwind();
+        let routes = starting.await.unwrap_or_else(|_panic| Err("the start of the service panicked".into()))?;
+        let routes = with_built_in(routes, app, &host)?;
+        let listener = ports::CALLS.bind(&host.env)?;
+        let port = ports::ADMIN.bind(&host.env)?.into_std()?;
         let listen = listener.local_addr()?;
         let admin = port.local_addr()?;
+        let ends = host.ends.with(std::mem::take);
         let shared = Arc::new(Shared {
             version: app.version,
             revision: app.revision,
             instance: telemetry::instance(&host.env).unwrap_or_default().to_owned(),
             on_panic: app.on_panic,
-            stateful: !host.stores.is_empty(),
+            stateful: !ends.stores.is_empty(),
             memory: Budget::new(host.limits.call_memory),
             unread: Budget::new(host.limits.unread),
             limits: host.limits,
             methods,
-            routes: routes.with(probes).with(reflection),
+            routes,
             cpu: host.cpu,
             metrics: host.metrics,
             runtime: Handle::current().metrics(),
-            ready: AtomicBool::new(true),
+            readiness: host.readiness,
         });
         admin::spawn(port, Arc::clone(&shared))?;
-        for name in &names {
-            health.set_service_status(name, ServingStatus::Serving).await;
-        }
-        let drain = CancellationToken::new();
+        let drain = ends.tasks.stop.clone();
         #[expect(clippy::disallowed_methods, reason = "one listener")]
         let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
         let limits = methods::describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
-        Ok(Self {
-            listen,
-            admin,
-            shared,
-            names,
-            health,
-            drain,
-            listener,
-            queues: host.queues,
-            stores: host.stores,
-        })
+        Ok(Self { listen, admin, shared, drain, listener, ends })
     }
 
     /// Where it listens for calls.
@@ -104,32 +88,42 @@ impl Server {
 
     /// Stops: says "not serving", waits for the balancer to notice (`Limits::drain_delay`) unless `at_once`, drains (at most
     /// `Limits::drain`), and flushes.
-    pub async fn stop(mut self, at_once: bool) -> Stopped {
-        self.shared.ready.store(false, Relaxed);
-        for name in &self.names {
-            self.health.set_service_status(name, ServingStatus::NotServing).await;
-        }
+    pub async fn stop(self, at_once: bool) -> Stopped {
+        let Ends { tasks, queues, stores, hooks } = self.ends;
+        self.shared.readiness.stop();
         if !at_once {
             sleep(self.shared.limits.drain_delay).await;
         }
-        // Ends the watches of health, which would otherwise outlast every call.
-        for name in &self.names {
-            self.health.clear_service_status(name).await;
-        }
+        self.shared.readiness.drain();
         self.drain.cancel();
         let whole = self.listener.await.unwrap_or(false);
-        // Before the stores, which they may write to.
-        for queue in self.queues {
+        // Each before what it may still use.
+        tasks.finish().await;
+        for queue in queues {
             if !matches!(timeout(FINISH, queue).await, Ok(true)) {
                 error!("a queue was not worked off");
             }
         }
         let mut flushed = true;
-        for store in self.stores {
+        for store in stores {
             flushed &= store.await;
+        }
+        for hook in hooks.into_iter().rev() {
+            hook.finish().await;
         }
         Stopped { whole, flushed }
     }
+}
+
+/// The routes of the service, and those that every service has: health, and reflection in both of its versions.
+fn with_built_in(routes: Routes, app: &App, host: &Host) -> Result<Routes, Failure> {
+    let health = Health::new(routes.names(), &host.readiness);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(app.descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.with(HealthServer::new(health)).with(reflection().build_v1()?).with(reflection().build_v1alpha()?))
 }
 
 /// How it stopped.

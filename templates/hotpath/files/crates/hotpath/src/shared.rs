@@ -1,12 +1,13 @@
 //! What all connections of one server, and its admin port, have in common.
 use crate::admission::Budget;
 use crate::cpu::Cpu;
+use crate::health::Readiness;
 use crate::limits::Limits;
 use crate::methods::Methods;
 use crate::panics::OnPanic;
 use crate::routes::Routes;
 use hotpath_telemetry::Metrics;
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 use tokio::runtime::RuntimeMetrics;
 
 /// One server's parts: every call uses them, and the admin port reads them.
@@ -28,6 +29,5 @@ pub(crate) struct Shared {
     pub(crate) cpu: Cpu,
     pub(crate) metrics: Metrics,
     pub(crate) runtime: RuntimeMetrics,
-    /// False from the moment that the process begins to stop.
-    pub(crate) ready: AtomicBool,
+    pub(crate) readiness: Readiness,
 }

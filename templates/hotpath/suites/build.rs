@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["proto/conformance.proto", "proto/interop.proto"], ["proto"])?;
+    let descriptors = protox::compile(["conformance.proto", "interop.proto", "orca.proto"], ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("suites.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().build_client(false).compile_fds(descriptors)?;

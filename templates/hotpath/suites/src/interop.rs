@@ -1,16 +1,18 @@
 //! gRPC's interop test service: https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md.
+use crate::orca::pb::OrcaLoadReport;
 use crate::trailers::Trailers;
 use futures_util::TryStreamExt as _;
 use hotpath::Replies;
 use pb::test_service_server::TestService;
 use pb::{
     EchoStatus, Empty, Payload, SimpleRequest, SimpleResponse, StreamingInputCallRequest, StreamingInputCallResponse,
-    StreamingOutputCallRequest, StreamingOutputCallResponse,
+    StreamingOutputCallRequest, StreamingOutputCallResponse, TestOrcaReport,
 };
+use prost::Message as _;
 use std::time::Duration;
+use tokio::sync::watch::Sender;
 use tokio::time::sleep;
-use tonic::codegen::http::HeaderMap;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{BinaryMetadataValue, MetadataMap};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The messages and the server of `proto/interop.proto`.
@@ -23,8 +25,11 @@ pub mod pb {
 const ECHOED_HEADER: &str = "x-grpc-test-echo-initial";
 const ECHOED_TRAILER: &str = "x-grpc-test-echo-trailing-bin";
 
-/// The handlers.
-pub struct Interop;
+/// The trailer of a load report.
+const LOAD: &str = "endpoint-load-metrics-bin";
+
+/// The handlers. A caller may say what load is to be reported.
+pub struct Interop(pub Sender<OrcaLoadReport>);
 
 #[tonic::async_trait]
 impl TestService for Interop {
@@ -36,8 +41,8 @@ impl TestService for Interop {
         let (asked, _, request) = request.into_parts();
         check(request.response_status)?;
         let server_id = if request.fill_server_id { "suites".into() } else { String::new() };
-        let reply = SimpleResponse { payload: Some(zeros(request.response_size)?), server_id };
-        Ok(echoing(&asked, reply))
+        let payload = Some(zeros(request.response_size)?);
+        Ok(echoing(&asked, request.orca_per_query_report, SimpleResponse { payload, server_id }))
     }
 
     type StreamingOutputCallStream = Replies<StreamingOutputCallResponse>;
@@ -69,13 +74,17 @@ impl TestService for Interop {
         request: Request<Streaming<StreamingOutputCallRequest>>,
     ) -> Result<Response<Self::FullDuplexCallStream>, Status> {
         let (asked, _, mut requests) = request.into_parts();
+        let reports = self.0.clone();
         let replies = hotpath::stream(async move |replies| {
-            while let Some(request) = requests.try_next().await? {
+            while let Some(mut request) = requests.try_next().await? {
+                if let Some(report) = request.orca_oob_report.take() {
+                    reports.send_replace(report.into());
+                }
                 output(request, &replies).await?;
             }
             Ok(())
         });
-        Ok(echoing(&asked, replies))
+        Ok(echoing(&asked, None, replies))
     }
 }
 
@@ -105,16 +114,37 @@ fn zeros(size: i32) -> Result<Payload, Status> {
     Ok(Payload { body: vec![0; size] })
 }
 
-/// A response with the metadata that its caller wants back.
-fn echoing<T>(asked: &MetadataMap, reply: T) -> Response<T> {
+/// A response with the metadata that its caller wants back, and with the load that is to be reported.
+fn echoing<T>(asked: &MetadataMap, load: Option<TestOrcaReport>, reply: T) -> Response<T> {
     let mut response = Response::new(reply);
     if let Some(value) = asked.get(ECHOED_HEADER) {
         response.metadata_mut().insert(ECHOED_HEADER, value.clone());
     }
-    let mut trailers = HeaderMap::new();
-    if let Some(value) = asked.as_ref().get(ECHOED_TRAILER) {
-        trailers.insert(ECHOED_TRAILER, value.clone());
+    let mut trailers = MetadataMap::new();
+    if let Some(value) = asked.get_bin(ECHOED_TRAILER) {
+        trailers.insert_bin(ECHOED_TRAILER, value.clone());
     }
-    response.extensions_mut().insert(Trailers(trailers));
+    if let Some(load) = load {
+        let report = OrcaLoadReport::from(load).encode_to_vec();
+        trailers.insert_bin(LOAD, BinaryMetadataValue::from_bytes(&report));
+    }
+    response.extensions_mut().insert(Trailers(trailers.into_headers()));
     response
+}
+
+impl From<TestOrcaReport> for OrcaLoadReport {
+    fn from(asked: TestOrcaReport) -> Self {
+        let TestOrcaReport {
+            cpu_utilization,
+            memory_utilization,
+            request_cost,
+            utilization,
+        } = asked;
+        Self {
+            cpu_utilization,
+            mem_utilization: memory_utilization,
+            request_cost,
+            utilization,
+        }
+    }
 }

@@ -7,15 +7,18 @@
 #![expect(clippy::disallowed_types, reason = "a program for tests, which also serves with tonic's own server")]
 mod conformance;
 mod interop;
+mod orca;
 mod trailers;
 
 use conformance::{Conformance, pb::conformance_service_server::ConformanceServiceServer};
 use hotpath::{App, Defaults, Dialect, Env, Failure, Host, OnPanic, Policy, Routes, Server};
 use interop::{Interop, pb::test_service_server::TestServiceServer};
+use orca::{Orca, pb::open_rca_service_server::OpenRcaServiceServer};
 use prost::Message as _;
 use std::io::{Read as _, Write as _, stdin, stdout};
 use std::{env, net::SocketAddr, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::transport::server::TcpIncoming;
 use trailers::WithTrailers;
@@ -41,6 +44,7 @@ const POLICIES: &[(&str, Policy)] = &[
     ("StreamingOutputCall", Policy::light()),
     ("StreamingInputCall", Policy::light()),
     ("FullDuplexCall", Policy::light()),
+    ("StreamCoreMetrics", Policy::light()),
 ];
 const APP: App = App {
     name: "suites",
@@ -55,7 +59,8 @@ const APP: App = App {
 };
 
 fn start(_: &mut Host) -> Result<Routes, Failure> {
-    Ok(Routes::default().with(conformance()).with(interop()))
+    let (interop, orca) = interop();
+    Ok(Routes::default().with(conformance()).with(interop).with(orca))
 }
 
 fn conformance() -> WithTrailers<ConformanceServiceServer<Conformance>> {
@@ -64,8 +69,9 @@ fn conformance() -> WithTrailers<ConformanceServiceServer<Conformance>> {
     WithTrailers(service.max_decoding_message_size(REQUEST as usize))
 }
 
-fn interop() -> WithTrailers<TestServiceServer<Interop>> {
-    WithTrailers(TestServiceServer::new(Interop))
+fn interop() -> (WithTrailers<TestServiceServer<Interop>>, OpenRcaServiceServer<Orca>) {
+    let (reports, told) = watch::channel(Default::default());
+    (WithTrailers(TestServiceServer::new(Interop(reports))), OpenRcaServiceServer::new(Orca(told)))
 }
 
 #[tokio::main]
@@ -86,7 +92,9 @@ async fn main() -> Result<(), Failure> {
         Some("tonic") => {
             let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.with_nodelay(Some(true));
             say(incoming.local_addr()?)?;
-            let server = tonic::transport::Server::builder().add_service(conformance()).add_service(interop());
+            let (interop, orca) = interop();
+            let mut server = tonic::transport::Server::builder();
+            let server = server.add_service(conformance()).add_service(interop).add_service(orca);
             tokio::select! {
                 served = server.serve_with_incoming(incoming) => served?,
                 _ = terminated.recv() => {}

@@ -34,7 +34,7 @@ snapshot:
 
 # The proofs of what is around the generator are modules of their own, so that it does not depend on what they need.
 # Every test is run: Go would take a result for the same where only a program that the test runs has changed.
-modules = . internal/parity internal/ship bench/service
+modules = . internal/parity internal/ship internal/suites bench/service
 
 test:
 	for dir in $(modules); do (cd $$dir && go vet ./... && go test -count 1 -p 1 -timeout 80m ./...) || exit 1; done

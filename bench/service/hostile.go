@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -16,33 +17,37 @@ import (
 	"rustgen/bench/service/hellov1"
 )
 
-// attack is one kind of hostile or careless peer. It has until the time to do what it can; while it lasts, an honest
-// caller with a connection of its own asks for what costs next to nothing.
+// attack is one kind of hostile or careless peer. It has until the time to do what it can, beside healthy callers.
 type attack struct {
-	name  string
+	name string
+	// what the peers do, for the page.
+	what  string
 	peers int
 	env   []string
 	run   func(ctx context.Context, address string, peers int, until time.Time) (note string, err error)
 }
 
 var attacks = []attack{
-	{"60 connections that never read replies of 60 kB", 60, nil, deafToReplies},
-	{"60 connections that never read replies of 60 kB as a stream of 15 events", 60, nil, deafToStreams},
-	{"40 connections that send half a body", 40, nil, halfOfLargest},
-	{"40 connections that send half a body of 256 KiB", 40, nil, halfOfSmaller},
-	{"40 connections that send half a body of 2 MiB", 40, nil, halfOfTooLarge},
-	{"header floods, 40 connections", 40, nil, headerFloods},
-	{"reset flood", 4, nil, resetFlood},
-	{"400 idle connections", 400, []string{"CONNECTION_IDLE_MS=2000"}, idlers},
+	{"deaf to replies", "never read: each asks 1,000 times for a reply of 60 kB", 60, nil, deafToReplies},
+	{"deaf to streams", "never read: each asks 1,000 times for a stream of 15 events of 4 kB", 60, nil, deafToStreams},
+	{"half of 1 MiB", "send half of a request of 1 MiB, the largest that the generated service takes, 32 times each", 40, nil, halfOfLargest},
+	{"half of 256 KiB", "send half of a request of 256 KiB, 128 times each", 40, nil, halfOfSmaller},
+	{"half of 2 MiB", "send half of a request of 2 MiB, which the generated service refuses by the length in front of it, 16 times each",
+		40, nil, halfOfTooLarge},
+	{"headers", "open up to 3,000 calls each with 15 kB of headers and no body", 40, nil, headerFloods},
+	{"resets", "open calls and reset them at once, up to 50,000 times each", 4, nil, resetFlood},
+	{"idle", "say nothing after the preface of HTTP/2; the idle limit is set to 2 s", 400, []string{"CONNECTION_IDLE_MS=2000"}, idlers},
 }
 
-// survived is what an attack did.
+// survived is what an attack did to the server, and what the healthy callers saw meanwhile.
 type survived struct {
-	PeakRSS      int64
-	Note         string
-	HonestCalls  int
-	HonestFailed int
-	HonestP99    time.Duration
+	PeakRSS int64
+	Note    string
+	// Calls are those of the healthy callers, and Streams theirs; Ended are streams that did not bring all their events.
+	Calls, Failed  int
+	Codes          map[string]int
+	P99            time.Duration
+	Streams, Ended int
 }
 
 const attackLength = 5 * time.Second
@@ -54,36 +59,15 @@ func attacked(ctx context.Context, v variant, a attack, downstream string) (surv
 		return result, err
 	}
 	defer process.Kill()
-	conn, err := dial(process.Listen)
+	callers, err := startCaller(ctx, process.Listen, healthy)
 	if err != nil {
 		return result, err
 	}
-	defer conn.Close()
-	honest := hellov1.NewHelloServiceClient(conn)
-	var took samples
-	failed := 0
-	ask := func() {
-		call, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		begun := time.Now()
-		if _, err := honest.Lookup(call, &hellov1.LookupRequest{Key: "a"}); err != nil {
-			failed++
-		}
-		took.add(time.Since(begun))
-	}
-	ask()
-	asking, stop := context.WithCancel(ctx)
-	var asker sync.WaitGroup
-	asker.Go(func() {
-		for asking.Err() == nil {
-			ask()
-			time.Sleep(20 * time.Millisecond)
-		}
-	})
+	// They have their connections before the peers come.
+	time.Sleep(300 * time.Millisecond)
 	result.Note, err = a.run(ctx, process.Listen, a.peers, time.Now().Add(attackLength))
-	stop()
-	asker.Wait()
-	if err != nil {
+	saw, stopErr := callers.stop()
+	if err := errors.Join(err, stopErr); err != nil {
 		return result, err
 	}
 	usage, err := process.Usage()
@@ -91,7 +75,8 @@ func attacked(ctx context.Context, v variant, a attack, downstream string) (surv
 		return result, fmt.Errorf("%s did not survive: %w", v.name, err)
 	}
 	result.PeakRSS = usage.Peak
-	result.HonestCalls, result.HonestFailed, result.HonestP99 = took.count(), failed, took.quantile(0.99)
+	result.Calls, result.Failed, result.P99 = len(saw.Took), saw.Failed, (&samples{took: saw.Took}).quantile(0.99)
+	result.Codes, result.Streams, result.Ended = saw.Codes, saw.Streams, saw.Ended
 	return result, nil
 }
 

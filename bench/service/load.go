@@ -16,8 +16,8 @@ import (
 
 const (
 	loadConnections = 8
-	// patience is how long a caller waits.
-	patience = 5 * time.Second
+	// patience is how long a caller waits: the deadline of every call here.
+	patience = time.Second
 	// outstanding bounds what the generator holds; arrivals above it are failures of the server too.
 	outstanding = 20_000
 )
@@ -100,7 +100,7 @@ func arrivals(ctx context.Context, rate float64, length time.Duration, start fun
 
 // overload is what a server does at several times its capacity.
 type overload struct {
-	// Offered is arrivals a second; Goodput is answers a second.
+	// Offered is arrivals a second; Goodput is answers a second that came while the load went on, within the deadline.
 	Offered, Goodput float64
 	HeavyP50         time.Duration
 	HeavyP99         time.Duration
@@ -127,7 +127,7 @@ func overloaded(ctx context.Context, v variant, downstream string, rate float64,
 	if _, err := capacity(ctx, process.Listen, time.Second); err != nil {
 		return result, err
 	}
-	health, err := startProber(ctx, process.Listen)
+	prober, err := startCaller(ctx, process.Listen, health)
 	if err != nil {
 		return result, err
 	}
@@ -136,6 +136,7 @@ func overloaded(ctx context.Context, v variant, downstream string, rate float64,
 	var held atomic.Int64
 	var calls sync.WaitGroup
 	next := 0
+	ends := time.Now().Add(length)
 	arrivals(ctx, rate, length, func(due time.Time) {
 		if held.Load() >= outstanding {
 			result.Unsent++
@@ -149,15 +150,15 @@ func overloaded(ctx context.Context, v variant, downstream string, rate float64,
 			call, cancel := context.WithDeadline(ctx, due.Add(patience))
 			defer cancel()
 			_, err := hellov1.NewHelloServiceClient(conn).Score(call, heavy)
-			if err == nil {
-				heavyTook.add(time.Since(due))
+			if now := time.Now(); err == nil && now.Before(ends) && now.Sub(due) <= patience {
+				heavyTook.add(now.Sub(due))
 			}
 			mu.Lock()
 			result.Codes[status.Code(err).String()]++
 			mu.Unlock()
 		})
 	})
-	checked, err := health.stop()
+	checked, err := prober.stop()
 	if err != nil {
 		return result, err
 	}

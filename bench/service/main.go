@@ -1,7 +1,9 @@
 // Service compares generated services with what else a team might have: a naive tonic service and a grpc-go service of
 // the same API, under the same load and the same hostile peers, in one run on one machine. It writes docs/benchmarks.md.
 //
-//	go run .            # everything, about twenty minutes on two cores after the builds
+// The server has cores of its own, and the load generator others.
+//
+//	go run .            # everything, about half an hour on two cores after the builds
 //	go run . -quick     # shorter phases, two builds of the generated service; for trying it out
 package main
 
@@ -33,6 +35,7 @@ type row struct {
 	// Others is the load average when its turn came.
 	Others    string
 	Load      overload
+	Price     price
 	Attacks   map[string]survived
 	Starved   descriptors
 	Aged      aged
@@ -43,6 +46,8 @@ type row struct {
 // result is one run.
 type result struct {
 	Machine machine
+	// Cores are those of the server and of the load generator, in words.
+	Cores string
 	// Note is what a reader must know of this run beside that.
 	Note      string
 	Reference string
@@ -55,11 +60,12 @@ func main() {
 	quick := flag.Bool("quick", false, "shorter phases, and only two builds of the generated service")
 	reuse := flag.Bool("reuse", false, "build nothing: measure the binaries of the last run")
 	only := flag.String("only", "", "servers whose name matches this expression")
-	parts := flag.String("parts", "load,hostile,also", "what to measure")
+	parts := flag.String("parts", "load,price,hostile,also", "what to measure")
 	dir := flag.String("dir", filepath.Join(live.Target(), "bench"), "where binaries and the result go")
 	page := flag.String("page", "", "the page to write, beside result.json")
 	attack := flag.String("attack", "", "hostile peers whose name matches this expression")
-	prober := flag.String("probe", "", "measure nothing: ask this address for its health until there is no more input")
+	caller := flag.String("caller", "", "measure nothing: be a caller until there is no more input: health or healthy")
+	address := flag.String("address", "", "where -caller calls")
 	from := flag.String("from", "", "measure nothing: write the page of this result.json again")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -68,8 +74,8 @@ func main() {
 	kinds, kindsErr := regexp.Compile(*attack)
 	switch err = cmp.Or(err, kindsErr); {
 	case err != nil:
-	case *prober != "":
-		err = probe(*prober, os.Stdin, os.Stdout)
+	case *caller != "":
+		err = call(asked(*caller), *address, os.Stdin, os.Stdout)
 	case *from != "":
 		err = again(*from, *page)
 	default:
@@ -103,12 +109,23 @@ func run(ctx context.Context, s settings) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	variants, err := servers(ctx, dir, s.wants, s.reuse)
+	split, err := splitCores()
+	if err == nil && strings.Contains(s.parts, "price") {
+		err = needH2load()
+	}
+	if err != nil {
+		return err
+	}
+	variants, err := servers(ctx, dir, s.wants, s.reuse, split)
 	if err != nil {
 		return err
 	}
 	if len(variants) == 0 {
 		return fmt.Errorf("no server is called %s", s.only)
+	}
+	// From here on: the builds had all cores.
+	if err := split.keepToGenerator(); err != nil {
+		return err
 	}
 	prices, stopPrices, err := downstream()
 	if err != nil {
@@ -122,7 +139,7 @@ func run(ctx context.Context, s settings) error {
 	if !s.reuse {
 		settle(ctx)
 	}
-	found := result{Machine: thisMachine(), Seconds: length.Seconds()}
+	found := result{Machine: thisMachine(), Cores: split.String(), Seconds: length.Seconds()}
 	if err := found.measure(ctx, s, variants, prices, length); err != nil {
 		return err
 	}
@@ -197,15 +214,15 @@ func (found *result) measure(ctx context.Context, s settings, variants []variant
 				return fmt.Errorf("%s: overload: %w", v.name, err)
 			}
 		}
+		if strings.Contains(s.parts, "price") {
+			step(v.name + ": the price of a cheap call")
+			if r.Price, err = priced(ctx, v, prices, s.quick); err != nil {
+				return fmt.Errorf("%s: price: %w", v.name, err)
+			}
+		}
 		if strings.Contains(s.parts, "hostile") {
-			for _, a := range attacks {
-				if !s.attack.MatchString(a.name) {
-					continue
-				}
-				step(v.name + ": " + a.name)
-				if r.Attacks[a.name], err = attacked(ctx, v, a, prices); err != nil {
-					return fmt.Errorf("%s: %s: %w", v.name, a.name, err)
-				}
+			if err := r.attacked(ctx, s, v, prices); err != nil {
+				return err
 			}
 		}
 		if strings.Contains(s.parts, "also") {
@@ -214,6 +231,19 @@ func (found *result) measure(ctx context.Context, s settings, variants []variant
 			}
 		}
 		found.Rows = append(found.Rows, r)
+	}
+	return nil
+}
+
+func (r *row) attacked(ctx context.Context, s settings, v variant, prices string) (err error) {
+	for _, a := range attacks {
+		if !s.attack.MatchString(a.name) {
+			continue
+		}
+		step(v.name + ": " + a.name)
+		if r.Attacks[a.name], err = attacked(ctx, v, a, prices); err != nil {
+			return fmt.Errorf("%s: %s: %w", v.name, a.name, err)
+		}
 	}
 	return nil
 }

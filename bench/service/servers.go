@@ -21,6 +21,7 @@ type variant struct {
 	ours     bool
 	features string
 	static   bool
+	cores    cores
 }
 
 // inCommon is what every server and every phase is told; a phase adds its own.
@@ -82,7 +83,7 @@ func source() (*live.Tree, error) {
 }
 
 // servers are those that are wanted, the controls first, with their binaries in dir: compiled in release, or reused.
-func servers(ctx context.Context, dir string, wanted func(string) bool, reuse bool) ([]variant, error) {
+func servers(ctx context.Context, dir string, wanted func(string) bool, reuse bool, split cores) ([]variant, error) {
 	var all []variant
 	for _, v := range append(slices.Clone(controls), generated()...) {
 		if wanted(v.name) {
@@ -95,7 +96,7 @@ func servers(ctx context.Context, dir string, wanted func(string) bool, reuse bo
 		}
 	}
 	for i := range all {
-		all[i].binary = filepath.Join(dir, all[i].binary)
+		all[i].binary, all[i].cores = filepath.Join(dir, all[i].binary), split
 	}
 	return all, nil
 }
@@ -152,11 +153,15 @@ func build(ctx context.Context, dir string, all []variant) error {
 	return nil
 }
 
-// start starts a server for one phase.
-func (v variant) start(ctx context.Context, env ...string) (*live.Process, error) {
+// start starts a server for one phase, on its cores.
+func (v variant) start(ctx context.Context, env ...string) (process *live.Process, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	return live.Start(ctx, v.binary, append(append(append([]string{}, inCommon...), v.env...), env...)...)
+	err = v.cores.onServer(func() error {
+		process, err = live.Start(ctx, v.binary, slices.Concat(inCommon, v.env, env)...)
+		return err
+	})
+	return process, err
 }
 
 // step says what is being done.

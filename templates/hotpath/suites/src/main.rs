@@ -1,0 +1,125 @@
+//! A server for suites that others wrote: connectrpc's conformance suite, gRPC's interop client, h2spec. The same handlers
+//! are served behind the server layer (`hotpath-suites hotpath`) and by tonic alone (`hotpath-suites tonic`), so that a
+//! failure can be told from one that tonic has.
+//!
+//! It starts as the conformance suite wants: it reads a `ServerCompatRequest` from its input, writes a
+//! `ServerCompatResponse` with its port to its output, each after its length in four bytes, and serves until SIGTERM.
+#![expect(clippy::disallowed_types, reason = "a program for tests, which also serves with tonic's own server")]
+mod conformance;
+mod interop;
+mod orca;
+mod trailers;
+
+use conformance::{Conformance, pb::conformance_service_server::ConformanceServiceServer};
+use hotpath::{App, Defaults, Dialect, Env, Failure, Host, OnPanic, Policy, Routes, Server};
+use interop::{Interop, pb::test_service_server::TestServiceServer};
+use orca::{Orca, pb::open_rca_service_server::OpenRcaServiceServer};
+use prost::Message as _;
+use std::io::{Read as _, Write as _, stdin, stdout};
+use std::{env, net::SocketAddr, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tonic::codec::CompressionEncoding::Gzip;
+use tonic::transport::server::TcpIncoming;
+use trailers::WithTrailers;
+
+/// The most bytes of a request of the conformance suite: what it asks a server for that has such a limit.
+const REQUEST: u32 = 200 << 10;
+const MIB: u64 = 1 << 20;
+
+const DEFAULTS: Defaults = Defaults {
+    memory: 512 * MIB,
+    max_message: MIB,
+    // No case takes as long.
+    deadline: Duration::from_secs(60),
+    reserve: 0,
+};
+const POLICIES: &[(&str, Policy)] = &[
+    ("Unary", Policy::light().request(REQUEST as u64)),
+    ("ServerStream", Policy::light().request(REQUEST as u64)),
+    ("ClientStream", Policy::light().request(REQUEST as u64)),
+    ("BidiStream", Policy::light().request(REQUEST as u64)),
+    ("EmptyCall", Policy::light()),
+    ("UnaryCall", Policy::light()),
+    ("StreamingOutputCall", Policy::light()),
+    ("StreamingInputCall", Policy::light()),
+    ("FullDuplexCall", Policy::light()),
+    ("StreamCoreMetrics", Policy::light()),
+];
+const APP: App = App {
+    name: "suites",
+    version: "0",
+    descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/suites.bin")),
+    called: &[],
+    policies: POLICIES,
+    defaults: DEFAULTS,
+    on_panic: OnPanic::Drain,
+    metrics: Dialect::GoGrpcMiddleware,
+    start,
+};
+
+fn start(_: &mut Host) -> Result<Routes, Failure> {
+    let (interop, orca) = interop();
+    Ok(Routes::default().with(conformance()).with(interop).with(orca))
+}
+
+fn conformance() -> WithTrailers<ConformanceServiceServer<Conformance>> {
+    let service = ConformanceServiceServer::new(Conformance);
+    let service = service.accept_compressed(Gzip).send_compressed(Gzip);
+    WithTrailers(service.max_decoding_message_size(REQUEST as usize))
+}
+
+fn interop() -> (WithTrailers<TestServiceServer<Interop>>, OpenRcaServiceServer<Orca>) {
+    let (reports, told) = watch::channel(Default::default());
+    (WithTrailers(TestServiceServer::new(Interop(reports))), OpenRcaServiceServer::new(Orca(told)))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let limit = asked()?.message_receive_limit;
+    if limit != 0 && limit != REQUEST {
+        return Err(format!("the suite wants a limit of {limit} bytes for a request, and not {REQUEST}").into());
+    }
+    let mut terminated = signal(SignalKind::terminate())?;
+    match env::args().nth(1).as_deref() {
+        Some("hotpath") => {
+            let server =
+                Server::start(&APP, Env::from_pairs([("LISTEN", "127.0.0.1:0"), ("ADMIN", "127.0.0.1:0")])).await?;
+            say(server.listen())?;
+            terminated.recv().await;
+            server.stop(true).await;
+        }
+        Some("tonic") => {
+            let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.with_nodelay(Some(true));
+            say(incoming.local_addr()?)?;
+            let (interop, orca) = interop();
+            let mut server = tonic::transport::Server::builder();
+            let server = server.add_service(conformance()).add_service(interop).add_service(orca);
+            tokio::select! {
+                served = server.serve_with_incoming(incoming) => served?,
+                _ = terminated.recv() => {}
+            }
+        }
+        _ => return Err("an argument is missing: hotpath or tonic".into()),
+    }
+    Ok(())
+}
+
+/// What the suite asks the server for.
+fn asked() -> Result<conformance::pb::ServerCompatRequest, Failure> {
+    let mut length = [0; 4];
+    stdin().read_exact(&mut length)?;
+    let mut message = vec![0; u32::from_be_bytes(length) as usize];
+    stdin().read_exact(&mut message)?;
+    Ok(conformance::pb::ServerCompatRequest::decode(message.as_slice())?)
+}
+
+/// Says where the server listens.
+fn say(listen: SocketAddr) -> Result<(), Failure> {
+    let host = listen.ip().to_string();
+    let message = conformance::pb::ServerCompatResponse { host, port: listen.port().into() }.encode_to_vec();
+    let mut out = stdout().lock();
+    out.write_all(&u32::try_from(message.len())?.to_be_bytes())?;
+    out.write_all(&message)?;
+    Ok(out.flush()?)
+}

@@ -27,7 +27,7 @@ type room struct {
 var rooms = map[string]room{
 	"internal/hint":        {pure: true},
 	"internal/tree":        {pure: true},
-	"internal/decision":    {pure: true, imports: []string{"internal/hint"}},
+	"internal/decision":    {pure: true, imports: []string{"internal/hint", "internal/tree"}},
 	"internal/templateset": {pure: true, imports: []string{"internal/decision", "internal/tree"}},
 	"internal/render":      {pure: true, imports: []string{"internal/templateset", "internal/tree"}},
 	"internal/setcheck":    {pure: true, imports: []string{"internal/decision", "internal/render", "internal/templateset", "internal/tree"}},

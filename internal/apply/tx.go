@@ -45,8 +45,9 @@ type Change struct {
 	Path string
 	// File is nil where the path is removed.
 	File *tree.File
-	// Private says that nobody else may read the file: it holds what others may not have been able to read.
-	Private bool
+	// Perm are the permissions of a new file. 0 gives those of the file that it replaces, where they mean the same, or else
+	// the usual ones.
+	Perm fs.FileMode
 	// Before is what the caller has seen at the path; nil for nothing. If something else is there by now, nothing is done.
 	Before *tree.File
 }
@@ -177,7 +178,7 @@ func (t *tx) stage(ctx context.Context, what string, changes []Change) (*journal
 	if err != nil {
 		return nil, err
 	}
-	f, err := t.write(journalTemp, tree.File{Mode: tree.ModeFile, Data: text}, nil, false)
+	f, err := t.write(journalTemp, tree.File{Mode: tree.ModeFile, Data: text}, 0)
 	if err != nil {
 		return nil, fmt.Errorf("write the journal: %w", bare(err))
 	}
@@ -200,7 +201,11 @@ func (t *tx) stageOne(j *journal, i int, c Change, made map[string]bool) (afero.
 	if err := t.newDirs(j, made, path.Dir(c.Path)); err != nil {
 		return nil, err
 	}
-	f, err := t.write(stagedAt(i), *c.File, info, c.Private)
+	perm := c.Perm
+	if perm == 0 && info != nil && info.Mode().IsRegular() && tree.NormalMode(info.Mode()) == c.File.Mode {
+		perm = info.Mode().Perm()
+	}
+	f, err := t.write(stagedAt(i), *c.File, perm)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", c.Path, bare(err))
 	}
@@ -243,15 +248,15 @@ func removed(j *journal, p string) bool {
 	return false
 }
 
-// write makes a file that did not exist, with the permissions of the one it replaces where that means the same. The open
-// file is for syncing; a link has none.
-func (t *tx) write(at string, f tree.File, like fs.FileInfo, private bool) (afero.File, error) {
+// write makes a file that did not exist, with the given permissions; 0 leaves them to the umask. At no moment has it more
+// than those. The open file is for syncing; a link has none.
+func (t *tx) write(at string, f tree.File, perm fs.FileMode) (afero.File, error) {
 	if f.IsLink() {
 		return nil, t.fs.SymlinkIfPossible(string(f.Data), at)
 	}
 	mode := f.Mode
-	if private {
-		mode, like = mode&^0o077, nil
+	if perm != 0 {
+		mode &= perm
 	}
 	out, err := t.fs.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -260,10 +265,10 @@ func (t *tx) write(at string, f tree.File, like fs.FileInfo, private bool) (afer
 	if _, err := out.Write(f.Data); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
-	if like != nil && like.Mode().IsRegular() && tree.NormalMode(like.Mode()) == f.Mode {
+	if perm != 0 {
 		info, err := out.Stat()
-		if err == nil && info.Mode().Perm() != like.Mode().Perm() {
-			err = t.fs.Chmod(at, like.Mode().Perm())
+		if err == nil && info.Mode().Perm() != perm {
+			err = t.fs.Chmod(at, perm)
 		}
 		if err != nil {
 			return nil, errors.Join(err, out.Close())

@@ -135,7 +135,8 @@ func (a *app) fromEnvironment(given map[string]decision.Input, c *decision.Catal
 	}
 	for _, variable := range a.environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, envPrefix) {
+		// An empty variable is one that is not set, as a pipeline has it whose setting nobody has filled in.
+		if !strings.HasPrefix(name, envPrefix) || value == "" {
 			continue
 		}
 		if id, ok := known[name]; ok {

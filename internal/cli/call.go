@@ -19,6 +19,10 @@ type call struct {
 	template string
 	given    bool
 	dir      string
+	// argument is the first one behind the command.
+	argument string
+	// dryRun says that the run only tells what it would do.
+	dryRun bool
 	// setless says that the run needs no set: it ends an upgrade, or compares with what the template wrote last.
 	setless bool
 	// describes says that the run only describes commands: help and completion.
@@ -54,6 +58,8 @@ func (a *app) findCall(args []string) call {
 	}
 	on := func(name string) bool { f := flags.Lookup(name); return f != nil && f.Value.String() == "true" }
 	c.setless = on("abort") || on("continue") || c.command == "diff" && !c.given && !on("upgrade") && !on("owned")
+	c.dryRun = on("dry-run")
+	c.argument = flags.Arg(0)
 	c.describes = c.describes || on("help")
 	return c
 }
@@ -76,9 +82,14 @@ func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
 		return nil, nil
 	}
 	from := placeOf(c.template, record)
-	if c.command == "explain" && from.asks() && !c.describes {
-		return nil, failed("rustgen explain --template "+quote(from.source)+" fetches it",
-			"the decisions are those of the template set at %s, which is not fetched unasked", from.source)
+	if from.asks() && !c.describes {
+		if _, isCheck := findCheck(c.argument); c.command == "explain" && isCheck && record.Decisions[c.argument].Origin == "" {
+			// It is one of the audit, whatever the set is.
+			return &openedSet{Set: &templateset.Set{}, setPlace: from, unread: true}, nil
+		}
+		if err := c.refuseUnasked(from, record); err != nil {
+			return nil, err
+		}
 	}
 	open := func() (*openedSet, error) { return a.openPlace(ctx, from) }
 	if c.command == "set" && record != nil {
@@ -92,6 +103,28 @@ func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
 		set.current = record.Decisions
 	}
 	return set, nil
+}
+
+// refuseUnasked refuses to fetch the set that a service's record names, which may come from anybody, for a run that only
+// tells something. Whoever gives the set by --template has asked for it.
+func (c *call) refuseUnasked(from setPlace, record *project.Record) error {
+	again := "rustgen " + c.command
+	switch {
+	case c.command == "diff":
+		again += " --upgrade"
+	case c.command == "set" && c.dryRun:
+		// What set changes is decided by the set that the service was rendered from.
+		if url, _ := vcs.SplitRef(from.source); record.Commit != "" {
+			from.source = url + "@" + record.Commit
+		}
+		again += " ID=VALUE --dry-run"
+	case c.dryRun:
+		again += " --dry-run"
+	case c.command != "explain":
+		return nil
+	}
+	return failed(again+" --template "+quote(from.source)+" fetches it",
+		"the template set is at %s, as the service's record says, and is not fetched unasked", from.source)
 }
 
 // openDescribed opens a set. Where it is only to be described, nothing is fetched, and what cannot be read is passed over.

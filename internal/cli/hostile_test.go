@@ -58,7 +58,9 @@ func TestRecordedSourceIsNotContactedUnasked(t *testing.T) {
 	work := t.TempDir()
 	fromElsewhere(t, work, server.URL+"/set.git")
 	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"status", "--check=damaged,drift"}, {"diff"}, {"explain"}, {"explain", "name"},
-		{"explain", "--help"}, {"upgrade", "--help"}, {"set", "--help"}, {"restore", "a.txt"}, {"upgrade", "--abort"}} {
+		{"explain", "--help"}, {"upgrade", "--help"}, {"set", "--help"}, {"restore", "a.txt"}, {"upgrade", "--abort"},
+		{"upgrade", "--dry-run"}, {"upgrade", "--dry-run", "--set", "name=x"}, {"set", "name=x", "--dry-run"}, {"diff", "--upgrade"}, {"diff", "--owned"},
+		{"upgrade", "--dry-run", "--format", "markdown"}, {"upgrade", "--dry-run", "--json"}} {
 		out, _ := rustgenIn(t, filepath.Join(work, "svc"), args...).CombinedOutput()
 		if n := requests.Swap(0); n > 0 {
 			t.Errorf("rustgen %v asks the server %d times\n%s", args, n, out)
@@ -68,11 +70,28 @@ func TestRecordedSourceIsNotContactedUnasked(t *testing.T) {
 	if want := "the newest is not known: rustgen status --check=behind asks " + server.URL + "/set.git"; err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("status says %v, %s", err, out)
 	}
-	for _, args := range [][]string{{"status", "--check=behind"}, {"upgrade"}, {"diff", "--upgrade"}, {"explain", "--template", server.URL + "/set.git"}} {
-		_ = rustgenIn(t, filepath.Join(work, "svc"), args...).Run()
+	set := server.URL + "/set.git"
+	for _, args := range [][]string{{"explain"}, {"upgrade", "--dry-run"}, {"diff", "--upgrade"}, {"set", "name=x", "--dry-run"}} {
+		out, _ := rustgenIn(t, filepath.Join(work, "svc"), args...).CombinedOutput()
+		if want := "is at " + set + ", as the service's record says, and is not fetched unasked\nhint: rustgen " + args[0]; !strings.Contains(string(out), want) {
+			t.Errorf("rustgen %v says %s", args, out)
+		}
+		_ = rustgenIn(t, filepath.Join(work, "svc"), append(args, "--template", set)...).Run()
 		if requests.Swap(0) == 0 {
 			t.Errorf("rustgen %v, as its hint has it, does not ask the server", args)
 		}
+	}
+	// What cannot be done without the set asks for it, and says so before.
+	for _, args := range [][]string{{"status", "--check=behind"}, {"upgrade"}, {"set", "name=x"}} {
+		out, _ := rustgenIn(t, filepath.Join(work, "svc"), args...).CombinedOutput()
+		if requests.Swap(0) == 0 || !strings.HasPrefix(string(out), "fetching the template set from "+set+", as the service's record says\n") {
+			t.Errorf("rustgen %v does not ask the server, or not say so:\n%s", args, out)
+		}
+	}
+	// A check of the audit is explained whatever the set is.
+	out, err = rustgenIn(t, filepath.Join(work, "svc"), "explain", "image-user").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "image-user: ") || requests.Swap(0) > 0 {
+		t.Errorf("rustgen explain image-user says %v, %s", err, out)
 	}
 }
 

@@ -238,7 +238,8 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 				return "", "", err
 			}
 			report := makeNewReport(set, o, b)
-			return report.summary(), report.Command, nil
+			// The form draws them as they are.
+			return visible(report.summary()), visible(report.Command), nil
 		},
 	}
 	if name := directoryName(o.dir); decision.CheckName(name) == nil {

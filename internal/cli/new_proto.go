@@ -103,7 +103,7 @@ func protoFault(err error) error {
 func (a *app) refuseProtos(ctx context.Context, set *openedSet, o *newOptions, out *decision.Outcome) {
 	var f *hint.Error
 	if err := a.readAPI(ctx, set, o, out); errors.As(err, &f) {
-		out.Problems = append(out.Problems, decision.Problem{ID: ownapi.Paths, Err: decision.Refuse(f.Hint, "%v", f)})
+		out.Problems = append(out.Problems, decision.Problem{ID: ownapi.Paths, Err: decision.Refuse(visible(f.Hint), "%s", visible(f.Error()))})
 	}
 }
 

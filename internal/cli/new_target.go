@@ -29,7 +29,7 @@ func refuseTaken(o *newOptions, out *decision.Outcome) {
 		err = checkTarget(dir, nil)
 	}
 	if errors.As(err, &f) {
-		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %v", name.Value, f)
+		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %s", name.Value, visible(f.Error()))
 		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
 	}
 }

@@ -159,6 +159,10 @@ func (a *app) mendRecord(cmd *cobra.Command, s *upgrade.Service, o *restoreOptio
 	if err != nil {
 		return nil, nil, err
 	}
+	if from := placeOf(o.source, record); o.dryRun && from.asks() {
+		return nil, nil, failed("rustgen restore .rustgen --dry-run --template "+quote(from.source)+" fetches it",
+			"the template set is at %s, as the service's record says, and is not fetched unasked", from.source)
+	}
 	set, err := a.openOwn(cmd.Context(), o.source, record)
 	if err != nil {
 		// Another version knows the decisions as well; only a snapshot that is lost needs the very one.

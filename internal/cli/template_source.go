@@ -243,6 +243,9 @@ func (a *app) cloned(ctx context.Context, at setPlace) (fs.FS, *vcs.Checkout, er
 		mend = "the service's record names that set; --template SOURCE uses another place of it"
 	}
 	from := at.fromGit()
+	if at.asks() {
+		a.say("fetching the template set from %s, as the service's record says", at.source)
+	}
 	checkout, err := from.Checkout(ctx, at.commit, dir)
 	if errors.Is(err, context.Canceled) {
 		return nil, nil, err

@@ -266,7 +266,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Servic
 					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
 				}
 			}
-			return s.Title(set.Set), command, nil
+			return s.Title(set.Set), visible(command), nil
 		},
 	})
 	if errors.Is(err, prompt.ErrAborted) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -262,6 +263,27 @@ var meanings = map[upgrade.Verdict]string{
 	upgrade.Skipped:     "Owned, and left as they are",
 }
 
+// What a forge takes for a command in the text of a proposal, or of the commit that it is squashed to: not to run the
+// checks, to close an issue, to call somebody, and GitLab's quick actions.
+var (
+	skipsChecks = regexp.MustCompile(`(?i)\[(skip|ci|no|actions)[ -](skip|ci|actions)\]|\*\*\*NO_CI\*\*\*|\bskip-checks:`)
+	refersTo    = regexp.MustCompile(`([#!])([0-9])|\b(GH)-([0-9])`)
+	calls       = regexp.MustCompile("(^|[^0-9A-Za-z_`/.])@([0-9A-Za-z])")
+	quickAction = regexp.MustCompile(`(?m)^([ \t]*)/([a-z])`)
+)
+
+// inert is Markdown that reads the same and commands nothing.
+func inert(text string) string {
+	text = refersTo.ReplaceAllStringFunc(text, func(s string) string {
+		return strings.NewReplacer("#", "&#35;", "!", "&#33;", "-", "&#45;").Replace(s)
+	})
+	text = skipsChecks.ReplaceAllStringFunc(text, func(s string) string {
+		return strings.NewReplacer(" ", "&#32;", "-", "&#45;", "_", "&#95;").Replace(s)
+	})
+	text = calls.ReplaceAllString(text, "$1&#64;$2")
+	return quickAction.ReplaceAllString(text, "$1&#47;$2")
+}
+
 // markdown is the body of a pull request.
 func (r *upgradeReport) markdown() string {
 	var b strings.Builder
@@ -283,7 +305,7 @@ func (r *upgradeReport) markdown() string {
 	if len(r.Changelog) > 0 {
 		b.WriteString("\n### What changed in the template\n")
 		for _, s := range r.Changelog {
-			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.Heading(), strings.ReplaceAll(s.Text, "\n### ", "\n##### "))
+			fmt.Fprintf(&b, "\n#### %s\n\n%s\n", s.Heading(), inert(strings.ReplaceAll(s.Text, "\n### ", "\n##### ")))
 		}
 	}
 	if r.skips() {

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/tree"
 )
 
 // Type is the kind of value that a decision takes.
@@ -82,10 +84,14 @@ func (d *Decision) Parse(text string) (any, error) {
 	}
 }
 
-// checkLine refuses what would break out of the line of a file that it is rendered into, or out of a terminal.
+// checkLine refuses what would break out of the line of a file that it is rendered into, or out of a terminal, and what
+// nobody would see there.
 func checkLine(text string) error {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return fmt.Errorf("%q is not one line of UTF-8", text)
+	}
+	if strings.ContainsFunc(text, tree.Invisible) {
+		return fmt.Errorf("%+q has a character that is not seen or changes the direction of the text", text)
 	}
 	return nil
 }

@@ -178,6 +178,11 @@ func (u *Undo) check() error {
 			}
 		}
 	}
+	for p, mode := range u.Modes {
+		if f, ok := u.Before[p]; !ok || mode != mode.Perm() || f.Mode != tree.NormalMode(mode) {
+			return fmt.Errorf("%q has not had the permissions %#o", p, uint32(mode))
+		}
+	}
 	for _, entry := range u.Index {
 		_, p, _ := strings.Cut(entry, "\t")
 		if !indexForm.MatchString(entry) {

@@ -23,6 +23,9 @@ type Undo struct {
 	Index []string `json:"index"`
 	// Links are the links among the replaced files: they may lead anywhere, which an archive refuses.
 	Links map[string]string `json:"links"`
+	// Modes are the permissions of replaced and removed files that have others than usual: a tree knows only whether a file
+	// is executable.
+	Modes map[string]fs.FileMode `json:"modes,omitempty"`
 	// Before holds the replaced and removed files; those of the record too.
 	Before tree.Tree `json:"-"`
 }

@@ -20,7 +20,11 @@ func newProposal(t *testing.T, r rendered, rustgen string) proposal {
 	for name, text := range map[string]string{
 		filepath.Join(p.bare, "hooks/pre-receive"): hook,
 		filepath.Join(p.bin, "rustgen"):            "#!/bin/sh\n[ \"$*\" = 'upgrade --format markdown' ] || exit 2\n" + rustgen,
-		filepath.Join(p.bin, "gh"):                 "#!/bin/sh\necho \"$*\" >> '" + filepath.Join(p.bin, "asked") + "'\n",
+		filepath.Join(p.bin, "gh"):                 "#!/bin/sh\necho \"$*\" >> '" + filepath.Join(p.bin, "asked") + "'\n" + forkOfGh,
+		// A git that notes its arguments, and on a push what it would answer to the forge.
+		filepath.Join(p.bin, "git"): "#!/bin/sh\ngit=$(PATH=${PATH#*:} command -v git)\nprintf '%s\\n' \"$*\" >> '" + filepath.Join(p.bin, "arguments") + "'\n" +
+			"case $1 in push) printf 'protocol=https\\nhost=gitlab.example.com\\nusername=oauth2\\n\\n' | \"$git\" credential fill > '" +
+			filepath.Join(p.bin, "credential") + "' 2>/dev/null ;; esac\nexec \"$git\" \"$@\"\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
@@ -28,21 +32,31 @@ func newProposal(t *testing.T, r rendered, rustgen string) proposal {
 	}
 	mustRun(t, p.dir, "git", "remote", "add", "origin", p.bare)
 	mustRun(t, p.dir, "git", "push", "--quiet", "origin", "main")
-	mustRun(t, p.dir, "git", "config", "url."+p.bare+".insteadOf", "https://oauth2:token@gitlab.example.com/team/hello.git")
+	mustRun(t, p.dir, "git", "config", "url."+p.bare+".insteadOf", "https://oauth2@gitlab.example.com/team/hello.git")
 	return p
 }
+
+// forkOfGh answers with the pull requests of planted.json, as gh does.
+const forkOfGh = `case "$1 $2" in "pr list")
+	test -f "${0%/*}/planted.json" || exit 0
+	while [ "$1" != --jq ]; do shift; done
+	jq --raw-output "$2" "${0%/*}/planted.json"
+esac
+`
+
+const pushToken = "s3cret-of-the-forge"
 
 func (p proposal) run(t *testing.T) (output, asked, options string, err error) {
 	t.Helper()
 	output, err = run(t, p.dir, "env", "PATH="+p.bin+":"+os.Getenv("PATH"),
-		"RUSTGEN_PUSH_TOKEN=token", "CI_SERVER_HOST=gitlab.example.com", "CI_PROJECT_PATH=team/hello", "ci/upgrade.sh")
+		"RUSTGEN_PUSH_TOKEN="+pushToken, "GIT_TERMINAL_PROMPT=0", "CI_SERVER_HOST=gitlab.example.com", "CI_PROJECT_PATH=team/hello", "ci/upgrade.sh")
 	askedText, _ := os.ReadFile(filepath.Join(p.bin, "asked"))
 	optionsText, _ := os.ReadFile(filepath.Join(p.bare, "options"))
 	return output, string(askedText), string(optionsText), err
 }
 
 const (
-	upgrades  = "echo new > new.txt; echo '## 1.1.0'; echo better\n"
+	upgrades  = "echo new > new.txt; echo 'Merges 1.1.0.'; echo; echo 'better [skip ci]'\n"
 	conflicts = upgrades + "exit 3\n"
 )
 
@@ -65,8 +79,17 @@ func TestUpgradeIsProposed(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v\n%s", err, output)
 				}
-				if message := mustRun(t, p.bare, "git", "log", "-1", "--format=%B", "rustgen/upgrade"); !strings.HasPrefix(message, "Upgrade to the newest service template\n\n## 1.1.0\nbetter") {
+				if message := mustRun(t, p.bare, "git", "log", "-1", "--format=%B", "rustgen/upgrade"); strings.TrimSpace(message) != "Upgrade to the newest service template\n\nMerges 1.1.0." {
 					t.Errorf("committed as\n%s", message)
+				}
+				if !strings.Contains(asked+options, "better") && ci == "gitlab" {
+					t.Errorf("the changelog is not in the proposal: %s", options)
+				}
+				if arguments, _ := os.ReadFile(filepath.Join(p.bin, "arguments")); strings.Contains(string(arguments), pushToken) || len(arguments) == 0 {
+					t.Errorf("the token is in an argument list:\n%s", arguments)
+				}
+				if answer, _ := os.ReadFile(filepath.Join(p.bin, "credential")); strings.Contains(string(answer), "password="+pushToken) != (ci == "gitlab") {
+					t.Errorf("git would answer the forge:\n%s", answer)
 				}
 				if files := mustRun(t, p.bare, "git", "show", "--name-only", "--format=", "rustgen/upgrade"); strings.TrimSpace(files) != "new.txt" {
 					t.Errorf("the commit holds %s", files)
@@ -153,5 +176,28 @@ func TestUpgradeLeavesWorkAlone(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A pull request from a fork whose branch has the same name is left alone; one of the repository's own is brought up to
+// date.
+func TestProposalsOfForksAreLeftAlone(t *testing.T) {
+	need(t, "jq", "install jq")
+	r := renderTree(t, answers{"name": "hello", "ci": "github"})
+	for name, test := range map[string]struct{ planted, asks string }{
+		"a fork's":       {`[{"number": 7, "isCrossRepository": true}]`, "pr create --head rustgen/upgrade"},
+		"a fork's first": {`[{"number": 7, "isCrossRepository": true}, {"number": 8, "isCrossRepository": false}]`, "pr edit 8 "},
+		"none":           {`[]`, "pr create --head rustgen/upgrade"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProposal(t, r, upgrades)
+			if err := os.WriteFile(filepath.Join(p.bin, "planted.json"), []byte(test.planted), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			output, asked, _, err := p.run(t)
+			if err != nil || !strings.Contains(asked, test.asks) || strings.Contains(asked, "pr edit 7") {
+				t.Errorf("%v\n%s\n%s", err, asked, output)
+			}
+		})
 	}
 }

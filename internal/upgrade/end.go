@@ -47,6 +47,7 @@ func (s *Service) Abort(ctx context.Context, force bool) (*Plan, error) {
 	var own []Change
 	for _, at := range undo.Paths() {
 		c := between(now, undo.Before, at)
+		c.Perm = undo.Modes[at]
 		if !c.Writes() {
 			// Taken back by other means, as by git reset.
 			continue

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -39,6 +40,8 @@ type Change struct {
 	Before, After *tree.File
 	// Verdict is what is said of the path; none of rustgen's own files has one.
 	Verdict Verdict
+	// Perm are the permissions of the new file, where they are not to be those of what it replaces.
+	Perm fs.FileMode
 	// Kind says what a conflict is about, or why a path is skipped. From is where a moved file was, or the template's
 	// name for a file that the user has renamed.
 	Kind, From string
@@ -121,9 +124,7 @@ func (s *Service) Apply(ctx context.Context, p *Plan) (written bool, warnings []
 	for _, c := range p.Changes {
 		if c.Writes() {
 			changes = append(changes, apply.Change{
-				Path: c.Path, File: c.After, Before: s.onDisk(c.Path, c.Before),
-				// It holds what files were that others may not have been able to read.
-				Private: c.Path == project.UndoPath,
+				Path: c.Path, File: c.After, Before: s.onDisk(c.Path, c.Before), Perm: s.perm(c),
 			})
 		}
 	}
@@ -139,6 +140,30 @@ func (s *Service) Apply(ctx context.Context, p *Plan) (written bool, warnings []
 	}
 	// What was written is not to be left half-told to git.
 	return true, s.tellGit(context.WithoutCancel(ctx), p), nil
+}
+
+// perm are the permissions of a new file that replaces none: a moved one keeps those that it had. What is kept to undo a
+// run holds what others may not have been able to read.
+func (s *Service) perm(c Change) fs.FileMode {
+	switch {
+	case c.Perm != 0 || c.After == nil:
+		return c.Perm
+	case c.Path == project.UndoPath:
+		return 0o600
+	case c.Before == nil && c.From != "":
+		return s.unusual(c.From, *c.After)
+	default:
+		return 0
+	}
+}
+
+// unusual are the permissions of a file on the disk, where they are not the usual ones of such a file; else 0.
+func (s *Service) unusual(p string, f tree.File) fs.FileMode {
+	info, _, err := s.Root.LstatIfPossible(p)
+	if err != nil || !info.Mode().IsRegular() || tree.NormalMode(info.Mode()) != f.Mode || info.Mode().Perm() == f.Mode {
+		return 0
+	}
+	return info.Mode().Perm()
 }
 
 // onDisk gives an entry the mode that the disk has, which is what the writer sees.
@@ -183,11 +208,16 @@ func (s *Service) tellGit(ctx context.Context, p *Plan) (warnings []string) {
 }
 
 // undone notes what the changes of a plan replace, so that it can be taken back.
-func undone(from, to string, changes []Change) *project.Undo {
-	undo := &project.Undo{From: from, To: to, After: map[string]string{}, Before: tree.Tree{}}
+func (s *Service) undone(from, to string, changes []Change) *project.Undo {
+	undo := &project.Undo{From: from, To: to, After: map[string]string{}, Before: tree.Tree{}, Modes: map[string]fs.FileMode{}}
 	for _, c := range changes {
 		if c.Writes() || c.own() {
 			undo.Note(c.Path, c.Before, c.After)
+			if c.Before != nil {
+				if perm := s.unusual(c.Path, *c.Before); perm != 0 {
+					undo.Modes[c.Path] = perm
+				}
+			}
 		}
 	}
 	return undo

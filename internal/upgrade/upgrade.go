@@ -203,7 +203,7 @@ func (s *Service) record(ctx context.Context, m *Upgrade, order []string, writte
 	for _, p := range append(slices.DeleteFunc(files.Paths(), func(p string) bool { return p == project.AnswersPath }), project.AnswersPath) {
 		own = append(own, between(before, files, p))
 	}
-	undo := undone(m.From, m.To, append(slices.Clone(m.Changes), own...))
+	undo := s.undone(m.From, m.To, append(slices.Clone(m.Changes), own...))
 	if s.Repo != nil && len(m.stages) > 0 {
 		staged := []string{project.ConflictsPath}
 		for _, c := range m.stages {

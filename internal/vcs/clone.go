@@ -27,7 +27,8 @@ var fetchOne = []string{"fetch", "--quiet", "--no-tags", "--no-recurse-submodule
 // submodule, nor a filter of the user's that its attributes name. The same commit gives the same bytes everywhere. It
 // returns the commit's name.
 //
-// Errors: a commit of more than 100,000 files or 256 MiB, before any of it is written out.
+// Errors: a transfer beyond fetchBound, and a commit of more than 100,000 files or 256 MiB, before any of it is written
+// out.
 func (s Source) clone(ctx context.Context, ref, dir string) (commit string, err error) {
 	url, reach, err := s.remote()
 	if err != nil {
@@ -50,11 +51,16 @@ func (s Source) clone(ctx context.Context, ref, dir string) (commit string, err 
 	// Only the user's configuration knows how to reach it.
 	reach.Config = append(reach.Config, "core.attributesFile="+os.DevNull)
 	fetched := "FETCH_HEAD"
-	_, err = run(reach, append(slices.Clone(fetchOne), "--depth=1", "--", url, ref)...)
+	fetch := func(args ...string) error {
+		reach.Dir, reach.Args = dir, append(slices.Clone(fetchOne), args...)
+		_, err := transfer(ctx, reach, dir, fetchBound)
+		return err
+	}
+	err = fetch("--depth=1", "--", url, ref)
 	if err != nil && hexForm.MatchString(ref) && ctx.Err() == nil {
 		// Not every server gives out a commit by its name, and none by a short one.
 		fetched = ref
-		_, err = run(reach, append(slices.Clone(fetchOne), "--", url, "+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*")...)
+		err = fetch("--", url, "+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*")
 	}
 	if err != nil {
 		return "", err

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
-
-	"rustgen/internal/git"
 )
 
 // Source is where in which repository a template set lies: URL[//SUBDIR][@REF].
@@ -84,7 +82,7 @@ func (s Source) Newest(ctx context.Context, dir string) (Release, error) {
 		return Release{}, err
 	}
 	reach.Dir, reach.Args = dir, []string{"ls-remote", "--tags", "--refs", "--", url}
-	out, err := git.Run(ctx, reach)
+	out, err := transfer(ctx, reach, "", askBound)
 	if err != nil {
 		return Release{}, err
 	}

@@ -39,13 +39,16 @@ if git diff --cached --quiet; then
     echo 'the service is on the newest template'
     exit 0
 fi
-{ printf '%s\n\n' "$title"; cat "$body"; } |
-    git -c user.name=rustgen -c user.email=rustgen@localhost commit --quiet --file -
+# The first line names the versions. The changelog stays out of the message: words such as "skip ci" are commands there.
+git -c user.name=rustgen -c user.email=rustgen@localhost commit --quiet --message "$title" --message "$(head -n 1 "$body")"
 git push --quiet --force-with-lease="refs/heads/$branch:$before" origin "$branch"
 draft=()
 if [ "$status" -eq 3 ]; then draft=(--draft); fi
-if [ -n "$(gh pr list --head "$branch" --state open --json number --jq '.[].number')" ]; then
-    gh pr edit "$branch" --title "$title" --body-file "$body"
+# A fork may have a branch of the same name; its pull request is not ours to edit.
+own='map(select(.isCrossRepository | not))[0].number // empty'
+number=$(gh pr list --head "$branch" --state open --json number,isCrossRepository --jq "$own")
+if [ -n "$number" ]; then
+    gh pr edit "$number" --title "$title" --body-file "$body"
 else
     gh pr create --head "$branch" --title "$title" --body-file "$body" "${draft[@]}"
 fi

@@ -69,7 +69,8 @@ func (d *deployment) resources(f *findings) {
 	f.wrong(container.Resources.Limits.Cpu().Sign() > 0, "without a CPU limit the workers are as many as the node's cores")
 }
 
-// probes ask where callers cannot be in the way, for the health of the whole server, and kill nothing that drains.
+// probes ask where callers cannot be in the way, for the health of the whole server, and kill nothing that drains. The
+// liveness probe asks for what stays healthy while the service withdraws its readiness.
 func (d *deployment) probes(f *findings) {
 	container, names := d.container(), map[int32]string{}
 	for _, port := range container.Ports {
@@ -82,9 +83,14 @@ func (d *deployment) probes(f *findings) {
 		}
 		f.wrong(names[probe.GRPC.Port] != "", "the %s probe asks port %d, which the container has not", kind, probe.GRPC.Port)
 		f.wrong(names[probe.GRPC.Port] != "grpc", "the %s probe asks where callers may have all connections", kind)
-		if service := probe.GRPC.Service; service != nil && *service != "" {
-			f.wrong(false, "the %s probe asks for service %q", kind, *service)
+		want, service := "", ""
+		if kind == "liveness" {
+			want = "liveness"
 		}
+		if probe.GRPC.Service != nil {
+			service = *probe.GRPC.Service
+		}
+		f.wrong(service == want, "the %s probe asks for service %q, not %q", kind, service, want)
 	}
 	if probe := container.LivenessProbe; probe != nil {
 		f.wrong(int64(probe.FailureThreshold*probe.PeriodSeconds) > *d.template.Spec.TerminationGracePeriodSeconds, "the liveness probe kills a process that drains")
@@ -283,8 +289,9 @@ func TestManifestFaults(t *testing.T) {
 		{workload, "port: 9090\n            periodSeconds", "port: 50052\n            periodSeconds", "asks port 50052"},
 		{workload, "port: 9090\n            periodSeconds", "port: 50051\n            periodSeconds", "callers may have all connections"},
 		{workload, "port: 9090\n            periodSeconds", "port: 9090\n              service: hello.v1.HelloService\n            periodSeconds", `asks for service "hello.v1.HelloService"`},
+		{workload, "              service: liveness\n", "", `the liveness probe asks for service ""`},
 		{workload, "failureThreshold: 5", "failureThreshold: 1", "kills a process that drains"},
-		{workload, "grpc:\n              port: 9090\n            periodSeconds: 10", "tcpSocket:\n              port: 9090\n            periodSeconds: 10", "liveness probe is not a gRPC probe"},
+		{workload, "grpc:\n              port: 9090\n              service: liveness", "tcpSocket:\n              port: 9090", "liveness probe is not a gRPC probe"},
 		{base + "service.yaml", "targetPort: admin", "targetPort: metrics", "leads to no port"},
 		{base + "servicemonitor.yaml", "port: admin", "port: metrics", "scrapes port"},
 		{base + "networkpolicy.yaml", "port: grpc", "port: http", "lets in to port http"},

@@ -160,8 +160,8 @@ async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Respons
     }
     let accept = request.headers().get("accept").and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let (status, content_type, body) = page(request.uri().path(), accept, &admin);
-    let typed = Response::builder().header("content-type", content_type);
-    Ok(typed.status(status).body(Body::new(Full::from(body)))?)
+    let headed = Response::builder().header("content-type", content_type).header("content-length", body.len());
+    Ok(headed.status(status).body(Body::new(Full::from(body)))?)
 }
 
 /// The status, the content type and the text of a page.

@@ -56,6 +56,7 @@ impl Writer {
             dropped,
         });
         let of_thread = Arc::clone(&shared);
+        #[expect(clippy::disallowed_methods, reason = "one thread, until the process ends")]
         thread::Builder::new().name("logs".into()).spawn(move || of_thread.write_all_to(output, tell))?;
         Ok(Self(shared))
     }

@@ -115,7 +115,6 @@ var teams = map[string]edited{
 			{"src/handlers.rs", "use crate::pb::server::CartLedgerServiceServer as", "use crate::pb::cart_ledger::v1::cart_ledger_service_server::CartLedgerServiceServer as"},
 			{"src/handlers.rs", "use crate::pb::{", "use crate::pb::cart_ledger::v1::{"},
 			{"src/handlers.rs", "pub(crate) fn start(host", "pub(crate) async fn start(host"},
-			{"src/ledger.rs", "MAX_BYTES: u64 = 2 *", "MAX_BYTES: u64 = 3 *"},
 			{"src/downstream.rs", `#[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the protos")]
 mod api {
     pub(crate) mod prices {

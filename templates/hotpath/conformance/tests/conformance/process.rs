@@ -129,6 +129,7 @@ async fn a_wrong_setting_is_named_and_ends_it_with_78() {
         ("MEMORY_BUDGET", "much"),
         ("MEMORY_BUDGET", "25MiB"),
         ("WORKERS", "two"),
+        ("WORKERS", "99999999"),
         ("LISTEN", "nowhere"),
         ("LISTEN", &taken.0),
         ("ADMIN", &taken.0),

@@ -67,8 +67,9 @@ pub(crate) fn build(
         let one = bounds.work + bounds.answer;
         if one > limits.call_memory {
             let Limits { memory, call_memory, .. } = limits;
-            let why =
-                format!("a memory budget of {memory} bytes has {call_memory} for calls; one of {name} may take {one}");
+            let why = format!(
+                "MEMORY_BUDGET={memory}: a memory budget of so many bytes has {call_memory} for calls; one of {name} may take {one}"
+            );
             return Err(why.into());
         }
         let series = metrics.series(&name);

@@ -41,46 +41,53 @@ struct Sampling {
     collected: bool,
 }
 
-/// Sends spans until it is shut down.
+/// Sends spans until it is shut down. None where there is no collector.
 #[derive(Debug)]
-pub struct Exporter(SdkTracerProvider);
+pub struct Exporter(Option<SdkTracerProvider>);
 
 impl Exporter {
     /// Sends what is queued, for two seconds at most. Blocks its thread.
     pub fn shutdown(self) {
-        drop(self.0.shutdown_with_timeout(Duration::from_secs(2)));
+        if let Some(provider) = self.0 {
+            drop(provider.shutdown_with_timeout(Duration::from_secs(2)));
+        }
     }
 }
 
-/// Makes `subscriber`, with the spans of calls added, the one of this process. Needs a Tokio context where there is a
-/// collector: the exporter's channel lives on the runtime.
+/// Makes `subscriber` the one of this process, with the spans of calls added where there is a collector. Then it needs a
+/// Tokio context: the exporter's channel lives on the runtime.
 pub(crate) fn install<S>(subscriber: S, settings: Settings<'_>) -> Result<Exporter, Failure>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync + 'static,
 {
-    let Settings { name, ratio, collector, .. } = settings;
-    if !(0.0..=1.0).contains(&ratio) {
-        return Err(format!("TRACE_RATIO={ratio}: not a part of the calls, from 0 to 1").into());
-    }
     let spans = settings.spans.unwrap_or(SPANS);
     let inside = filter::quieted(spans, LevelFilter::OFF).map_err(|error| format!("TRACE_SPANS={spans}: {error}"))?;
-    // What is not sampled never comes here.
-    let mut builder = SdkTracerProvider::builder().with_resource(resource(&settings)).with_sampler(Sampler::AlwaysOn);
-    if let Some(endpoint) = collector {
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
-        builder = builder.with_span_processor(Counted::new(exporter.map_err(|error| unusable(endpoint, &error))?));
+    let provider = settings.collector.map(|endpoint| provider(endpoint, &settings)).transpose()?;
+    match &provider {
+        None => subscriber.try_init()?,
+        Some(provider) => {
+            let spans = tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer(settings.name))
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_target(false)
+                .with_filter(Exported { inside });
+            subscriber.with(spans).try_init()?;
+        }
     }
-    let provider = builder.build();
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(name))
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_target(false)
-        .with_filter(Exported { inside });
-    subscriber.with(spans).try_init()?;
-    SAMPLING.set(Sampling { ratio, collected: collector.is_some() }).map_err(|_| "spans are set up already")?;
+    let sampling = Sampling { ratio: settings.ratio, collected: provider.is_some() };
+    SAMPLING.set(sampling).map_err(|_| "spans are set up already")?;
     Ok(Exporter(provider))
+}
+
+/// What makes the spans, and sends them to the collector at `endpoint`.
+fn provider(endpoint: &str, settings: &Settings<'_>) -> Result<SdkTracerProvider, Failure> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
+    let exporter = exporter.map_err(|error| unusable(endpoint, &error))?;
+    let builder = SdkTracerProvider::builder().with_resource(resource(settings));
+    // What is not sampled never comes here.
+    Ok(builder.with_sampler(Sampler::AlwaysOn).with_span_processor(Counted::new(exporter)).build())
 }
 
 /// What every span says of this process.

@@ -9,9 +9,11 @@ use hotpath::{App, Cpu, Defaults, Dialect, Failure, Host, OnPanic, Outbound, Pol
 use pb::fixture_client::FixtureClient;
 use pb::fixture_server::{Fixture, FixtureServer};
 use pb::{Done, Order};
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
-use tonic::{Response, Status, metadata::MetadataMap};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::time::{interval, sleep};
+
+use tonic::codec::CompressionEncoding;
+use tonic::{Response, Status, Streaming, metadata::MetadataMap};
 
 /// The messages, the client and the server of `proto/fixture.proto`.
 #[allow(missing_docs, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated from the proto")]
@@ -34,7 +36,9 @@ const DEFAULTS: Defaults = Defaults {
 const POLICIES: &[(&str, Policy)] = &[
     ("Call", Policy::light()),
     ("Compute", Policy::cpu(Duration::from_millis(1), Duration::from_millis(1)).in_flight(2)),
-    ("Stream", Policy::light().request(1 << 10).reply(64 << 10)),
+    ("Stream", Policy::light().request(8 << 10).reply(64 << 10)),
+    ("Collect", Policy::light().request(8 << 10).reply(1 << 10)),
+    ("Chat", Policy::light().request(8 << 10).reply(8 << 10)),
 ];
 
 /// The fixture, with what a service decides in its `App`.
@@ -54,7 +58,9 @@ pub fn app(on_panic: OnPanic, metrics: Dialect) -> App {
 
 fn start(host: &mut Host) -> Result<Routes, Failure> {
     let service = FixtureServer::new(Handlers::new(host)?);
-    Ok(Routes::default().with(service.max_decoding_message_size(usize::MAX)))
+    let service = service.max_decoding_message_size(host.limits().max_message as usize);
+    let gzip = CompressionEncoding::Gzip;
+    Ok(Routes::default().with(service.accept_compressed(gzip).send_compressed(gzip)))
 }
 
 struct Handlers {
@@ -143,6 +149,19 @@ impl Fixture for Handlers {
                     sleep(Duration::from_millis(10)).await;
                     replies.send(Done::default()).await?;
                 },
+                // At the same moment as all others that began within the same tenth of a second.
+                "ticks" => loop {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    sleep(Duration::from_millis(100 - now.as_millis() as u64 % 100)).await;
+                    replies.send(Done { payload: vec![7; 3_500].into() }).await?;
+                },
+                "often" => {
+                    let mut clock = interval(Duration::from_millis(10));
+                    loop {
+                        clock.tick().await;
+                        replies.send(Done { payload: vec![7; 3_500].into() }).await?;
+                    }
+                }
                 "full" => loop {
                     replies.send(Done { payload: vec![7; 32 << 10].into() }).await?;
                 },
@@ -150,6 +169,36 @@ impl Fixture for Handlers {
             }
         })))
     }
+
+    async fn collect(&self, request: tonic::Request<Streaming<Order>>) -> Result<Response<Done>, Status> {
+        let mut orders = request.into_inner();
+        let mut count = 0u64;
+        while worked_off(&mut orders).await?.is_some() {
+            count += 1;
+        }
+        Ok(Response::new(Done { payload: count.to_string().into() }))
+    }
+
+    type ChatStream = Replies<Done>;
+
+    async fn chat(&self, request: tonic::Request<Streaming<Order>>) -> Result<Response<Self::ChatStream>, Status> {
+        let mut orders = request.into_inner();
+        Ok(Response::new(hotpath::stream(async move |replies| {
+            while let Some(Order { payload, .. }) = worked_off(&mut orders).await? {
+                replies.send(Done { payload }).await?;
+            }
+            Ok(())
+        })))
+    }
+}
+
+/// An order of a stream, after the time that it takes.
+async fn worked_off(orders: &mut Streaming<Order>) -> Result<Option<Order>, Status> {
+    let order = orders.message().await?;
+    if let Some(Order { n, .. }) = &order {
+        sleep(Duration::from_millis((*n).into())).await;
+    }
+    Ok(order)
 }
 
 /// The state of the fixture: a sum.

@@ -12,15 +12,19 @@
 )]
 mod cancellation;
 mod codes;
+mod compression;
 mod connections;
 mod downstream;
+mod healthy_streams;
 mod memory;
 mod metrics;
 mod process;
 mod settings;
+mod slow_readers;
 mod state;
 mod stop;
 mod streams;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod uploads;

@@ -21,6 +21,7 @@ mod connections;
 mod cpu;
 mod deadline;
 mod env;
+mod gzip;
 mod host;
 mod limits;
 mod locked;
@@ -40,6 +41,7 @@ mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
+mod upload;
 mod wire;
 
 pub use app::App;

@@ -1,12 +1,13 @@
 //! Admission: whether a call is served is decided from the request head, before a byte of body is read. It never queues:
 //! behind an open-loop load a queue adds its length to every latency, and nothing to goodput.
+use crate::budget::{Budget, MemoryPermit, Usage};
 use crate::limits::MethodLimits;
 use prometheus::IntCounterVec;
-use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::{future::Future as _, pin::Pin};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::futures::OwnedNotified;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tonic::{Status, metadata::MetadataValue};
 
 /// The pushback of a call that was shed before anything was done for it, in milliseconds.
@@ -16,107 +17,6 @@ const NEVER_RETRY: &str = "-1";
 
 /// What a frame takes in the transport beside its bytes: the frame itself, and the owner of its permits.
 const FRAME_OVERHEAD: u64 = 512;
-
-/// Bytes that all connections share.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: u64,
-    used: AtomicU64,
-}
-
-impl Budget {
-    pub(crate) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
-    }
-
-    /// Bytes that there are in all.
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// Bytes that permits hold now.
-    pub(crate) fn used(&self) -> u64 {
-        self.used.load(Relaxed)
-    }
-}
-
-/// What one connection uses of a budget.
-#[derive(Debug)]
-struct Usage {
-    budget: Arc<Budget>,
-    held: AtomicU64,
-    /// Percent of the budget that this connection may hold while no other holds any.
-    share: u64,
-    /// How often something was given back.
-    returns: AtomicU64,
-    /// Told when something was given back.
-    room: Arc<Notify>,
-}
-
-impl Usage {
-    fn of(budget: &Arc<Budget>, share: u8) -> Arc<Self> {
-        Arc::new(Self {
-            budget: Arc::clone(budget),
-            held: AtomicU64::new(0),
-            share: share.into(),
-            returns: AtomicU64::new(0),
-            room: Arc::default(),
-        })
-    }
-
-    /// Checks the share of one connection. It may hold one thing always, and more up to its share: with a share of a third,
-    /// a single busy connection may take a third of the budget, each greedy one after it a third of what is left, and there
-    /// is still room for one more.
-    fn check_share(&self, bytes: u64) -> Result<(), Shed> {
-        let held = self.held.load(Relaxed);
-        let free = self.budget.limit.saturating_sub(self.budget.used());
-        if bytes == 0 || held == 0 || (held + bytes) * (100 - self.share) <= free * self.share {
-            return Ok(());
-        }
-        Err(if bytes > free { Shed::Memory } else { Shed::Connection })
-    }
-
-    fn take(self: &Arc<Self>, bytes: u64) -> MemoryPermit {
-        let mut permit = MemoryPermit { usage: Arc::clone(self), bytes: 0 };
-        permit.resize(bytes);
-        permit
-    }
-}
-
-/// Part of a budget, given back on drop.
-#[derive(Debug)]
-pub(crate) struct MemoryPermit {
-    usage: Arc<Usage>,
-    bytes: u64,
-}
-
-impl MemoryPermit {
-    /// Takes more, or gives back some.
-    pub(crate) fn resize(&mut self, bytes: u64) {
-        let before = std::mem::replace(&mut self.bytes, bytes);
-        for count in [&self.usage.held, &self.usage.budget.used] {
-            count.fetch_add(bytes, Relaxed);
-            count.fetch_sub(before, Relaxed);
-        }
-        if bytes < before {
-            self.usage.returns.fetch_add(1, Relaxed);
-            self.usage.room.notify_one();
-        }
-    }
-
-    /// Parts `bytes` of it, to be given back apart from the rest.
-    pub(crate) fn split(&mut self, bytes: u64) -> Self {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
-        Self { usage: Arc::clone(&self.usage), bytes }
-    }
-}
-
-impl Drop for MemoryPermit {
-    fn drop(&mut self) {
-        self.resize(0);
-    }
-}
 
 /// A stream's place in the queue of those that wait for room; see [`Admission::poll_room`].
 #[derive(Debug, Default)]
@@ -161,11 +61,13 @@ impl Admission {
     fn try_admit(&self, method: &MethodLimits) -> Result<(CallPermit, MemoryPermit), Shed> {
         let in_flight = Arc::clone(&method.in_flight_permits).try_acquire_owned().map_err(|_| Shed::InFlight)?;
         // A peer that does not read what it was sent gets nothing more done. A probe, which takes nothing, is answered.
-        self.unread.check_share(method.work.min(1)).map_err(|_| Shed::Connection)?;
-        self.memory.check_share(method.work + method.answer)?;
+        if !self.unread.fits(method.work.min(1)) {
+            return Err(Shed::Connection);
+        }
+        check_share(&self.memory, method.work + method.answer)?;
         let call = self.memory.take(method.work);
         let reply = self.memory.take(method.answer);
-        if self.memory.budget.used() > self.memory.budget.limit.min(method.most) && method.work > 0 {
+        if self.memory.budget.used() > self.memory.budget.limit().min(method.most) && method.work > 0 {
             return Err(Shed::Memory);
         }
         Ok((CallPermit { _in_flight: in_flight, _memory: call }, reply))
@@ -179,7 +81,8 @@ impl Admission {
     /// RESOURCE_EXHAUSTED where too much waits unread, counted, and with the pushback that says not to try again.
     pub(crate) fn admit_reply(&self, bytes: u64) -> Result<MemoryPermit, Status> {
         // One reply of each connection always fits.
-        let fits = self.unread.held.load(Relaxed) == 0 || self.unread.budget.used() + bytes <= self.unread.budget.limit;
+        let fits =
+            self.unread.held.load(Relaxed) == 0 || self.unread.budget.used() + bytes <= self.unread.budget.limit();
         if fits {
             return Ok(self.unread.take(bytes));
         }
@@ -192,7 +95,7 @@ impl Admission {
     pub(crate) fn poll_room(&self, bytes: u64, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let woken = waiter.0.as_mut().is_some_and(|told| told.as_mut().poll(cx).is_ready());
-            if self.unread.check_share(bytes + FRAME_OVERHEAD).is_ok() {
+            if self.unread.fits(bytes + FRAME_OVERHEAD) {
                 // Dropped unheard, a notice goes to the next in the queue.
                 waiter.0 = None;
                 return Poll::Ready(());
@@ -214,7 +117,7 @@ impl Admission {
 
     /// Lets a stream that waits for room look again: others may have given some back.
     pub(crate) fn retry_streams(&self) {
-        if self.unread.check_share(FRAME_OVERHEAD).is_ok() {
+        if self.unread.fits(FRAME_OVERHEAD) {
             self.unread.room.notify_one();
         }
     }
@@ -228,6 +131,14 @@ impl Admission {
     pub(crate) fn replies_waiting(&self) -> Option<u64> {
         (self.unread.held.load(Relaxed) > 0).then(|| self.replies_read())
     }
+}
+
+/// Checks the share of one connection.
+fn check_share(usage: &Usage, bytes: u64) -> Result<(), Shed> {
+    if usage.fits(bytes) {
+        return Ok(());
+    }
+    Err(if bytes > usage.free() { Shed::Memory } else { Shed::Connection })
 }
 
 /// Why a call was not admitted, or not answered.

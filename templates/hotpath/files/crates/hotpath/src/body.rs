@@ -1,6 +1,7 @@
 //! The bodies of calls: what comes is measured as it comes, and what is sent back holds its permits until the transport has
 //! let go of its last byte.
-use crate::admission::{MemoryPermit, Waiter};
+use crate::admission::Waiter;
+use crate::budget::MemoryPermit;
 use crate::call::{CURRENT, Call};
 use crate::connection_state::{Connection, GRACE, RESET_AT};
 use crate::deadline::{after, deadline_exceeded};

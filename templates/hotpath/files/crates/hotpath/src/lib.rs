@@ -15,6 +15,7 @@ mod admission;
 mod alloc;
 mod app;
 mod body;
+mod budget;
 mod call;
 mod connection_state;
 mod connections;

@@ -1,7 +1,8 @@
 //! What every call passes first: metrics, trace, admission, deadline, panic boundary. There is one boxed future a call;
 //! what the call holds is part of that future, and is given back when it is dropped.
-use crate::admission::{MemoryPermit, RETRY_LATER};
+use crate::admission::RETRY_LATER;
 use crate::body::{self, Reply};
+use crate::budget::MemoryPermit;
 use crate::call::{CURRENT, Call};
 use crate::connection_state::Connection;
 use crate::deadline::{after, deadline_exceeded};

@@ -15,12 +15,14 @@ mod admission;
 mod alloc;
 mod app;
 mod body;
+mod budget;
 mod call;
 mod connection_state;
 mod connections;
 mod cpu;
 mod deadline;
 mod env;
+mod gzip;
 mod host;
 mod limits;
 mod locked;
@@ -40,6 +42,7 @@ mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
+mod upload;
 mod wire;
 
 pub use app::App;

@@ -1,6 +1,6 @@
 //! A running server, in a process of its own or in a test.
-use crate::admission::Budget;
 use crate::app::App;
+use crate::budget::Budget;
 use crate::env::Env;
 use crate::host::Host;
 use crate::queue::Finish;

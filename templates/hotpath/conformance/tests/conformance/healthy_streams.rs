@@ -1,7 +1,8 @@
 //! Streams whose callers do nothing wrong: they live, and their neighbours with them.
 use crate::support::{PATIENCE, call, ended, eventually, framed, head, metric, order, order_of, pb, raw, start};
 use pb::fixture_client::FixtureClient;
-use tokio::{task::JoinSet, time::timeout};
+use std::time::Duration;
+use tokio::{task::JoinSet, time::sleep, time::timeout};
 use tonic::{codegen::tokio_stream::iter, transport::Channel};
 
 /// One event for all subscribers at the same moment: 42 to 45 of 100 streams were ended, because what waited was charged at
@@ -75,6 +76,8 @@ async fn a_stream_that_is_read_slowly_does_not_stop_its_neighbours() {
     for _ in 0..100 {
         body.send_data(framed(&order_of(8_000, 0)), false).unwrap();
     }
+    // Meanwhile it sends as much as it may.
+    sleep(Duration::from_millis(300)).await;
     let trailers = call(&mut requests, head("Call", &[]), &order_of(100_000, 0)).await;
     assert_eq!(trailers["grpc-status"], "0");
     server.stop(true).await;

@@ -70,7 +70,7 @@ async fn streams_of_requests_live_too() {
 async fn a_stream_that_is_read_slowly_does_not_stop_its_neighbours() {
     let server = start(&[]).await;
     let mut requests = raw(server.listen(), 1 << 20).await;
-    let (_response, mut body) = requests.send_request(head("Chat", &[]), false).unwrap();
+    let (slow, mut body) = requests.send_request(head("Chat", &[]), false).unwrap();
     // The first takes a minute, and the others wait behind it.
     body.send_data(framed(&order("slow", 60_000)), false).unwrap();
     for _ in 0..100 {
@@ -78,8 +78,10 @@ async fn a_stream_that_is_read_slowly_does_not_stop_its_neighbours() {
     }
     // Meanwhile it sends as much as it may.
     sleep(Duration::from_millis(300)).await;
-    let trailers = call(&mut requests, head("Call", &[]), &order_of(100_000, 0)).await;
+    let cheap = head("Call", &[("grpc-timeout", "3S")]);
+    let trailers = call(&mut requests, cheap, &order_of(100_000, 0)).await;
     assert_eq!(trailers["grpc-status"], "0");
+    drop((slow, body, requests));
     server.stop(true).await;
 }
 

@@ -13,8 +13,6 @@ type Skeleton struct {
 	Handlers string
 	// Policies are the lines of the table.
 	Policies string
-	// Streams says that a policy names Duration.
-	Streams bool
 }
 
 // NewSkeleton writes the handlers of an API for one type, and its policies, as rustfmt has them in a file with the
@@ -31,7 +29,6 @@ func NewSkeleton(api *proto.API, imports, handlers string, width int) Skeleton {
 		blocks.WriteString(implementation(width, f, modules{pb: "crate::pb"}, service, handlers))
 		for j := range service.Methods {
 			m := &service.Methods[j]
-			s.Streams = s.Streams || m.Kind != proto.Unary
 			policies.WriteString(policyLine(f, service, m))
 		}
 	}

@@ -213,10 +213,6 @@ func implementation(width int, f *rustsrc.File, modules modules, s *proto.Servic
 // policyLine is a method's line of the table.
 func policyLine(f *rustsrc.File, s *proto.Service, m *proto.Method) string {
 	policy := f.Name("hotpath::Policy") + "::light()"
-	if m.Kind != proto.Unary {
-		// A stream outlives the deadline of calls that answer once: a day, and not theirs.
-		policy += ".deadline(" + f.Name("std::time::Duration") + "::from_secs(86_400))"
-	}
 	return fmt.Sprintf("    (\"%s\", %s),\n", s.Key(m), policy)
 }
 

@@ -30,7 +30,7 @@ const (
 // Imports are those of the file that the handlers and policies of a new service are written into, and Width how wide its
 // lines may be.
 const (
-	Imports = "use hotpath::{Failure, Host, Policy, Replies, Routes};\nuse std::time::Duration;\nuse tonic::{Request, Response, Status, Streaming};\n"
+	Imports = "use hotpath::{Failure, Host, Policy, Replies, Routes};\nuse tonic::{Request, Response, Status, Streaming};\n"
 	Width   = 120
 )
 
@@ -67,7 +67,6 @@ func Data(api *proto.API) map[string]any {
 		"services": services, "first": first, "call": call,
 		"handlers": strings.TrimSuffix(skeleton.Handlers, "\n"), "policies": strings.TrimSuffix(skeleton.Policies, "\n"),
 		"imports": map[string]any{
-			"duration":  strings.Contains(skeleton.Policies, "Duration::"),
 			"replies":   strings.Contains(skeleton.Handlers, " Replies<"),
 			"streaming": strings.Contains(skeleton.Handlers, "Streaming<"),
 			"methods":   skeleton.Policies != "",

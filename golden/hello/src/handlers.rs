@@ -18,7 +18,8 @@ pub(crate) async fn start(host: &mut Host) -> Result<Routes, Failure> {
         // Work that computes runs here, off the async workers.
         cpu: host.cpu(),
     };
-    Ok(Routes::default().with(ApiServer::new(handlers).max_decoding_message_size(usize::MAX)))
+    let server = ApiServer::new(handlers).max_decoding_message_size(host.limits().max_message as usize);
+    Ok(Routes::default().with(server))
 }
 
 #[tonic::async_trait]

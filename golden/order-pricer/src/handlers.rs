@@ -37,7 +37,8 @@ pub(crate) async fn start(host: &mut Host) -> Result<Routes, Failure> {
         counts: host.store("counts")?,
         scored: host.queue("scored", app::QUEUE, audit)?,
     };
-    Ok(Routes::default().with(ApiServer::new(handlers).max_decoding_message_size(usize::MAX)))
+    let server = ApiServer::new(handlers).max_decoding_message_size(host.limits().max_message as usize);
+    Ok(Routes::default().with(server))
 }
 
 /// The work that no caller waits for.

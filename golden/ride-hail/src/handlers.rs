@@ -7,15 +7,16 @@ use tonic::{Request, Response, Status, Streaming};
 struct Handlers;
 
 /// Makes the handlers, once, before the first call.
-pub(crate) async fn start(_host: &mut Host) -> Result<Routes, Failure> {
+pub(crate) async fn start(host: &mut Host) -> Result<Routes, Failure> {
+    let most = host.limits().max_message as usize;
     let handlers = Handlers;
     let routes = Routes::default();
     let server = crate::pb::ride::v1::drivers_server::DriversServer::new(handlers.clone());
-    let routes = routes.with(server.max_decoding_message_size(usize::MAX));
+    let routes = routes.with(server.max_decoding_message_size(most));
     let server = crate::pb::ride::v1::rides_server::RidesServer::new(handlers.clone());
-    let routes = routes.with(server.max_decoding_message_size(usize::MAX));
+    let routes = routes.with(server.max_decoding_message_size(most));
     let server = crate::pb::ride::v2::rides_server::RidesServer::new(handlers.clone());
-    let routes = routes.with(server.max_decoding_message_size(usize::MAX));
+    let routes = routes.with(server.max_decoding_message_size(most));
     Ok(routes)
 }
 

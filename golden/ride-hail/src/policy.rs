@@ -1,7 +1,6 @@
 //! What the process and each method may take. Measure, and correct the figures here: permits, connections and calls in
 //! flight follow from them (`cargo run -- limits` prints the result).
 use hotpath::Policy;
-use std::time::Duration;
 
 /// Bytes that live as long as the process, beside its calls: caches, state, queues.
 pub(crate) const RESERVE: u64 = 0;
@@ -10,9 +9,9 @@ pub(crate) const RESERVE: u64 = 0;
 pub(crate) const POLICIES: &[(&str, Policy)] = &[
     ("ride.v1.Rides/Start", Policy::light()),
     ("ride.v1.Rides/Find", Policy::light()),
-    ("ride.v1.Rides/Watch", Policy::light().deadline(Duration::from_secs(86_400))),
-    ("ride.v1.Rides/Upload", Policy::light().deadline(Duration::from_secs(86_400))),
-    ("ride.v1.Rides/Type", Policy::light().deadline(Duration::from_secs(86_400))),
+    ("ride.v1.Rides/Watch", Policy::light()),
+    ("ride.v1.Rides/Upload", Policy::light()),
+    ("ride.v1.Rides/Type", Policy::light()),
     ("ride.v1.Rides/Connect", Policy::light()),
     ("ride.v2.Rides/Start", Policy::light()),
 ];

@@ -12,11 +12,12 @@ use pb::fixture_client::FixtureClient;
 use pb::fixture_server::{Fixture, FixtureServer};
 use pb::{Done, Order};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
-use tonic::{Response, Status, metadata::MetadataMap};
+use tokio::time::{interval, sleep};
+use tonic::codec::CompressionEncoding;
+use tonic::{Response, Status, Streaming, metadata::MetadataMap};
 use tracing::{Instrument as _, Span, field, info};
 
 /// The messages, the client and the server of `proto/fixture.proto`.
@@ -40,7 +41,9 @@ const DEFAULTS: Defaults = Defaults {
 const POLICIES: &[(&str, Policy)] = &[
     ("Call", Policy::light()),
     ("Compute", Policy::cpu(Duration::from_millis(1), Duration::from_millis(1)).in_flight(2)),
-    ("Stream", Policy::light().request(1 << 10).reply(64 << 10)),
+    ("Stream", Policy::light().request(8 << 10).reply(64 << 10)),
+    ("Collect", Policy::light().request(8 << 10).reply(1 << 10)),
+    ("Chat", Policy::light().request(8 << 10).reply(8 << 10)),
 ];
 
 /// The fixture, with what a service decides in its `App`.
@@ -62,7 +65,8 @@ pub fn app(on_panic: OnPanic, metrics: Dialect) -> App {
 async fn start(host: &mut Host) -> Result<Routes, Failure> {
     // Something that a service waits for before it serves.
     sleep(host.env().millis("FIXTURE_START_MS", Duration::ZERO)?).await;
-    Ok(Routes::default().with(server(host)?))
+    let gzip = CompressionEncoding::Gzip;
+    Ok(Routes::default().with(server(host)?.accept_compressed(gzip).send_compressed(gzip)))
 }
 
 /// The fixture's handlers, as its `start` serves them.
@@ -70,7 +74,7 @@ async fn start(host: &mut Host) -> Result<Routes, Failure> {
 /// # Errors
 /// As what they are made from.
 pub fn server(host: &Host) -> Result<FixtureServer<Handlers>, Failure> {
-    Ok(FixtureServer::new(Handlers::new(host)?).max_decoding_message_size(usize::MAX))
+    Ok(FixtureServer::new(Handlers::new(host)?).max_decoding_message_size(host.limits().max_message as usize))
 }
 
 /// The handlers.
@@ -260,6 +264,19 @@ impl Fixture for Handlers {
                     sleep(Duration::from_millis(10)).await;
                     replies.send(Done::default()).await?;
                 },
+                // At the same moment as all others that began within the same tenth of a second.
+                "ticks" => loop {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    sleep(Duration::from_millis(100 - now.as_millis() as u64 % 100)).await;
+                    replies.send(Done { payload: vec![7; 3_500].into() }).await?;
+                },
+                "often" => {
+                    let mut clock = interval(Duration::from_millis(10));
+                    loop {
+                        clock.tick().await;
+                        replies.send(Done { payload: vec![7; 3_500].into() }).await?;
+                    }
+                }
                 "full" => loop {
                     replies.send(Done { payload: vec![7; 32 << 10].into() }).await?;
                 },
@@ -267,6 +284,36 @@ impl Fixture for Handlers {
             }
         })))
     }
+
+    async fn collect(&self, request: tonic::Request<Streaming<Order>>) -> Result<Response<Done>, Status> {
+        let mut orders = request.into_inner();
+        let mut count = 0u64;
+        while worked_off(&mut orders).await?.is_some() {
+            count += 1;
+        }
+        Ok(Response::new(Done { payload: count.to_string().into() }))
+    }
+
+    type ChatStream = Replies<Done>;
+
+    async fn chat(&self, request: tonic::Request<Streaming<Order>>) -> Result<Response<Self::ChatStream>, Status> {
+        let mut orders = request.into_inner();
+        Ok(Response::new(hotpath::stream(async move |replies| {
+            while let Some(Order { payload, .. }) = worked_off(&mut orders).await? {
+                replies.send(Done { payload }).await?;
+            }
+            Ok(())
+        })))
+    }
+}
+
+/// An order of a stream, after the time that it takes.
+async fn worked_off(orders: &mut Streaming<Order>) -> Result<Option<Order>, Status> {
+    let order = orders.message().await?;
+    if let Some(Order { n, .. }) = &order {
+        sleep(Duration::from_millis((*n).into())).await;
+    }
+    Ok(order)
 }
 
 /// The state of the fixture: a sum.

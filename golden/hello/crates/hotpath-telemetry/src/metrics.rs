@@ -19,6 +19,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections closed at the limit.
     pub refused: IntCounter,
+    /// How often a connection came to have all of its streams open.
+    pub streams_full: IntCounter,
     /// Items that wait, by queue.
     pub queue_depth: IntGaugeVec,
     /// Items that may wait, by queue.
@@ -44,6 +46,7 @@ impl Metrics {
             cpu_wait: histogram!(wait, registry)?,
             connections: gauge!("hotpath_connections", "Open connections.", registry)?,
             refused: counter!("hotpath_connections_refused_total", "Connections closed at the limit.", registry)?,
+            streams_full: counter!("hotpath_stream_limit_reached_total", "Times a connection had all its streams open: more calls on it wait at the caller.", registry)?,
             queue_depth: gauges!("hotpath_queue_depth", "Items that wait for the worker.", &["queue"], registry)?,
             queue_capacity: gauges!("hotpath_queue_capacity", "Items that may wait.", &["queue"], registry)?,
             queue_dropped: counters!("hotpath_queue_dropped_total", "Items that found the queue full.", &["queue"], registry)?,

@@ -27,6 +27,11 @@ impl Name {
     pub fn streams(&self) -> bool {
         matches!(self.kind, "server_stream" | "bidi_stream")
     }
+
+    /// Whether its requests are a stream.
+    pub fn requests_stream(&self) -> bool {
+        matches!(self.kind, "client_stream" | "bidi_stream")
+    }
 }
 
 impl fmt::Display for Name {

@@ -60,12 +60,12 @@ impl Call {
         CURRENT.try_with(Self::clone).ok()
     }
 
-    /// When the caller stops waiting.
+    /// When the caller stops waiting: thirty years from now for a call without a deadline, as streams mostly are.
     pub fn deadline(&self) -> Instant {
         self.0.deadline
     }
 
-    /// How long the caller still waits; zero once its deadline has passed.
+    /// How long the caller still waits: zero once its deadline has passed, thirty years where it has none.
     pub fn remaining(&self) -> Duration {
         self.0.deadline.saturating_duration_since(Instant::now())
     }

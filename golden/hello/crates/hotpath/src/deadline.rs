@@ -2,9 +2,18 @@
 use bytes::Bytes;
 use futures_util::stream::{Stream, poll_fn};
 use http_body::{Body as _, Frame};
-use std::{pin::Pin, task::Poll};
+use std::{pin::Pin, task::Poll, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, body::Body};
+
+/// What stands for "never" where a clock needs a moment: thirty years.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The moment at which the time of what began at `begun` is up: thirty years later where it has no limit, or a
+/// longer one.
+pub(crate) fn after(begun: Instant, limit: Option<Duration>) -> Instant {
+    begun + limit.map_or(NEVER, |limit| limit.min(NEVER))
+}
 
 /// The status of a call whose deadline has passed, as grpc-go gives it (tonic's own timeouts say CANCELLED).
 pub(crate) fn deadline_exceeded() -> Status {

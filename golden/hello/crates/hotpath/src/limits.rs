@@ -1,10 +1,11 @@
 //! Every bound, from one number: the memory budget.
 use crate::env::Env;
 use crate::policy::{Policy, Work};
-use hotpath_telemetry::Failure;
+use hotpath_telemetry::{Failure, Name};
 use serde_json::{Value, json};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use std::{fs, num::NonZeroU64, path::Path, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -13,19 +14,27 @@ const MIB: u64 = 1 << 20;
 const BASELINE: u64 = 24 * MIB;
 /// What a call takes beside its messages and its heap: task, futures, headers, span.
 const CALL_OVERHEAD: u64 = 32 * KIB;
-/// What a connection takes beside its window: task, header tables, frames being written, a health watcher.
-const CONNECTION_OVERHEAD: u64 = 64 * KIB;
-/// What a peer may send on one connection, or on one stream, before it is read.
-pub(crate) const WINDOW: u64 = 256 * KIB;
+/// What is set aside for a connection: task, header tables, frames being read and written, a health watcher, and what comes
+/// for calls that are refused. What waits for an admitted call is in the memory of that call.
+const CONNECTION_MEMORY: u64 = 320 * KIB;
+/// What a peer may send on one stream before the handler reads it.
+pub(crate) const STREAM_WINDOW: u64 = 64 * KIB;
+/// The same on one connection, over all of its streams: fifteen whose handlers read slowly leave room for the others. From
+/// this number h2 also derives how many frames of a few bytes may wait before it takes them for an attack: some 2,100.
+pub(crate) const CONNECTION_WINDOW: u64 = MIB;
 /// What the transport buffers for a reader, a stream.
 pub(crate) const SEND_BUFFER: u64 = 64 * KIB;
 /// The least number of calls in flight of a method that computes. With fewer, calls that arrive in a burst are refused at a
 /// load that the CPUs can carry (at 80% of it 5 to 10% of them with 8 on two CPUs; up to 5% with 12).
 const MIN_IN_FLIGHT: f64 = 12.0;
-/// HTTP/2 streams at once on one connection.
-pub(crate) const STREAMS: u32 = 128;
-/// Bytes of headers, of a request or of another service's answer.
-pub(crate) const HEADER_LIST: u32 = 8 << 10;
+/// HTTP/2 streams at once on one connection, unless a setting says otherwise.
+const STREAMS: u32 = 128;
+/// Bytes of headers, of a request or of another service's answer: tokens are long.
+pub(crate) const HEADER_LIST: u32 = 16 << 10;
+/// Percent of the budgets that one connection may hold, unless a setting says otherwise.
+const CONNECTION_SHARE: u8 = 33;
+/// Percent of the call memory that calls without a deadline may hold together. The rest is for calls that end soon.
+const ENDLESS_SHARE: u64 = 75;
 
 /// The three decisions that the bounds follow from, and what the service keeps beside its calls.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +43,8 @@ pub struct Defaults {
     pub memory: u64,
     /// The largest message in bytes, in and out.
     pub max_message: u64,
-    /// The deadline of a call that brings none, and the cap on one that does.
+    /// The deadline of a call that brings none, and the cap on one that does. Streams have none, but for their policy's and
+    /// their caller's.
     pub deadline: Duration,
     /// Bytes of what lives as long as the process: state, caches, queues.
     pub reserve: u64,
@@ -42,7 +52,7 @@ pub struct Defaults {
 
 /// The bounds of the process; logged at start, printed by the `limits` subcommand.
 ///
-/// budget = baseline + reserve + connections x (window + overhead) + call memory;
+/// budget = baseline + reserve + connections x 320 KiB + call memory;
 /// a quarter of what baseline and reserve leave is for connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -56,6 +66,13 @@ pub struct Limits {
     pub max_message: u64,
     /// Connections at once; `CONNECTIONS` takes its place.
     pub connections: usize,
+    /// HTTP/2 streams at once on one connection; `STREAMS_PER_CONNECTION` takes its place.
+    pub streams: u32,
+    /// Percent of the call memory, and of `unread`, that one connection may hold while no other holds any; of what is left,
+    /// where others do. `CONNECTION_SHARE` takes its place.
+    pub connection_share: u8,
+    /// Bytes of the headers of one call, as HTTP/2 counts them; `HEADER_LIST_BYTES` takes its place.
+    pub header_list: u32,
     /// Calls that compute at once: the CPUs of the process; `CPU_WIDTH` takes its place.
     pub cpu_width: usize,
     /// See [`Defaults::deadline`].
@@ -84,7 +101,7 @@ impl Limits {
         let spendable = memory.saturating_sub(BASELINE + defaults.reserve);
         let for_connections = spendable / 4;
         let call_memory = spendable - for_connections;
-        let connections = (for_connections / (WINDOW + CONNECTION_OVERHEAD)).clamp(4, 4_096);
+        let connections = (for_connections / CONNECTION_MEMORY).clamp(4, 4_096);
         // Zero is refused: it would end things at once, and whoever writes it means never.
         let positive = |name: &str, default: Duration| {
             let default = NonZeroU64::new(default.as_millis() as u64).unwrap_or(NonZeroU64::MIN);
@@ -97,6 +114,9 @@ impl Limits {
             unread: (call_memory / 24).max(8 * MIB),
             max_message: defaults.max_message,
             connections: env.get("CONNECTIONS", connections as usize)?.max(1),
+            streams: within(env, "STREAMS_PER_CONNECTION", STREAMS, 1..=1 << 20)?,
+            connection_share: within(env, "CONNECTION_SHARE", CONNECTION_SHARE, 1..=99)?,
+            header_list: within(env, "HEADER_LIST_BYTES", HEADER_LIST, 1 << 10..=1 << 20)?,
             cpu_width: env.get("CPU_WIDTH", cores)?.max(1),
             deadline: positive("MAX_DEADLINE_MS", defaults.deadline)?,
             handshake: positive("HANDSHAKE_MS", Duration::from_secs(5))?,
@@ -108,15 +128,19 @@ impl Limits {
         })
     }
 
-    /// The bounds of one method.
-    pub(crate) fn method(&self, policy: &Policy) -> MethodLimits {
+    /// The bounds of the method `name`.
+    pub(crate) fn method(&self, policy: &Policy, name: &Name) -> MethodLimits {
         let request = policy.request.map_or(self.max_message, |bytes| bytes.min(self.max_message));
         let reply = policy.reply.map_or(self.max_message, |bytes| bytes.min(self.max_message));
-        // A message is held twice: as received, and decoded; as built, and encoded.
-        let work = CALL_OVERHEAD + policy.heap + 2 * request;
+        // A message is held twice: as received, and decoded; as built, and encoded. The next ones of a stream wait in its
+        // window meanwhile.
+        let waiting = if name.requests_stream() { STREAM_WINDOW } else { 0 };
+        let work = CALL_OVERHEAD + policy.heap + 2 * request + waiting;
         let answer = 2 * reply;
         let fits = (self.call_memory / (work + answer)).max(1) as usize;
-        let deadline = policy.deadline.unwrap_or(self.deadline);
+        let never = |limit: &Duration| Instant::now().checked_add(*limit).is_none();
+        let deadline = policy.deadline.or((!name.streams() && !name.requests_stream()).then_some(self.deadline));
+        let deadline = deadline.filter(|limit| !never(limit));
         let (most, probe) = match policy.work {
             Work::Cpu(wall, cpu) => {
                 let width = self.cpu_width as f64;
@@ -124,7 +148,8 @@ impl Limits {
                 // Enough to keep the CPUs busy while calls wait for others, and as much again for bursts; and no more on
                 // account of those than the CPUs finish in half of the deadline.
                 let twice = 2.0 * width * (wall.as_secs_f64() / cpu).max(1.0);
-                let fewest = MIN_IN_FLIGHT.min(width * deadline.as_secs_f64() / cpu / 2.0);
+                let in_time = deadline.map_or(f64::INFINITY, |limit| width * limit.as_secs_f64() / cpu / 2.0);
+                let fewest = MIN_IN_FLIGHT.min(in_time);
                 (twice.max(fewest).ceil() as usize, false)
             }
             Work::Light => (fits, false),
@@ -138,7 +163,9 @@ impl Limits {
             answer: if probe { 0 } else { answer },
             in_flight,
             in_flight_permits: Arc::new(Semaphore::new(in_flight)),
+            most: if deadline.is_some() { self.call_memory } else { self.call_memory / 100 * ENDLESS_SHARE },
             deadline,
+            stalled: deadline.unwrap_or(self.deadline),
         }
     }
 
@@ -148,8 +175,9 @@ impl Limits {
             "memory_bytes": self.memory, "baseline_bytes": BASELINE,
             "call_memory_bytes": self.call_memory, "unread_bytes": self.unread,
             "max_message_bytes": self.max_message, "connections": self.connections,
-            "streams_per_connection": STREAMS, "window_bytes": WINDOW,
-            "header_list_bytes": HEADER_LIST, "send_buffer_bytes": SEND_BUFFER,
+            "streams_per_connection": self.streams, "connection_share_percent": self.connection_share,
+            "connection_window_bytes": CONNECTION_WINDOW, "stream_window_bytes": STREAM_WINDOW,
+            "header_list_bytes": self.header_list, "send_buffer_bytes": SEND_BUFFER,
             "cpu_width": self.cpu_width, "deadline_ms": self.deadline.as_millis() as u64,
             "handshake_ms": self.handshake.as_millis() as u64, "idle_ms": self.idle.as_millis() as u64,
             "keepalive_ms": self.keepalive.as_millis() as u64,
@@ -174,20 +202,33 @@ pub(crate) struct MethodLimits {
     pub(crate) in_flight: usize,
     /// One permit for each of them.
     pub(crate) in_flight_permits: Arc<Semaphore>,
-    pub(crate) deadline: Duration,
+    /// Bytes that all calls may hold when one of these is admitted.
+    pub(crate) most: u64,
+    /// The longest that a call may take; none for a stream, unless its policy gives it one.
+    pub(crate) deadline: Option<Duration>,
+    /// How long a finished reply may wait without its reader taking any of it.
+    pub(crate) stalled: Duration,
 }
 
 impl MethodLimits {
-    /// Bytes that a stream may take while it waits for its reader: its own overhead, twice for fragmentation, and what the
-    /// transport buffers of its replies.
-    pub(crate) fn unread(&self) -> u64 {
-        2 * CALL_OVERHEAD + self.answer.min(SEND_BUFFER)
-    }
-
     /// Calls in flight now.
     pub(crate) fn taken(&self) -> usize {
         self.in_flight - self.in_flight_permits.available_permits()
     }
+}
+
+/// A number from a variable, which must lie within `range`.
+fn within<T: FromStr<Err: Display> + PartialOrd + Display + Copy>(
+    env: &Env,
+    name: &str,
+    default: T,
+    range: RangeInclusive<T>,
+) -> Result<T, Failure> {
+    let value = env.get(name, default)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("{name}={value}: not from {} to {}", range.start(), range.end()).into())
 }
 
 /// The decision, or four fifths of the cgroup's limit where that is lower: allocators fragment, and the kernel charges
@@ -217,6 +258,15 @@ fn cgroup_limit(groups: &str, mount: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn name(kind: &'static str) -> Name {
+        Name {
+            kind,
+            service: "acme.v1.Orders".into(),
+            method: "Get".into(),
+            full: "acme.v1.Orders/Get".into(),
+        }
+    }
+
     fn limits(memory: u64) -> Limits {
         let defaults = Defaults {
             memory,
@@ -232,7 +282,7 @@ mod tests {
     fn the_parts_fit_the_budget() {
         for memory in [64 * MIB, 256 * MIB, 512 * MIB, 4 << 30] {
             let limits = limits(memory);
-            let connections = limits.connections as u64 * (WINDOW + CONNECTION_OVERHEAD);
+            let connections = limits.connections as u64 * CONNECTION_MEMORY;
             assert!(BASELINE + MIB + connections + limits.call_memory <= memory, "{limits:?}");
         }
     }
@@ -279,19 +329,56 @@ mod tests {
     #[test]
     fn calls_in_flight_follow_from_their_times() {
         let policy = Policy::cpu(Duration::from_millis(25), Duration::from_millis(5));
-        assert_eq!(limits(512 * MIB).method(&policy).in_flight, 20);
-        assert_eq!(limits(512 * MIB).method(&policy.in_flight(3)).in_flight, 3);
-        let busy = |cpu| limits(512 * MIB).method(&Policy::cpu(cpu, cpu)).in_flight;
+        assert_eq!(limits(512 * MIB).method(&policy, &name("unary")).in_flight, 20);
+        assert_eq!(limits(512 * MIB).method(&policy.in_flight(3), &name("unary")).in_flight, 3);
+        let busy = |cpu| limits(512 * MIB).method(&Policy::cpu(cpu, cpu), &name("unary")).in_flight;
         assert_eq!(busy(Duration::from_millis(5)), 12, "room for a burst");
         assert_eq!(busy(Duration::from_millis(100)), 10, "which is served in half of the deadline");
         assert_eq!(busy(Duration::from_millis(400)), 4);
     }
 
     #[test]
+    fn a_stream_has_no_deadline_of_its_own_and_a_call_may_have_none() {
+        let limits = limits(512 * MIB);
+        let deadline = |kind, policy: Policy| limits.method(&policy, &name(kind)).deadline;
+        let minute = Duration::from_secs(60);
+        assert_eq!(deadline("unary", Policy::light()), Some(Duration::from_secs(1)));
+        for kind in ["server_stream", "client_stream", "bidi_stream"] {
+            assert_eq!(deadline(kind, Policy::light()), None, "{kind}");
+            assert_eq!(deadline(kind, Policy::light().deadline(minute)), Some(minute), "{kind}");
+        }
+        for kind in ["unary", "server_stream"] {
+            assert_eq!(deadline(kind, Policy::light().deadline(Duration::MAX)), None, "{kind}");
+            let work = Policy::cpu(minute, minute).deadline(Duration::MAX);
+            assert_eq!(limits.method(&work, &name(kind)).in_flight, 12, "a burst, and no deadline to serve it within");
+        }
+    }
+
+    #[test]
+    fn what_one_connection_may_hold_is_a_setting_and_a_wrong_one_is_named() {
+        let defaults = Defaults {
+            memory: 64 * MIB,
+            max_message: KIB,
+            deadline: Duration::from_secs(1),
+            reserve: 0,
+        };
+        let derive = |name: &str, value: &str| Limits::derive(&defaults, &Env::from_pairs([(name, value)]));
+        assert_eq!(derive("STREAMS_PER_CONNECTION", "1000").unwrap().streams, 1_000);
+        assert_eq!(derive("CONNECTION_SHARE", "80").unwrap().connection_share, 80);
+        assert_eq!(derive("HEADER_LIST_BYTES", "65536").unwrap().header_list, 65_536);
+        for (name, wrong) in [("STREAMS_PER_CONNECTION", "0"), ("CONNECTION_SHARE", "100"), ("HEADER_LIST_BYTES", "8")]
+        {
+            let error = derive(name, wrong).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name}={wrong}: not from ")), "{error}");
+        }
+    }
+
+    #[test]
     fn a_smaller_message_admits_more() {
         let limits = limits(512 * MIB);
-        let (wide, narrow) = (limits.method(&Policy::light()), limits.method(&Policy::light().request(KIB).reply(KIB)));
+        let method = |policy: Policy| limits.method(&policy, &name("unary"));
+        let (wide, narrow) = (method(Policy::light()), method(Policy::light().request(KIB).reply(KIB)));
         assert!(narrow.in_flight > 10 * wide.in_flight);
-        assert_eq!(limits.method(&Policy::light().request(64 * MIB)).request, MIB as usize, "never above the cap");
+        assert_eq!(method(Policy::light().request(64 * MIB)).request, MIB as usize, "never above the cap");
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn build(
     }
     let mut methods = Methods::new();
     for (name, policy) in all {
-        let bounds = limits.method(&policy);
+        let bounds = limits.method(&policy, &name);
         let one = bounds.work + bounds.answer;
         if one > limits.call_memory {
             let Limits { memory, call_memory, .. } = limits;
@@ -83,7 +83,7 @@ pub(crate) fn describe(limits: &Limits, methods: &Methods) -> Value {
     let bounds = |MethodLimits { in_flight, work, answer, request, reply, deadline, .. }: &MethodLimits| {
         json!({
             "in_flight": in_flight, "memory_bytes": work + answer, "request_bytes": request, "reply_bytes": reply,
-            "deadline_ms": deadline.as_millis() as u64,
+            "deadline_ms": deadline.map(|limit| limit.as_millis() as u64),
         })
     };
     let own = methods.values().filter(|method| method.limits.work > 0);

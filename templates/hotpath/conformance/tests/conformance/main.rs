@@ -12,8 +12,10 @@
 )]
 mod cancellation;
 mod codes;
+mod compression;
 mod connections;
 mod downstream;
+mod healthy_streams;
 mod logs;
 mod memory;
 mod metrics;
@@ -21,9 +23,11 @@ mod probes;
 mod process;
 mod seams;
 mod settings;
+mod slow_readers;
 mod state;
 mod stop;
 mod streams;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod uploads;

@@ -51,6 +51,11 @@ pub fn order(what: &str, n: u32) -> Order {
     Order { what: what.into(), n, payload: Bytes::new() }
 }
 
+/// An order with so many bytes, to be echoed.
+pub fn order_of(bytes: usize, n: u32) -> Order {
+    Order { payload: Bytes::from(vec![7; bytes]), ..order("echo", n) }
+}
+
 pub async fn client(address: SocketAddr) -> FixtureClient<Channel> {
     let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
     FixtureClient::new(endpoint.connect().await.unwrap()).max_decoding_message_size(64 << 20)

@@ -1,9 +1,13 @@
 //! Admission: whether a call is served is decided from the request head, before a byte of body is read. It never queues:
 //! behind an open-loop load a queue adds its length to every latency, and nothing to goodput.
+use crate::budget::{Budget, MemoryPermit, Usage};
 use crate::limits::MethodLimits;
 use prometheus::IntCounterVec;
-use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::{future::Future as _, pin::Pin};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::futures::OwnedNotified;
 use tonic::{Status, metadata::MetadataValue};
 
 /// The pushback of a call that was shed before anything was done for it, in milliseconds.
@@ -11,90 +15,12 @@ pub(crate) const RETRY_LATER: &str = "100";
 /// The pushback of a call that was executed: below zero, a client does not send it a second time.
 const NEVER_RETRY: &str = "-1";
 
-/// Bytes that all connections share.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: u64,
-    used: AtomicU64,
-}
+/// What a frame takes in the transport beside its bytes: the frame itself, and the owner of its permits.
+const FRAME_OVERHEAD: u64 = 512;
 
-impl Budget {
-    pub(crate) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
-    }
-
-    /// Bytes that there are in all.
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// Bytes that permits hold now.
-    pub(crate) fn used(&self) -> u64 {
-        self.used.load(Relaxed)
-    }
-}
-
-/// What one connection uses of a budget.
-#[derive(Debug)]
-struct Usage {
-    budget: Arc<Budget>,
-    held: AtomicU64,
-    /// How often something was given back.
-    returns: AtomicU64,
-}
-
-impl Usage {
-    fn of(budget: &Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self {
-            budget: Arc::clone(budget),
-            held: AtomicU64::new(0),
-            returns: AtomicU64::new(0),
-        })
-    }
-
-    /// Checks the share of one connection. It may hold one thing always, and more while that is at most half of what it
-    /// leaves free: a single busy connection may take a third of the budget, each greedy one after it a third of what is
-    /// left, and there is still room for one more.
-    fn check_share(&self, bytes: u64) -> Result<(), Shed> {
-        let held = self.held.load(Relaxed);
-        let free = self.budget.limit.saturating_sub(self.budget.used());
-        if bytes == 0 || held == 0 || held + bytes <= free / 2 {
-            return Ok(());
-        }
-        Err(if bytes > free { Shed::Memory } else { Shed::Connection })
-    }
-
-    fn take(self: &Arc<Self>, bytes: u64) -> MemoryPermit {
-        let mut permit = MemoryPermit { usage: Arc::clone(self), bytes: 0 };
-        permit.resize(bytes);
-        permit
-    }
-}
-
-/// Part of a budget, given back on drop.
-#[derive(Debug)]
-pub(crate) struct MemoryPermit {
-    usage: Arc<Usage>,
-    bytes: u64,
-}
-
-impl MemoryPermit {
-    /// Takes more, or gives back some.
-    pub(crate) fn resize(&mut self, bytes: u64) {
-        let before = std::mem::replace(&mut self.bytes, bytes);
-        for count in [&self.usage.held, &self.usage.budget.used] {
-            count.fetch_add(bytes, Relaxed);
-            count.fetch_sub(before, Relaxed);
-        }
-        self.usage.returns.fetch_add(u64::from(bytes < before), Relaxed);
-    }
-}
-
-impl Drop for MemoryPermit {
-    fn drop(&mut self) {
-        self.resize(0);
-    }
-}
+/// A stream's place in the queue of those that wait for room; see [`Admission::poll_room`].
+#[derive(Debug, Default)]
+pub(crate) struct Waiter(Option<Pin<Box<OwnedNotified>>>);
 
 /// Admits the calls of one connection.
 #[derive(Debug)]
@@ -114,10 +40,11 @@ pub(crate) struct CallPermit {
 
 impl Admission {
     /// Admission of one connection's calls, from the budgets of the server for calls and for replies that wait to be read.
-    pub(crate) fn new(memory: &Arc<Budget>, unread: &Arc<Budget>, shed: &IntCounterVec) -> Self {
+    /// `share` is [`Limits::connection_share`](crate::Limits::connection_share).
+    pub(crate) fn new(memory: &Arc<Budget>, unread: &Arc<Budget>, share: u8, shed: &IntCounterVec) -> Self {
         Self {
-            memory: Usage::of(memory),
-            unread: Usage::of(unread),
+            memory: Usage::of(memory, share),
+            unread: Usage::of(unread, share),
             shed: shed.clone(),
         }
     }
@@ -134,11 +61,13 @@ impl Admission {
     fn try_admit(&self, method: &MethodLimits) -> Result<(CallPermit, MemoryPermit), Shed> {
         let in_flight = Arc::clone(&method.in_flight_permits).try_acquire_owned().map_err(|_| Shed::InFlight)?;
         // A peer that does not read what it was sent gets nothing more done. A probe, which takes nothing, is answered.
-        self.unread.check_share(method.work.min(1)).map_err(|_| Shed::Connection)?;
-        self.memory.check_share(method.work + method.answer)?;
+        if !self.unread.fits(method.work.min(1)) {
+            return Err(Shed::Connection);
+        }
+        check_share(&self.memory, method.work + method.answer)?;
         let call = self.memory.take(method.work);
         let reply = self.memory.take(method.answer);
-        if self.memory.budget.used() > self.memory.budget.limit {
+        if self.memory.budget.used() > self.memory.budget.limit().min(method.most) && method.work > 0 {
             return Err(Shed::Memory);
         }
         Ok((CallPermit { _in_flight: in_flight, _memory: call }, reply))
@@ -151,28 +80,46 @@ impl Admission {
     /// # Errors
     /// RESOURCE_EXHAUSTED where too much waits unread, counted, and with the pushback that says not to try again.
     pub(crate) fn admit_reply(&self, bytes: u64) -> Result<MemoryPermit, Status> {
-        self.reply_permit(bytes, self.reply_fits(bytes))
-    }
-
-    /// The same for one reply of a stream. The stream goes on, so the connection keeps to its share.
-    ///
-    /// # Errors
-    /// As [`admit_reply`](Self::admit_reply).
-    pub(crate) fn admit_stream_reply(&self, bytes: u64) -> Result<MemoryPermit, Status> {
-        self.reply_permit(bytes, self.reply_fits(bytes) && self.unread.check_share(bytes).is_ok())
-    }
-
-    /// Whether the budget has room. One reply of each connection always fits.
-    fn reply_fits(&self, bytes: u64) -> bool {
-        self.unread.held.load(Relaxed) == 0 || self.unread.budget.used() + bytes <= self.unread.budget.limit
-    }
-
-    fn reply_permit(&self, bytes: u64, fits: bool) -> Result<MemoryPermit, Status> {
+        // One reply of each connection always fits.
+        let fits =
+            self.unread.held.load(Relaxed) == 0 || self.unread.budget.used() + bytes <= self.unread.budget.limit();
         if fits {
             return Ok(self.unread.take(bytes));
         }
         Shed::Connection.count(&self.shed);
         Err(Shed::Connection.status(NEVER_RETRY))
+    }
+
+    /// Waits until the connection may hold one more frame of a stream, which is likely to have so many bytes. Nothing is
+    /// taken yet: what comes of it is charged by [`charge_frame`](Self::charge_frame).
+    pub(crate) fn poll_room(&self, bytes: u64, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let woken = waiter.0.as_mut().is_some_and(|told| told.as_mut().poll(cx).is_ready());
+            if self.unread.fits(bytes + FRAME_OVERHEAD) {
+                // Dropped unheard, a notice goes to the next in the queue.
+                waiter.0 = None;
+                return Poll::Ready(());
+            }
+            if waiter.0.is_some() && !woken {
+                return Poll::Pending;
+            }
+            waiter.0 = Some(Box::pin(Arc::clone(&self.unread.room).notified_owned()));
+        }
+    }
+
+    /// A permit for a frame of a stream, of so many bytes, until the transport has written it. If there is room for more, the
+    /// next stream in the queue is told.
+    pub(crate) fn charge_frame(&self, bytes: u64) -> MemoryPermit {
+        let permit = self.unread.take(bytes + FRAME_OVERHEAD);
+        self.retry_streams();
+        permit
+    }
+
+    /// Lets a stream that waits for room look again: others may have given some back.
+    pub(crate) fn retry_streams(&self) {
+        if self.unread.fits(FRAME_OVERHEAD) {
+            self.unread.room.notify_one();
+        }
     }
 
     /// How many replies were read so far, or given up. A slow reader moves this; a peer that has stopped reading does not.
@@ -184,6 +131,14 @@ impl Admission {
     pub(crate) fn replies_waiting(&self) -> Option<u64> {
         (self.unread.held.load(Relaxed) > 0).then(|| self.replies_read())
     }
+}
+
+/// Checks the share of one connection.
+fn check_share(usage: &Usage, bytes: u64) -> Result<(), Shed> {
+    if usage.fits(bytes) {
+        return Ok(());
+    }
+    Err(if bytes > usage.free() { Shed::Memory } else { Shed::Connection })
 }
 
 /// Why a call was not admitted, or not answered.
@@ -232,7 +187,8 @@ mod tests {
     use crate::env::Env;
     use crate::limits::{Defaults, Limits};
     use crate::policy::Policy;
-    use hotpath_telemetry::Metrics;
+    use futures_util::task::noop_waker_ref;
+    use hotpath_telemetry::{Metrics, Name};
     use std::time::Duration;
 
     const KIB: u64 = 1 << 10;
@@ -245,10 +201,16 @@ mod tests {
             reserve: 0,
         };
         let limits = Limits::derive(&defaults, &Env::default()).unwrap();
+        let name = Name {
+            kind: "unary",
+            service: String::new(),
+            method: String::new(),
+            full: "".into(),
+        };
         MethodLimits {
             work,
             answer,
-            ..limits.method(&Policy::light().in_flight(in_flight))
+            ..limits.method(&Policy::light().in_flight(in_flight), &name)
         }
     }
 
@@ -256,16 +218,21 @@ mod tests {
     fn connections() -> (Arc<Budget>, impl Fn() -> Admission) {
         let (memory, unread) = (Budget::new(1 << 20), Budget::new(16 * KIB));
         let shed = Metrics::new(&[]).unwrap().shed;
-        (Arc::clone(&memory), move || Admission::new(&memory, &unread, &shed))
+        (Arc::clone(&memory), move || Admission::new(&memory, &unread, 33, &shed))
     }
 
-    /// Whether a reply of a stream, or of a single call, may wait for its reader.
-    fn reply(connection: &Admission, of_stream: bool) -> Result<MemoryPermit, tonic::Code> {
-        let permit = if of_stream { connection.admit_stream_reply(KIB) } else { connection.admit_reply(KIB) };
-        permit.map_err(|status| {
+    /// Whether a single reply may wait for its reader.
+    fn reply(connection: &Admission) -> Result<MemoryPermit, tonic::Code> {
+        connection.admit_reply(KIB).map_err(|status| {
             assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), NEVER_RETRY);
             status.code()
         })
+    }
+
+    /// A frame of a stream, where there is room for one.
+    fn frame(connection: &Admission, waiter: &mut Waiter) -> Option<MemoryPermit> {
+        let room = connection.poll_room(KIB, waiter, &mut Context::from_waker(noop_waker_ref()));
+        room.is_ready().then(|| connection.charge_frame(KIB))
     }
 
     #[test]
@@ -310,8 +277,8 @@ mod tests {
         let stopped: Vec<_> = (0..8).map(|_| connect()).collect();
         let mut unread = Vec::new();
         for connection in &stopped {
-            while let Ok(reply) = reply(connection, true) {
-                unread.push(reply);
+            while let Some(frame) = frame(connection, &mut Waiter::default()) {
+                unread.push(frame);
             }
         }
         assert!(unread.len() < 24, "{} wait", unread.len());
@@ -319,7 +286,7 @@ mod tests {
         assert!(stopped[0].admit(&method(0, 0, 1)).is_ok(), "a probe");
         let honest = connect();
         for _ in 0..100 {
-            drop(reply(&honest, false).unwrap());
+            drop(reply(&honest).unwrap());
         }
         assert_eq!((honest.replies_read(), stopped[0].replies_read()), (100, 0));
         drop(honest.admit(&call).unwrap());
@@ -329,15 +296,45 @@ mod tests {
     }
 
     #[test]
+    fn streams_wait_for_room_in_their_order_and_are_told() {
+        let (_, connect) = connections();
+        let connection = connect();
+        let [mut first, mut second] = [Waiter::default(), Waiter::default()];
+        let mut held: Vec<_> = std::iter::from_fn(|| frame(&connection, &mut Waiter::default())).collect();
+        assert!(held.len() > 2, "{}", held.len());
+        assert!(frame(&connection, &mut first).is_none() && frame(&connection, &mut second).is_none());
+        held.pop();
+        assert!(
+            first
+                .0
+                .as_mut()
+                .is_some_and(|told| told.as_mut().poll(&mut Context::from_waker(noop_waker_ref())).is_ready())
+        );
+        drop(first);
+        held.extend(frame(&connection, &mut second));
+        assert!(second.0.is_none(), "what the first was told and did not use went to the second");
+    }
+
+    #[test]
+    fn calls_without_a_deadline_leave_room_for_those_that_end_soon() {
+        let (call, (_, connect)) = (method(100 * KIB, 0, 20), connections());
+        let endless = MethodLimits { most: 700 * KIB, ..method(100 * KIB, 0, 20) };
+        let held: Vec<_> = std::iter::from_fn(|| connect().admit(&endless).ok()).collect();
+        assert_eq!(held.len(), 7);
+        assert_eq!(connect().admit(&endless).unwrap_err(), Shed::Memory);
+        assert!(connect().admit(&call).is_ok());
+    }
+
+    #[test]
     fn a_single_reply_is_sent_while_there_is_any_room() {
         let (_, connect) = connections();
         let (busy, other) = (connect(), connect());
-        let waiting: Vec<_> = (0..16).map(|_| reply(&busy, false).unwrap()).collect();
-        assert_eq!(reply(&busy, false).unwrap_err(), tonic::Code::ResourceExhausted);
-        let one = reply(&other, false).unwrap();
-        assert_eq!(reply(&other, false).unwrap_err(), tonic::Code::ResourceExhausted, "one thing, always");
+        let waiting: Vec<_> = (0..16).map(|_| reply(&busy).unwrap()).collect();
+        assert_eq!(reply(&busy).unwrap_err(), tonic::Code::ResourceExhausted);
+        let one = reply(&other).unwrap();
+        assert_eq!(reply(&other).unwrap_err(), tonic::Code::ResourceExhausted, "one thing, always");
         drop((waiting, one));
-        assert!(reply(&busy, false).is_ok());
+        assert!(reply(&busy).is_ok());
     }
 
     #[test]

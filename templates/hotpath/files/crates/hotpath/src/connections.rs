@@ -1,8 +1,8 @@
 //! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. A connection must speak HTTP/2
 //! soon after it was accepted. It is closed when it is old or idle, when its peer has stopped reading, and at the drain.
 use crate::admission::Admission;
-use crate::connection_state::Connection;
-use crate::limits::{HEADER_LIST, SEND_BUFFER, STREAMS, WINDOW};
+use crate::connection_state::{Connection, RESET_AT};
+use crate::limits::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW};
 use crate::service::CallService;
 use crate::shared::Shared;
 use http::Request;
@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
 use std::net::SocketAddr;
@@ -18,7 +20,7 @@ use tokio::io::{AsyncRead, ReadBuf, join};
 use tokio::net::{TcpListener, TcpStream, tcp::OwnedReadHalf};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpConnectInfo;
 use tracing::{info, warn};
@@ -27,6 +29,11 @@ use tracing::{info, warn};
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read of a connection before its task yields: a frame of HTTP/2.
 const READ_BEFORE_YIELD: usize = 16 << 10;
+/// Calls that were reset before the service has seen them. A caller of 1,000 calls a second with 50 ms for each gives up this
+/// many in a stall of 100 ms.
+const PENDING_RESETS: usize = 64;
+/// Streams on which a peer may break the protocol.
+const LOCAL_ERRORS: usize = 128;
 /// How long a connection that was told to go may stay without a call: calls already under way to it may still arrive.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -74,25 +81,42 @@ pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>, drain: Ca
     whole
 }
 
-/// Runs the streams of a connection, and reports those that outlive their deadline. hyper calls the service and then hands
-/// over the stream, in one go: what [`Connection::expect_stream`] was told last is this stream's.
+/// Runs the streams of a connection, and resets those that outlive their deadline, each alone: a stream that is dropped is
+/// reset, and what the transport has of it is dropped too. hyper calls the service and then hands over the stream, in one go:
+/// what [`Connection::expect_stream`] was told last is this stream's.
 #[derive(Clone)]
 struct Streams(Arc<Connection>);
 
 impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let connection = Arc::clone(&self.0);
-        let longest = connection.stream_begins();
-        let replies_read = connection.admission.replies_read();
-        #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
-        tokio::spawn(async move {
+        let reset_at = connection.stream_begins();
+        let run = async move {
             let mut stream = pin!(stream);
-            if timeout(longest, stream.as_mut()).await.is_err() {
-                connection.stream_is_late(replies_read);
+            if !in_time(stream.as_mut()).await {
+                connection.stream_is_late();
             }
             connection.stream_ends();
-        });
+        };
+        #[expect(clippy::disallowed_methods, reason = "bounded by connections x streams")]
+        tokio::spawn(RESET_AT.scope(Cell::new(reset_at), run));
     }
+}
+
+/// Runs a stream to its end, or until [`RESET_AT`], which the stream may move. Says whether it ended.
+async fn in_time(mut stream: Pin<&mut impl Future>) -> bool {
+    let mut clock = pin!(sleep_until(RESET_AT.with(Cell::get)));
+    poll_fn(|cx| {
+        if stream.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        let reset_at = RESET_AT.with(Cell::get);
+        if clock.deadline() != reset_at {
+            clock.as_mut().reset(reset_at);
+        }
+        clock.as_mut().poll(cx).map(|()| false)
+    })
+    .await
 }
 
 /// Serves one connection to its end.
@@ -102,9 +126,10 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
         return;
     }
     drop(socket.set_nodelay(true));
-    let peer = connect_info(&socket);
-    let admission = Admission::new(&shared.memory, &shared.unread, &shared.metrics.shed);
-    let connection = Arc::new(Connection::new(admission, socket.peer_addr().ok()));
+    let info = connect_info(&socket);
+    let peer = socket.peer_addr().ok();
+    let admission = Admission::new(&shared.memory, &shared.unread, limits.connection_share, &shared.metrics.shed);
+    let connection = Arc::new(Connection::new(admission, peer, limits.streams, shared.metrics.streams_full.clone()));
     let service = CallService {
         shared: Arc::clone(shared),
         connection: Arc::clone(&connection),
@@ -113,20 +138,20 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
     let mut http2 = Builder::new(Streams(Arc::clone(&connection)));
     http2
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(WINDOW as u32)
-        .initial_connection_window_size(WINDOW as u32)
-        .max_header_list_size(HEADER_LIST)
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(STREAM_WINDOW as u32)
+        .initial_connection_window_size(CONNECTION_WINDOW as u32)
+        .max_header_list_size(limits.header_list)
         .max_send_buf_size(SEND_BUFFER as usize)
-        // A caller of 1,000 calls a second with 50 ms for each gives up this many in a stall of 100 ms.
-        .max_pending_accept_reset_streams(STREAMS as usize / 2)
-        // Counted as long as the connection lives. A caller that stops sending when its call is refused causes none.
-        .max_local_error_reset_streams(STREAMS as usize)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        // Counted as long as the connection lives. What comes for a call that was refused or is late is read for a while, so
+        // a caller that stops sending when it has its answer causes none.
+        .max_local_error_reset_streams(LOCAL_ERRORS)
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.keepalive / 3);
     let (from, to) = socket.into_split();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(info.clone());
         service.call(request)
     });
     let io = TokioIo::new(join(YieldingReader { from, read: 0 }, to));
@@ -201,7 +226,6 @@ async fn speaks_http2(socket: &TcpStream) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[tokio::test]

@@ -18,12 +18,14 @@ mod alloc;
 mod app;
 mod background;
 mod body;
+mod budget;
 mod call;
 mod connection_state;
 mod connections;
 mod cpu;
 mod deadline;
 mod env;
+mod gzip;
 mod health;
 mod host;
 mod limits;
@@ -48,6 +50,7 @@ mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
 mod telemetry;
+mod upload;
 mod wire;
 
 pub use app::App;

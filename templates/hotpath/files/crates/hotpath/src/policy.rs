@@ -34,7 +34,10 @@ pub(crate) enum Work {
 impl Policy {
     /// A method that computes: `wall` and `cpu` are the times of one call on an idle machine, measured. The in-flight limit
     /// follows from them (Little's law: calls beyond what the CPUs can finish would only wait). It is at least twelve, for
-    /// calls that arrive in a burst, but no more on that account than the CPUs finish in half of the deadline.
+    /// calls that arrive in a burst, but no more on that account than the CPUs finish in half of the deadline, if there is one.
+    ///
+    /// Little's law asks how long a call lasts. Of a stream that stays open nobody knows: give it [`light`](Self::light), and
+    /// [`in_flight`](Self::in_flight) if you know how many there may be.
     pub const fn cpu(wall: Duration, cpu: Duration) -> Self {
         Self { work: Work::Cpu(wall, cpu), ..Self::light() }
     }
@@ -43,7 +46,8 @@ impl Policy {
         Self { work: Work::Probe(in_flight), ..Self::light() }
     }
 
-    /// A method that costs next to no CPU, or a stream that mostly waits: only memory bounds it.
+    /// A method that costs next to no CPU, or a stream that mostly waits: only memory bounds it. All calls without a deadline
+    /// together may take three quarters of the memory of calls.
     pub const fn light() -> Self {
         Self {
             work: Work::Light,
@@ -78,8 +82,9 @@ impl Policy {
         self
     }
 
-    /// The method's own deadline, in the place of the service's: for a stream that lives longer, say. It is also the cap of
-    /// what a caller may ask for.
+    /// The method's own deadline, in the place of the service's. It is also the cap of what a caller may ask for. Methods that
+    /// stream, in either direction, have none unless it is given here: they last until their caller's deadline, if it has
+    /// one. [`Duration::MAX`] is no deadline, for a method that answers once.
     #[must_use]
     pub const fn deadline(mut self, most: Duration) -> Self {
         self.deadline = Some(most);

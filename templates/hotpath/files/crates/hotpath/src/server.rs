@@ -1,7 +1,7 @@
 //! A running server, in a process of its own or in a test.
-use crate::admission::Budget;
 use crate::app::App;
 use crate::background::{FINISH, outside_calls};
+use crate::budget::Budget;
 use crate::env::Env;
 use crate::health::Health;
 use crate::host::{Ends, Host};

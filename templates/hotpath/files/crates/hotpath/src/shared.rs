@@ -1,5 +1,5 @@
 //! What all connections of one server, and its admin port, have in common.
-use crate::admission::Budget;
+use crate::budget::Budget;
 use crate::cpu::Cpu;
 use crate::health::Readiness;
 use crate::limits::Limits;

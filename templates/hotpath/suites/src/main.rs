@@ -11,7 +11,7 @@ mod orca;
 mod trailers;
 
 use conformance::{Conformance, pb::conformance_service_server::ConformanceServiceServer};
-use hotpath::{App, Defaults, Dialect, Env, Failure, Host, OnPanic, Policy, Routes, Server};
+use hotpath::{App, Defaults, Dialect, Env, Failure, OnPanic, Policy, Routes, Server};
 use interop::{Interop, pb::test_service_server::TestServiceServer};
 use orca::{Orca, pb::open_rca_service_server::OpenRcaServiceServer};
 use prost::Message as _;
@@ -49,18 +49,19 @@ const POLICIES: &[(&str, Policy)] = &[
 const APP: App = App {
     name: "suites",
     version: "0",
+    revision: "none",
     descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/suites.bin")),
     called: &[],
     policies: POLICIES,
     defaults: DEFAULTS,
     on_panic: OnPanic::Drain,
     metrics: Dialect::GoGrpcMiddleware,
-    start,
+    start: |_host| Box::pin(async { Ok(routes()) }),
 };
 
-fn start(_: &mut Host) -> Result<Routes, Failure> {
+fn routes() -> Routes {
     let (interop, orca) = interop();
-    Ok(Routes::default().with(conformance()).with(interop).with(orca))
+    Routes::default().with(conformance()).with(interop).with(orca)
 }
 
 fn conformance() -> WithTrailers<ConformanceServiceServer<Conformance>> {

@@ -49,7 +49,7 @@ const POLICIES: &[(&str, Policy)] = &[
 const APP: App = App {
     name: "suites",
     version: "0",
-    revision: "unknown",
+    revision: "none",
     descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/suites.bin")),
     called: &[],
     policies: POLICIES,

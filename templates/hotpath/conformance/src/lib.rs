@@ -9,6 +9,8 @@ use hotpath::{App, Cpu, Defaults, Dialect, Failure, Host, OnPanic, Outbound, Pol
 use pb::fixture_client::FixtureClient;
 use pb::fixture_server::{Fixture, FixtureServer};
 use pb::{Done, Order};
+use std::future::ready;
+use std::io;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tonic::{Response, Status, metadata::MetadataMap};
@@ -75,10 +77,23 @@ impl Handlers {
             // Work that computes.
             cpu: host.cpu(),
             computed,
-            peer: FixtureClient::new(host.downstream("peer", "http://127.0.0.1:1")?),
+            peer: FixtureClient::new(peer(host)?),
             memory: host.store("fixture")?,
         })
     }
+}
+
+/// The way to another instance of the fixture: at `DOWNSTREAM_PEER`, or at the addresses in the file that `PEERS` names, which
+/// may change.
+fn peer(host: &Host) -> Result<Outbound, Failure> {
+    let Some(file) = host.env().text("PEERS").map(str::to_owned) else {
+        return host.downstream("peer", "http://127.0.0.1:1");
+    };
+    host.downstream_at("peer", move || {
+        let addresses = std::fs::read_to_string(&file);
+        let parse = |text: String| text.lines().map(|line| line.parse().map_err(io::Error::other)).collect();
+        ready(addresses.and_then(parse))
+    })
 }
 
 /// The bytes of a header; none where it is not there.

@@ -10,6 +10,7 @@
     clippy::disallowed_macros,
     reason = "tests"
 )]
+mod balancing;
 mod cancellation;
 mod codes;
 mod connections;
@@ -17,6 +18,7 @@ mod downstream;
 mod memory;
 mod metrics;
 mod process;
+mod resending;
 mod settings;
 mod state;
 mod stop;

@@ -11,8 +11,9 @@ use hotpath::{
 use pb::fixture_client::FixtureClient;
 use pb::fixture_server::{Fixture, FixtureServer};
 use pb::{Done, Order};
-use std::fmt;
+use std::future::ready;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{fmt, io};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
@@ -93,7 +94,7 @@ impl Handlers {
         host.registry().register(Box::new(made))?;
         let computed = IntCounter::new("fixture_computed_total", "How often a CPU took up a call.")?;
         host.registry().register(Box::new(computed.clone()))?;
-        let peer = FixtureClient::new(host.downstream("peer", "http://127.0.0.1:1")?);
+        let peer = FixtureClient::new(peer(host)?);
         Ok(Self {
             background: background(host, peer.clone()),
             // Work that computes.
@@ -175,6 +176,19 @@ fn background(host: &Host, mut peer: FixtureClient<Outbound>) -> Background {
         }
     });
     orders
+}
+
+/// The way to another instance of the fixture: at `DOWNSTREAM_PEER`, or at the addresses in the file that `PEERS` names, which
+/// may change.
+fn peer(host: &Host) -> Result<Outbound, Failure> {
+    let Some(file) = host.env().text("PEERS").map(str::to_owned) else {
+        return host.downstream("peer", "http://127.0.0.1:1");
+    };
+    host.downstream_at("peer", move || {
+        let addresses = std::fs::read_to_string(&file);
+        let parse = |text: String| text.lines().map(|line| line.parse().map_err(io::Error::other)).collect();
+        ready(addresses.and_then(parse))
+    })
 }
 
 /// The bytes of a header; none where it is not there.

@@ -10,6 +10,7 @@
     clippy::disallowed_macros,
     reason = "tests"
 )]
+mod balancing;
 mod cancellation;
 mod codes;
 mod compression;
@@ -21,6 +22,7 @@ mod memory;
 mod metrics;
 mod probes;
 mod process;
+mod resending;
 mod seams;
 mod settings;
 mod slow_readers;

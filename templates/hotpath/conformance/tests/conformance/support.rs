@@ -154,3 +154,35 @@ pub async fn read(
     };
     timeout(PATIENCE, whole).await.expect("the call ends")
 }
+
+/// The addresses of the replicas of a called service, as a name server would give them: a file that the fixture reads.
+pub struct Peers(tempfile::TempPath);
+
+impl Peers {
+    pub fn new(replicas: &[&Server]) -> Self {
+        let peers = Self(tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().into_temp_path());
+        peers.are(replicas);
+        peers
+    }
+
+    /// For the setting `PEERS`.
+    pub fn file(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    /// They are these from now on.
+    pub fn are(&self, replicas: &[&Server]) {
+        let lines: String = replicas.iter().map(|replica| format!("{}\n", replica.listen())).collect();
+        self.write(Some(&lines));
+    }
+
+    /// What the name server says from now on; `None` where it does not answer.
+    pub fn write(&self, lines: Option<&str>) {
+        std::fs::remove_file(&self.0).ok();
+        if let Some(lines) = lines {
+            let fresh = self.0.with_extension("fresh");
+            std::fs::write(&fresh, lines).unwrap();
+            std::fs::rename(fresh, &self.0).unwrap();
+        }
+    }
+}

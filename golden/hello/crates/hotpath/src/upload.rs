@@ -32,6 +32,8 @@ pub(crate) struct Upload {
     body: Option<Incoming>,
     method: Arc<Method>,
     messages: Messages,
+    /// How many messages have come.
+    complete: u64,
     inflated: Inflated,
     /// Why a message was refused, and until when the rest is read before that is said.
     refused: Option<(Status, Pin<Box<Sleep>>)>,
@@ -43,6 +45,7 @@ impl Upload {
         Self {
             body: Some(body),
             messages: Messages::of(headers),
+            complete: 0,
             inflated: Inflated::new(method.limits.request),
             method,
             refused: None,
@@ -58,7 +61,12 @@ impl Upload {
         Poll::Ready(frame.map(|frame| frame.map_err(|error| Status::from_error(error.into()))))
     }
 
-    /// Counts what came, and refuses what is too long.
+    /// Whether the one request that is due did not come.
+    fn is_without_request(&self) -> bool {
+        self.complete == 0 && !self.messages.is_within() && !self.method.name.requests_stream()
+    }
+
+    /// Counts what came, and refuses what is too long, or more than one request where one is due.
     fn passed(&mut self, frame: &Frame<Bytes>) -> Result<(), Status> {
         let Some(data) = frame.data_ref() else { return Ok(()) };
         let mut passed = Ok(());
@@ -68,6 +76,11 @@ impl Upload {
             }
         });
         self.method.series.received(complete);
+        self.complete += complete;
+        let more = self.complete > 1 || self.complete == 1 && self.messages.is_within();
+        if more && !self.method.name.requests_stream() {
+            return Err(Status::unimplemented("more than one request, where one is due"));
+        }
         // tonic's own check would say OUT_OF_RANGE.
         self.messages.check_size("received message", self.method.limits.request)?;
         passed
@@ -91,6 +104,11 @@ impl Body for Upload {
                 return Poll::Ready(Some(Err(status.clone())));
             }
             let frame = ready!(polled);
+            if frame.is_none() && self.is_without_request() {
+                // It is said once.
+                self.complete = 1;
+                return Poll::Ready(Some(Err(Status::unimplemented("no request, where one is due"))));
+            }
             let Some(Ok(passing)) = &frame else { return Poll::Ready(frame) };
             match self.passed(passing) {
                 Ok(()) => return Poll::Ready(frame),
@@ -100,7 +118,7 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.refused.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.refused.is_none() && !self.is_without_request() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 }
 

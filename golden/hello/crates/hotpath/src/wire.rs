@@ -1,26 +1,27 @@
 //! What gRPC puts on the wire, as far as the server layer reads it: timeouts, message prefixes, status trailers.
+use bytes::Bytes;
 use hotpath_telemetry::CallRecorder;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
 use std::time::Duration;
 use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
-/// The answer to a request that is not gRPC, as grpc-go gives it: 405 for a verb other than POST, 415 for another type of
-/// content.
+/// The answer to a request that is not gRPC: 405 for a verb other than POST, 415 for another type of content. It has a body,
+/// for whoever is not a gRPC client.
 pub(crate) fn not_grpc<B>(request: &Request<B>) -> Option<Response<Body>> {
     let content = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let format = content.strip_prefix(b"application/grpc").map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
     let (code, why) = if request.method() != Method::POST {
-        (StatusCode::METHOD_NOT_ALLOWED, Status::internal(format!("{} where POST is due", request.method())))
-    } else if !matches!(content.strip_prefix(b"application/grpc"), Some([] | [b'+' | b';', ..])) {
+        (StatusCode::METHOD_NOT_ALLOWED, format!("{} where POST is due\n", request.method()))
+    } else if !matches!(format, Some([] | [b';', ..])) {
         let content = String::from_utf8_lossy(content);
-        (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Status::invalid_argument(format!("invalid gRPC request content-type {content:?}")),
-        )
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("content-type {content:?} where application/grpc is due\n"))
     } else {
         return None;
     };
-    let mut refusal = why.into_http();
+    let mut refusal = Response::new(Body::new(Full::<Bytes>::from(why)));
     *refusal.status_mut() = code;
+    refusal.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if code == StatusCode::METHOD_NOT_ALLOWED {
         refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
@@ -103,6 +104,11 @@ impl Messages {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let gzip = headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
         Self { gzip, ..Self::default() }
+    }
+
+    /// Whether a message has begun that is not complete.
+    pub(crate) fn is_within(&self) -> bool {
+        self.prefix > 0
     }
 
     /// The messages that `data` completes.
@@ -199,7 +205,14 @@ mod tests {
         for grpc in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
             assert_eq!(status(Method::POST, grpc), None, "{grpc}");
         }
-        for other in ["application/json", "application/grpc-web", "", "application"] {
+        for other in [
+            "application/json",
+            "application/grpc-web",
+            "application/grpc+json",
+            "application/grpc+proto2",
+            "",
+            "application",
+        ] {
             assert_eq!(status(Method::POST, other), Some(415), "{other}");
         }
         assert_eq!(status(Method::GET, "application/grpc"), Some(405));

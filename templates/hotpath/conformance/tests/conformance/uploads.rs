@@ -78,7 +78,7 @@ fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
     [&[0, 0, body.len() as u8, kind, flags], &stream.to_be_bytes()[..], body].concat()
 }
 
-/// What is no gRPC is told so as grpc-go tells it, takes no permit, and is counted as no call.
+/// What is no gRPC is told so as HTTP does, takes no permit, and is counted as no call.
 #[tokio::test]
 async fn what_is_not_grpc_is_refused_before_it_is_a_call() {
     let server = start(&[]).await;
@@ -86,6 +86,7 @@ async fn what_is_not_grpc_is_refused_before_it_is_a_call() {
     for (verb, content, code) in [
         ("POST", "application/json", 415),
         ("POST", "application/grpc-web+proto", 415),
+        ("POST", "application/grpc+json", 415),
         ("GET", "application/grpc", 405),
     ] {
         let request = http::Request::builder().method(verb).uri("http://fixture/fixture.v1.Fixture/Call");
@@ -99,6 +100,31 @@ async fn what_is_not_grpc_is_refused_before_it_is_a_call() {
     assert_eq!(metric(admin, "hotpath_shed_total", &[]).await, 0.0);
     let trailers =
         call(&mut requests, head("Call", &[("content-type", "application/grpc+proto")]), &order("echo", 0)).await;
+    assert_eq!(trailers["grpc-status"], "0");
+    server.stop(true).await;
+}
+
+/// A method that takes one request is called with one. With none, or with more, the handler sees nothing of it, and the code
+/// is the one that gRPC has for it.
+#[tokio::test]
+async fn where_one_request_is_due_one_is_taken() {
+    let server = start(&[]).await;
+    let mut requests = raw(server.listen(), 1 << 20).await;
+    let one = framed(&order("echo", 0));
+    for method in ["Call", "Stream"] {
+        for (name, body) in [
+            ("none", Bytes::new()),
+            ("two", [&one[..], &one].concat().into()),
+            ("the begin of a second", [&one[..], &[0]].concat().into()),
+        ] {
+            let (response, mut upload) = requests.send_request(head(method, &[]), false).unwrap();
+            upload.send_data(body, true).unwrap();
+            let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+            let code = (Code::Unimplemented as u16).to_string();
+            assert_eq!(response.headers()["grpc-status"], code, "{method} with {name}");
+        }
+    }
+    let trailers = call(&mut requests, head("Call", &[]), &order("echo", 0)).await;
     assert_eq!(trailers["grpc-status"], "0");
     server.stop(true).await;
 }

@@ -148,7 +148,14 @@ async fn read_all(clients: impl Iterator<Item = FixtureClient<Channel>>, what: &
     for mut client in clients {
         let order = order(what, 0);
         streams.spawn(async move {
-            let mut stream = client.stream(order).await.unwrap().into_inner();
+            // A connection that holds all that it may gets no more calls, and is told to come back.
+            let mut stream = loop {
+                match client.stream(order.clone()).await {
+                    Ok(stream) => break stream.into_inner(),
+                    Err(status) => assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}"),
+                }
+                sleep(Duration::from_millis(100)).await;
+            };
             for seen in 0..events {
                 let event = stream.message().await.unwrap_or_else(|status| panic!("after {seen} events: {status}"));
                 assert!(event.is_some(), "after {seen} events");

@@ -1,5 +1,5 @@
 //! The results of calls, in numbers: the recorder makes them; gates, causes and reports read them.
-use crate::schedule::Class;
+use crate::{schedule::Class, streams::Streams};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tonic::Code;
@@ -86,6 +86,7 @@ pub struct Log {
     pub heavy_line: Vec<Point>,
     pub cheap_line: Vec<Point>,
     pub health_line: Vec<Point>,
+    pub streams: Streams,
     /// By how many milliseconds the generator itself sent calls late (p99); it is part of every latency above.
     pub lateness_p99: f64,
     /// Calls that were due and not sent, because too many were in flight.

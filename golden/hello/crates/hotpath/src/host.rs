@@ -6,8 +6,9 @@ use crate::limits::{Defaults, Limits};
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
-use hotpath_telemetry::{Dialect, Failure, Metrics, names};
+use hotpath_telemetry::{Dialect, Failure, Metrics};
 use prometheus::Registry;
+use std::{io, net::SocketAddr};
 
 /// What the handlers are made from.
 pub struct Host {
@@ -27,10 +28,7 @@ impl Host {
         let limits = Limits::derive(defaults, &env)?;
         let metrics = Metrics::new(&Shed::OF_CALLS.map(Shed::reason))?;
         let cpu = Cpu::new(limits.cpu_width, &metrics);
-        let called = Called {
-            names: names(called)?,
-            metrics: dialect.client(&metrics.registry)?,
-        };
+        let called = Called::new(called, dialect, &metrics.registry)?;
         Ok(Self {
             env,
             limits,
@@ -91,11 +89,28 @@ impl Host {
     }
 
     /// A client's transport to the service `name`, for the generated `XClient::new`. Its address is `default`, or what
-    /// `DOWNSTREAM_<NAME>` says instead. Connects at the first call.
+    /// `DOWNSTREAM_<NAME>` says instead: `http://HOST:PORT`, or several of them with commas between. Calls go to every
+    /// replica that the addresses lead to; `DOWNSTREAM_<NAME>_RESOLVE_MS`, `_IN_FLIGHT` and `_DEADLINE_MS` bound them.
     ///
     /// # Errors
-    /// If the address is not a URI.
+    /// If an address is not of that form, or a bound is malformed.
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
-        Outbound::new(name, default, &self.env, self.limits.deadline, &self.called)
+        Outbound::to_name(name, default, &self.env, self.limits.deadline, &self.called)
+    }
+
+    /// The same, for a service that no name server knows: `look_up` finds the addresses of its replicas, and is asked again as
+    /// a name server would be. Where it fails, or finds none, the last ones stay.
+    ///
+    /// # Errors
+    /// If `name` cannot be a host's, or a bound is malformed.
+    pub fn downstream_at<R>(
+        &self,
+        name: &str,
+        look_up: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Result<Outbound, Failure>
+    where
+        R: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        Outbound::to_found(name, look_up, &self.env, self.limits.deadline, &self.called)
     }
 }

@@ -1,5 +1,5 @@
 //! The results of calls, in numbers: the recorder makes them; gates, causes and reports read them.
-use crate::{schedule::Class, streams::Streams};
+use crate::schedule::Class;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tonic::Code;
@@ -75,6 +75,29 @@ pub struct Point {
     pub failed: f64,
     pub p50: Option<f64>,
     pub p99: Option<f64>,
+}
+
+/// What the readers of streams saw in one phase.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Streams {
+    /// Streams at once.
+    pub open: usize,
+    /// Streams that were opened, again after each end.
+    pub opened: u64,
+    /// Streams that ended with another code than OK. What is still open at the end of the phase is not one of them.
+    pub cut: u64,
+    pub messages: u64,
+    pub messages_per_second: f64,
+    /// Milliseconds from the call to the first message.
+    pub first_p50: f64,
+    pub first_p99: f64,
+    /// Milliseconds between two messages of a stream.
+    pub gap_p50: f64,
+    pub gap_p99: f64,
+    pub gap_max: f64,
+    /// How many ended with each code but OK, and the message of the first.
+    pub codes: BTreeMap<String, u64>,
+    pub said: BTreeMap<String, String>,
 }
 
 /// The results of a phase.

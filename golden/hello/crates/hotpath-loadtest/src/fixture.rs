@@ -1,12 +1,11 @@
 //! A run in which every gate holds, for tests to change.
 use crate::{
-    calls::{Calls, Log, Point, code_name},
+    calls::{Calls, Log, Point, Streams, code_name},
     gates::{Burst, Errors, Gates, Limit, Memory, Soak, Steady, StreamLimits},
     metrics::Gauges,
     observe::Sample,
     run::{BURST, IDLE, Phase, RECOVERY, Run, SETTLE, STEADY},
     schedule::Rates,
-    streams::Streams,
 };
 use tonic::Code;
 

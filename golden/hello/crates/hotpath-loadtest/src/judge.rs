@@ -1,10 +1,10 @@
 //! Whether a run kept the limits.
 use crate::{
+    calls::Streams,
     cause, disturbance,
     gates::Gates,
     run::{BURST, IDLE, Phase, RECOVERY, Run, SOAK, STEADY},
     schedule::Class,
-    streams::Streams,
     units::show,
 };
 use serde::Serialize;

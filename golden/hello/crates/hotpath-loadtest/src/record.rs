@@ -2,9 +2,8 @@
 //! Latency counts from the moment that a call was due, not from when the generator sent it: a stall of the service then
 //! counts against every call that was due in it (no coordinated omission).
 use crate::{
-    calls::{Calls, Log, Point, code_name},
+    calls::{Calls, Log, Point, Streams, code_name},
     schedule::Class,
-    streams::Streams,
 };
 use hdrhistogram::Histogram;
 use std::{

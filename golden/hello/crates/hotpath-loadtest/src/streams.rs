@@ -2,12 +2,11 @@
 //! those who wait for the next message.
 use crate::{
     callers::Callers,
-    calls::code_name,
+    calls::{Streams, code_name},
     interrupt::Interrupt,
     record::{at, histogram, keep},
 };
 use hdrhistogram::Histogram;
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -18,29 +17,6 @@ use tonic::Status;
 
 /// How long a reader waits before it opens its stream again after one that was cut.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the readers of streams saw in one phase.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Streams {
-    /// Streams at once.
-    pub open: usize,
-    /// Streams that were opened, again after each end.
-    pub opened: u64,
-    /// Streams that ended with another code than OK. What is still open at the end of the phase is not one of them.
-    pub cut: u64,
-    pub messages: u64,
-    pub messages_per_second: f64,
-    /// Milliseconds from the call to the first message.
-    pub first_p50: f64,
-    pub first_p99: f64,
-    /// Milliseconds between two messages of a stream.
-    pub gap_p50: f64,
-    pub gap_p99: f64,
-    pub gap_max: f64,
-    /// How many ended with each code but OK, and the message of the first.
-    pub codes: BTreeMap<String, u64>,
-    pub said: BTreeMap<String, String>,
-}
 
 /// The readers of one phase.
 pub struct Readers {

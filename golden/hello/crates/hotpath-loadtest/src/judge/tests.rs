@@ -238,7 +238,7 @@ fn what_a_disturbed_run_measured_late_is_inconclusive_and_the_rest_is_not() {
 fn a_workload_without_streams_has_no_gates_of_them() {
     let mut run = good_run();
     for phase in &mut run.phases {
-        phase.log.streams = crate::streams::Streams::default();
+        phase.log.streams = Streams::default();
     }
     let verdicts = judge(&run, &gates());
     assert!(verdicts.iter().all(|verdict| !verdict.gate.starts_with("streams")));

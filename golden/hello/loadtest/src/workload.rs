@@ -6,8 +6,9 @@ use api::hello_service_client::HelloServiceClient as Client;
 /// The name of the service in the health protocol.
 pub use api::hello_service_server::SERVICE_NAME as SERVICE;
 use bytes::Bytes;
+use hotpath_loadtest::{Streams, streams};
 use std::time::Duration;
-use tonic::Status;
+use tonic::{Response, Status, Streaming};
 
 /// What callers allow a call to take. It is sent along, and a call without a reply by then counts as late.
 pub const DEADLINE: Duration = Duration::from_millis(1000);
@@ -24,6 +25,22 @@ pub async fn heavy(caller: Caller, n: u64) -> Result<(), Status> {
         rounds: 8,
     };
     Client::new(caller).score(request).await.map(drop)
+}
+
+impl crate::Callers {
+    /// Streams that are open in every phase, each opened again when it ends.
+    pub fn streams() -> Option<Streams> {
+        streams(20, watch)
+    }
+}
+
+async fn watch(caller: Caller, n: u64) -> Result<Response<Streaming<api::WatchEvent>>, Status> {
+    let request = api::WatchRequest {
+        key: format!("key-{}", n % 1_000),
+        events: 20,
+        interval_ms: 10,
+    };
+    Client::new(caller).watch(request).await
 }
 
 /// A call that costs next to nothing.

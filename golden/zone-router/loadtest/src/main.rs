@@ -4,9 +4,14 @@ mod simulated;
 #[allow(dead_code, reason = "the workload is the team's, and may hold more than is used here")]
 mod workload;
 
-use hotpath_loadtest::{Workload, client};
+use hotpath_loadtest::{Optional, Workload, client};
 use service::pb;
 use std::process::ExitCode;
+
+/// What the workload may leave out: a function in an `impl Callers` there takes the place of the one of [`Optional`].
+struct Callers;
+
+impl Optional for Callers {}
 
 fn main() -> ExitCode {
     hotpath_loadtest::main(workload())
@@ -22,6 +27,7 @@ fn workload() -> Workload {
         heavy: hotpath_loadtest::call(workload::heavy),
         cheap: hotpath_loadtest::call(workload::cheap),
         simulated: simulated::start,
+        streams: Callers::streams(),
     }
 }
 

@@ -2,7 +2,7 @@
 use crate::{
     client::{Caller, SendDeadline},
     schedule::Class,
-    workload::Workload,
+    workload::{Messages, Workload},
 };
 use std::{
     sync::{
@@ -19,11 +19,13 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 /// other callers and the orchestrator do: a delay of theirs is then the service's doing, not a shared connection's.
 const HEAVY_CONNECTIONS: usize = 8;
 const CHEAP_CONNECTIONS: usize = 2;
+const STREAM_CONNECTIONS: usize = 4;
 
 pub struct Callers {
     workload: Arc<Workload>,
     heavy: Vec<Caller>,
     cheap: Vec<Caller>,
+    streams: Vec<Caller>,
     health: HealthClient<Caller>,
     /// How many calls were made: the number of the next one.
     calls: AtomicU64,
@@ -36,23 +38,28 @@ impl Callers {
             .map_err(|error| format!("{target} is no URI: {error}"))?
             .connect_timeout(Duration::from_secs(5))
             .tcp_nodelay(true);
-        let connect = async || {
+        let deadline = Some(workload.deadline);
+        let connect = async |deadline| {
             let channel =
                 endpoint.connect().await.map_err(|error| format!("{target} does not answer: {}", chain(&error)))?;
-            Ok::<_, String>(InterceptedService::new(channel, SendDeadline(workload.deadline)))
+            Ok::<_, String>(InterceptedService::new(channel, SendDeadline(deadline)))
         };
-        let (mut heavy, mut cheap) = (Vec::new(), Vec::new());
+        let (mut heavy, mut cheap, mut streams) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..HEAVY_CONNECTIONS {
-            heavy.push(connect().await?);
+            heavy.push(connect(deadline).await?);
         }
         for _ in 0..CHEAP_CONNECTIONS {
-            cheap.push(connect().await?);
+            cheap.push(connect(deadline).await?);
+        }
+        for _ in 0..workload.streams.as_ref().map_or(0, |_| STREAM_CONNECTIONS) {
+            streams.push(connect(None).await?);
         }
         Ok(Self {
             workload: Arc::clone(workload),
             heavy,
             cheap,
-            health: HealthClient::new(connect().await?),
+            streams,
+            health: HealthClient::new(connect(deadline).await?),
             calls: AtomicU64::new(0),
         })
     }
@@ -65,11 +72,10 @@ impl Callers {
     /// One call, given up at its deadline as every gRPC client does: its code, and the message of an unexpected one.
     pub async fn call(&self, class: Class, due: Instant) -> (Code, Option<Box<str>>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let pick = |callers: &[Caller]| callers.get(number as usize % callers.len().max(1)).cloned();
         let answer = async {
             match class {
-                Class::Heavy => (self.workload.heavy)(pick(&self.heavy).ok_or_else(unconnected)?, number).await,
-                Class::Cheap => (self.workload.cheap)(pick(&self.cheap).ok_or_else(unconnected)?, number).await,
+                Class::Heavy => (self.workload.heavy)(pick(&self.heavy, number)?, number).await,
+                Class::Cheap => (self.workload.cheap)(pick(&self.cheap, number)?, number).await,
                 Class::Health => self.health().await,
             }
         };
@@ -85,6 +91,18 @@ impl Callers {
         (status.code(), (!expected).then(|| chain(&status).into()))
     }
 
+    /// How many streams are open at once.
+    pub fn streams_open(&self) -> usize {
+        self.workload.streams.as_ref().map_or(0, |streams| streams.open)
+    }
+
+    /// Opens a stream.
+    pub async fn open_stream(&self) -> Result<Box<dyn Messages>, Status> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let streams = self.workload.streams.as_ref().ok_or_else(unconnected)?;
+        (streams.call)(pick(&self.streams, number)?, number).await
+    }
+
     async fn health(&self) -> Result<(), Status> {
         let request = HealthCheckRequest { service: self.workload.service.to_owned() };
         match self.health.clone().check(request).await?.into_inner().status() {
@@ -92,6 +110,11 @@ impl Callers {
             other => Err(Status::unavailable(other.as_str_name())),
         }
     }
+}
+
+/// The connection for a call.
+fn pick(callers: &[Caller], number: u64) -> Result<Caller, Status> {
+    callers.get(number as usize % callers.len().max(1)).cloned().ok_or_else(unconnected)
 }
 
 fn unconnected() -> Status {

@@ -77,6 +77,29 @@ pub struct Point {
     pub p99: Option<f64>,
 }
 
+/// What the readers of streams saw in one phase.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Streams {
+    /// Streams at once.
+    pub open: usize,
+    /// Streams that were opened, again after each end.
+    pub opened: u64,
+    /// Streams that ended with another code than OK. What is still open at the end of the phase is not one of them.
+    pub cut: u64,
+    pub messages: u64,
+    pub messages_per_second: f64,
+    /// Milliseconds from the call to the first message.
+    pub first_p50: f64,
+    pub first_p99: f64,
+    /// Milliseconds between two messages of a stream.
+    pub gap_p50: f64,
+    pub gap_p99: f64,
+    pub gap_max: f64,
+    /// How many ended with each code but OK, and the message of the first.
+    pub codes: BTreeMap<String, u64>,
+    pub said: BTreeMap<String, String>,
+}
+
 /// The results of a phase.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Log {
@@ -86,6 +109,7 @@ pub struct Log {
     pub heavy_line: Vec<Point>,
     pub cheap_line: Vec<Point>,
     pub health_line: Vec<Point>,
+    pub streams: Streams,
     /// By how many milliseconds the generator itself sent calls late (p99); it is part of every latency above.
     pub lateness_p99: f64,
     /// Calls that were due and not sent, because too many were in flight.

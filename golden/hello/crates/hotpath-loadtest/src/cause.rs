@@ -23,6 +23,10 @@ pub fn of<'a>(gate: &str, run: &'a Run, gates: &'a Gates) -> String {
         "peak-rss" | "rss-after-burst" | "soak-rss" => {
             &[Facts::queue, Facts::backlog, Facts::not_shed, Facts::leak, Facts::cpu_on_workers]
         }
+        "streams-first-p99" | "streams-gap-p99" => {
+            &[Facts::cpu_on_workers, Facts::other_load, Facts::late_generator, Facts::workers_held]
+        }
+        "streams-cut" => &[Facts::cut],
         "errors" => &[Facts::codes],
         "stop" => &[Facts::exit],
         _ => &[],
@@ -42,6 +46,10 @@ fn general(gate: &str) -> &'static str {
         "cheap-p99" | "health-p99" | "cheap-answered" | "health-answered" => {
             "the heavy calls take what the cheap ones need: a lock, a pool, or the limit on calls in flight"
         }
+        "streams-first-p99" | "streams-gap-p99" => {
+            "the heavy calls take what the streams need: a lock, a pool, or the workers that send their messages"
+        }
+        "streams-cut" => "the service ends streams whose readers do nothing wrong",
         "peak-rss" => "calls take more memory than their policy reserves: measure the method's worst case",
         "rss-after-burst" | "soak-rss" => {
             "the allocator keeps what the burst needed: decay, arenas, or buffers that grew and never shrink"
@@ -222,6 +230,19 @@ impl Facts<'_> {
         }
         let panicked = if panics > 0.0 { format!("{panics:.0} panics; ") } else { String::new() };
         (!seen.is_empty()).then(|| format!("{panicked}{}", seen.join(", ")))
+    }
+
+    /// With which codes streams were cut.
+    fn cut(&self) -> Option<String> {
+        let mut seen = Vec::new();
+        for phase in &self.run.phases {
+            let streams = &phase.log.streams;
+            seen.extend(streams.codes.iter().map(|(code, count)| {
+                let said = streams.said.get(code).map_or_else(String::new, |said| format!(" (\"{said}\")"));
+                format!("{count} {code}{said} in {}", phase.name)
+            }));
+        }
+        (!seen.is_empty()).then(|| seen.join(", "))
     }
 
     /// What the exit code of the service means.

@@ -10,13 +10,15 @@ use tonic::{
 /// as it is: `Client::new(caller)`.
 pub type Caller = InterceptedService<Channel, SendDeadline>;
 
-/// Sets the `grpc-timeout` of every call to the deadline of the workload.
+/// Sets the `grpc-timeout` of every call to the deadline of the workload. Streams have none.
 #[derive(Clone, Copy, Debug)]
-pub struct SendDeadline(pub(crate) Duration);
+pub struct SendDeadline(pub(crate) Option<Duration>);
 
 impl Interceptor for SendDeadline {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.set_timeout(self.0);
+        if let Some(deadline) = self.0 {
+            request.set_timeout(deadline);
+        }
         Ok(request)
     }
 }

@@ -2,7 +2,7 @@
 use serde::Deserialize;
 use std::{fs, path::Path, time::Duration};
 
-/// Every limit. A key that is missing or unknown is an error.
+/// Every limit. A key that is unknown is an error, and so is one that is missing, but for those of the streams.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
@@ -13,6 +13,8 @@ pub struct Gates {
     pub memory: Memory,
     pub errors: Errors,
     pub soak: Soak,
+    #[serde(default)]
+    pub streams: StreamLimits,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -68,6 +70,24 @@ pub struct Soak {
     pub growth: f64,
 }
 
+/// The limits of a workload with streams. Files that are older than they have none of these keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamLimits {
+    /// The p99 of the time from the call to the first message, in the worst phase under load.
+    pub first_p99_ms: f64,
+    /// The p99 of the time between two messages of a stream, in the worst phase under load.
+    pub gap_p99_ms: f64,
+    /// How many streams may end with another code than OK, in all phases together.
+    pub cut: u64,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self { first_p99_ms: 1_000.0, gap_p99_ms: 1_000.0, cut: 0 }
+    }
+}
+
 impl Gates {
     /// Reads the file. The error names it, and the line of a mistake in it.
     pub fn read(path: &Path) -> Result<Self, String> {
@@ -111,6 +131,14 @@ mod tests {
             ["steady.p999_ms = 200 is not below the DEADLINE of 200 ms in workload.rs: no call can break it"]
         );
         assert_eq!(told(20).len(), 4);
+    }
+
+    #[test]
+    fn a_file_without_limits_of_streams_has_defaults() {
+        let limits = |text: &str| toml::from_str::<StreamLimits>(text);
+        assert_eq!(limits("").unwrap().gap_p99_ms, 1_000.0);
+        assert_eq!(limits("cut = 3\n").unwrap().cut, 3);
+        limits("gap_ms = 1.0\n").unwrap_err();
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::{
     progress::Progress,
     record::{Outcome, Recorder},
     schedule::{Class, Rates, Schedule},
+    streams::Readers,
 };
 use std::{
     sync::{
@@ -38,12 +39,13 @@ pub async fn open_loop(target: &Target<'_>, rates: Rates, length: Duration, seed
     let (sink, outcomes) = mpsc::channel(1_024);
     let (start, runtime) = (Instant::now(), Handle::current());
     let (callers, interrupt) = (Arc::clone(target.callers), target.interrupt.clone());
+    let readers = Readers::start(target.callers, target.interrupt, length);
     // A separate thread keeps the time: the runtime's timer has a granularity of a millisecond, and shares its workers.
     let pacer =
         thread::spawn(move || pace(&callers, &interrupt, &runtime, &sink, start, Schedule::new(seed, rates, length)));
     let mut recorder = collect(target, outcomes, start, length).await;
     recorder.not_sent(pacer.join().unwrap_or_default());
-    recorder.finish()
+    Log { streams: readers.finish().await, ..recorder.finish() }
 }
 
 /// Sends each call when it is due, and returns how many it could not send.
@@ -84,6 +86,7 @@ fn pace(
 pub async fn closed_loop(target: &Target<'_>, callers: usize, length: Duration) -> Log {
     let (sink, outcomes) = mpsc::channel(1_024);
     let start = Instant::now();
+    let readers = Readers::start(target.callers, target.interrupt, length);
     for _ in 0..callers {
         let (callers, interrupt, sink) = (Arc::clone(target.callers), target.interrupt.clone(), sink.clone());
         tokio::spawn(async move {
@@ -99,7 +102,8 @@ pub async fn closed_loop(target: &Target<'_>, callers: usize, length: Duration) 
         });
     }
     drop(sink);
-    collect(target, outcomes, start, length).await.finish()
+    let recorder = collect(target, outcomes, start, length).await;
+    Log { streams: readers.finish().await, ..recorder.finish() }
 }
 
 /// Records every outcome until the last sender is gone.

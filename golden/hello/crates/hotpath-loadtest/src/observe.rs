@@ -35,6 +35,8 @@ pub struct Sample {
     pub own_cpu: f64,
     /// CPU seconds that everything on this machine has used so far, with what its host took away.
     pub all_cpu: f64,
+    /// CPU seconds that its host took away so far, for other machines on it.
+    pub stolen: f64,
 }
 
 /// The threads that take samples.
@@ -91,6 +93,7 @@ fn every<T>(period: Duration, stop: &AtomicBool, mut look: impl FnMut() -> Optio
 fn sample(pid: u32, at: Duration) -> Option<Sample> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let (rss, peak, threads) = memory(&status)?;
+    let (all_cpu, stolen) = machine(&fs::read_to_string("/proc/stat").ok()?)?;
     Some(Sample {
         at: at.as_secs_f64(),
         rss,
@@ -99,7 +102,8 @@ fn sample(pid: u32, at: Duration) -> Option<Sample> {
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |fds| fds.count() as u64),
         cpu: cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
         own_cpu: cpu(&fs::read_to_string("/proc/self/stat").ok()?)?,
-        all_cpu: machine(&fs::read_to_string("/proc/stat").ok()?)?,
+        all_cpu,
+        stolen,
     })
 }
 
@@ -122,13 +126,13 @@ fn cpu(stat: &str) -> Option<f64> {
     Some((user + kernel) / 100.0)
 }
 
-/// Seconds of all CPUs that were not idle, from /proc/stat.
-fn machine(stat: &str) -> Option<f64> {
+/// Seconds of all CPUs that were not idle, and of those the seconds that the host took away, from /proc/stat.
+fn machine(stat: &str) -> Option<(f64, f64)> {
     let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     // user nice system idle iowait irq softirq steal; guest time is in user already.
-    let fields = all.split_whitespace().take(8).enumerate();
-    let busy = fields.filter(|(n, _)| *n != 3 && *n != 4).filter_map(|(_, ticks)| ticks.parse::<f64>().ok());
-    Some(busy.sum::<f64>() / 100.0)
+    let fields: Vec<f64> = all.split_whitespace().take(8).filter_map(|ticks| ticks.parse().ok()).collect();
+    let busy: f64 = fields.iter().enumerate().filter(|(n, _)| *n != 3 && *n != 4).map(|(_, ticks)| ticks).sum();
+    Some((busy / 100.0, fields.get(7).copied().unwrap_or(0.0) / 100.0))
 }
 
 #[cfg(test)]
@@ -142,7 +146,7 @@ mod tests {
         assert_eq!(memory("Name:\tzombie\n"), None);
         let stat = "1 (a ) b) S 2 3 4 5 6 7 8 9 10 11 250 50 0 0";
         assert_eq!(cpu(stat), Some(3.0));
-        assert_eq!(machine("cpu  100 10 90 5000 700 5 15 80 40 0\ncpu0 1 2 3\n"), Some(3.0));
+        assert_eq!(machine("cpu  100 10 90 5000 700 5 15 80 40 0\ncpu0 1 2 3\n"), Some((3.0, 0.8)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Latency counts from the moment that a call was due, not from when the generator sent it: a stall of the service then
 //! counts against every call that was due in it (no coordinated omission).
 use crate::{
-    calls::{Calls, Log, Point, code_name},
+    calls::{Calls, Log, Point, Streams, code_name},
     schedule::Class,
 };
 use hdrhistogram::Histogram;
@@ -145,6 +145,7 @@ impl Recorder {
             heavy_line: heavy.0,
             cheap_line: cheap.0,
             health_line: health.0,
+            streams: Streams::default(),
             lateness_p99: at(&self.lateness, 0.99),
             not_sent: self.not_sent,
         }
@@ -221,18 +222,19 @@ impl Step {
 }
 
 /// A histogram of microseconds with so many significant digits, which grows to hold any value.
-fn histogram(digits: u8) -> Histogram<u64> {
+pub fn histogram(digits: u8) -> Histogram<u64> {
     #[expect(clippy::expect_used, reason = "fails only for more than five digits")]
     Histogram::new(digits).expect("two or three digits")
 }
 
-fn keep(histogram: &mut Histogram<u64>, took: Duration) {
+/// Records how long something took.
+pub fn keep(histogram: &mut Histogram<u64>, took: Duration) {
     // Not `saturating_record`, which would cut a value to the highest so far instead of growing.
     let _ = histogram.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
 }
 
 /// Milliseconds at a quantile; 0 where nothing was recorded.
-fn at(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+pub fn at(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     if histogram.is_empty() { 0.0 } else { histogram.value_at_quantile(quantile) as f64 / 1e3 }
 }
 

@@ -1,5 +1,5 @@
 //! What one run measured: gates, causes and reports are made from it.
-use crate::{calls::Log, metrics::Gauges, observe::Sample, schedule::Rates};
+use crate::{calls::Log, made::Made, metrics::Gauges, observe::Sample, schedule::Rates};
 use serde::Serialize;
 
 /// One step of the search for the capacity.
@@ -39,8 +39,10 @@ pub const SOAK: &str = "soak";
 pub struct Cores {
     pub service: f64,
     pub generator: f64,
-    /// Everything else on the machine.
+    /// Everything else on the machine, and what its host took away.
     pub others: f64,
+    /// What its host took away.
+    pub stolen: f64,
 }
 
 /// The number of cores in use by other processes above which a report warns of them.
@@ -49,6 +51,7 @@ pub const NOTICED_CORES: f64 = 0.2;
 /// What one run measured.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Run {
+    pub made: Made,
     /// The name that the service has in the health protocol.
     pub service: &'static str,
     pub variant: String,
@@ -127,7 +130,8 @@ impl Run {
         let service = (last.cpu - first.cpu) / seconds;
         let generator = (last.own_cpu - first.own_cpu) / seconds;
         let others = ((last.all_cpu - first.all_cpu) / seconds - service - generator).max(0.0);
-        (seconds > 0.0).then_some(Cores { service, generator, others })
+        let stolen = (last.stolen - first.stolen) / seconds;
+        (seconds > 0.0).then_some(Cores { service, generator, others, stolen })
     }
 
     /// The most cores that other processes took in a phase with heavy load.

@@ -5,12 +5,13 @@ use crate::{
     error::Error,
     generate::{self, Target},
     interrupt::Interrupt,
+    made::Made,
     observe::Observer,
     progress::Progress,
     run::{Phase, Run},
     schedule::Rates,
     service::{Service, Variant},
-    settings::Settings,
+    settings::{Settings, workspace},
 };
 use std::{
     fs,
@@ -88,6 +89,7 @@ impl Session {
         let own = service.is_some();
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let run = Run {
+            made: Made::now(own.then(|| workspace(workload)).as_deref()),
             service: workload.service,
             variant,
             target: uri,

@@ -2,7 +2,7 @@
 use super::plot::{Axis, Band, Chart, Line, Scale, nines};
 use crate::{
     calls::Point,
-    judge::{State, Verdict},
+    judge::{Outcome, State, Verdict},
     observe::Sample,
     run::{BURST, Phase, Run, SOAK, STEADY},
     schedule::Class,
@@ -21,10 +21,10 @@ const GREY: RGBColor = RGBColor(0x8c, 0x95, 0x9f);
 const STYLE: &str = "\
 :root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;margin:2rem auto;max-width:1120px;padding:0 1rem}\
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2.2rem 0 .4rem}p{margin:.3rem 0}.note{color:#57606a}\
-.banner{padding:.7rem 1rem;border-radius:6px;margin:1rem 0;font-weight:600}.pass{background:#dafbe1;color:#116329}.fail{background:#ffebe9;color:#a40e26}\
+.banner{padding:.7rem 1rem;border-radius:6px;margin:1rem 0;font-weight:600}.pass{background:#dafbe1;color:#116329}.fail{background:#ffebe9;color:#a40e26}.unclear{background:#fff8c5;color:#7d4e00}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.3rem .6rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}\
 th{font-weight:600;color:#57606a}td.n,th.n{text-align:right;white-space:nowrap}tr.group td{border-top:2px solid #d0d7de}\
-.ok{color:#1a7f37}.broken{color:#cf222e;font-weight:600}.skipped{color:#57606a}.cause{color:#a40e26}\
+.ok{color:#1a7f37}.broken{color:#cf222e;font-weight:600}.skipped{color:#57606a}.made{width:auto;font-size:.9rem}.cause{color:#a40e26}\
 svg{width:100%;height:auto}.legend span{display:inline-block;margin-right:1.2rem}.legend i{display:inline-block;width:1.1em;height:.25em;border-radius:2px;margin-right:.4em;vertical-align:middle}\
 td:first-child{white-space:nowrap}";
 
@@ -42,7 +42,11 @@ pub fn page(run: &Run, verdicts: &[Verdict]) -> String {
         run.capacity,
         run.seed
     );
-    let _ = if broken.is_empty() {
+    made(&mut out, run);
+    let _ = if Outcome::of(verdicts) == Outcome::Inconclusive {
+        let unclear = verdicts.iter().filter(|v| v.state == State::Inconclusive).map(|v| v.gate);
+        write!(out, "<div class=\"banner unclear\">Inconclusive: {}</div>", unclear.collect::<Vec<_>>().join(", "))
+    } else if broken.is_empty() {
         let held = verdicts.iter().filter(|verdict| verdict.state == State::Passed).count();
         write!(out, "<div class=\"banner pass\">{held} of {} gates held, none broke</div>", verdicts.len())
     } else {
@@ -50,9 +54,44 @@ pub fn page(run: &Run, verdicts: &[Verdict]) -> String {
     };
     gates(&mut out, verdicts);
     phases(&mut out, run);
+    streams(&mut out, run);
     charts(&mut out, run);
     out.push_str("</html>\n");
     out
+}
+
+/// Of what the run was, when, and where.
+fn made(out: &mut String, run: &Run) {
+    out.push_str("<table class=made>");
+    for (name, text) in run.made.lines() {
+        let _ = write!(out, "<tr><th>{name}<td>{}", escape(&text));
+    }
+    out.push_str("</table>");
+}
+
+/// What the readers of streams saw, where the workload has some.
+fn streams(out: &mut String, run: &Run) {
+    let seen: Vec<&Phase> = run.phases.iter().filter(|phase| phase.log.streams.open > 0).collect();
+    if seen.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Streams</h2><table><tr><th>Phase");
+    for title in ["open", "messages/s", "first p50", "first p99", "gap p50", "gap p99", "gap max", "cut"] {
+        let _ = write!(out, "<th class=n>{title}");
+    }
+    for phase in seen {
+        let streams = &phase.log.streams;
+        let _ = write!(
+            out,
+            "<tr><td>{}<td class=n>{}<td class=n>{:.0}",
+            phase.name, streams.open, streams.messages_per_second
+        );
+        for time in [streams.first_p50, streams.first_p99, streams.gap_p50, streams.gap_p99, streams.gap_max] {
+            let _ = write!(out, "<td class=n>{}", show(time, "ms"));
+        }
+        let _ = write!(out, "<td class=n>{}", streams.cut);
+    }
+    out.push_str("</table>");
 }
 
 fn gates(out: &mut String, verdicts: &[Verdict]) {
@@ -61,6 +100,7 @@ fn gates(out: &mut String, verdicts: &[Verdict]) {
         let (class, mark) = match verdict.state {
             State::Passed => ("ok", "✓"),
             State::Broken => ("broken", "✗"),
+            State::Inconclusive => ("unclear", "?"),
             State::Skipped => ("skipped", "–"),
         };
         let cause = verdict

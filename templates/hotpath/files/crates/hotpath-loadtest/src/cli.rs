@@ -3,7 +3,7 @@ use crate::{
     compare,
     error::Error,
     gates::Gates,
-    judge::judge,
+    judge::{Outcome, judge},
     measure,
     plan::Plan,
     report,
@@ -11,6 +11,7 @@ use crate::{
     service::{self, Variant},
     session::{Remote, Session, Subject},
     settings::{Settings, home, workspace},
+    versus,
     workload::Workload,
 };
 use clap::{Args, Parser, Subcommand};
@@ -18,17 +19,19 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 
 const FAILED: u8 = 1;
 const GATE_BROKE: u8 = 4;
+const INCONCLUSIVE: u8 = 5;
 const INTERRUPTED: u8 = 130;
 
 /// The load test of a service: reads the command line of this process, runs what it says, and prints what came of it.
 ///
-/// The exit code is 0 if every gate held, 1 if the run failed, 2 if the command line is wrong, 4 if a gate broke, and 130
-/// if Ctrl-C or SIGTERM ended it. However it ends, a service that it started is stopped.
+/// The exit code is 0 if every gate held, 1 if the run failed, 2 if the command line is wrong, 4 if a gate broke, 5 if the
+/// machine disturbed the run so much that it says nothing, and 130 if Ctrl-C or SIGTERM ended it. However it ends, a service that it started is stopped.
 pub fn main(workload: Workload) -> ExitCode {
     service::kill_on_panic();
     match run(Cli::parse(), &Arc::new(workload)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(GATE_BROKE),
+        Ok(Outcome::Held) => ExitCode::SUCCESS,
+        Ok(Outcome::Broken) => ExitCode::from(GATE_BROKE),
+        Ok(Outcome::Inconclusive) => ExitCode::from(INCONCLUSIVE),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(if error == Error::Interrupted { INTERRUPTED } else { FAILED })
@@ -46,7 +49,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Cmd {
-    /// All phases and gates: idle, warm-up, capacity, steady load, burst, recovery
+    /// All phases and gates: idle, warm-up, capacity, steady load, burst, recovery. A run that the machine disturbed is made
+    /// once more by itself
     Run {
         #[command(flatten)]
         options: Options,
@@ -70,10 +74,17 @@ enum Cmd {
         #[arg(long = "for", value_name = "DURATION", default_value = "30m", value_parser = duration)]
         length: Duration,
     },
+    /// What changed between two runs, by their report.json
+    Compare {
+        /// The report of the run before
+        before: PathBuf,
+        /// The report of the run after
+        after: PathBuf,
+    },
     /// Builds and loads the service with each allocator
-    CompareAllocators(Compare),
+    CompareAllocators(Variants),
     /// Builds and loads the service with each Tokio runtime
-    CompareRuntimes(Compare),
+    CompareRuntimes(Variants),
 }
 
 #[derive(Args)]
@@ -109,7 +120,7 @@ struct TargetArgs {
 }
 
 #[derive(Args)]
-struct Compare {
+struct Variants {
     #[command(flatten)]
     options: Options,
     /// Runs of each variant, in turn; the medians are printed [default: 3, with --quick 1]
@@ -136,37 +147,43 @@ impl Options {
     }
 }
 
-/// Whether every gate held.
-fn run(cli: Cli, workload: &Arc<Workload>) -> Result<bool, Error> {
+fn run(cli: Cli, workload: &Arc<Workload>) -> Result<Outcome, Error> {
     match cli.command {
         Cmd::Run { options, target } => {
             let settings = options.settings(workload)?;
-            let run = measured(&target, &settings, |session| measure::phases(session, &settings))?;
-            judged(&run, &settings)
+            let once = || {
+                let run = measured(&target, &settings, |session| measure::phases(session, &settings))?;
+                judged(&run, &settings)
+            };
+            match once()? {
+                Outcome::Inconclusive => {
+                    eprintln!("inconclusive, for the reasons above: once more");
+                    once()
+                }
+                outcome => Ok(outcome),
+            }
         }
         Cmd::Capacity { options, target } => {
             let settings = options.settings(workload)?;
             let run = measured(&target, &settings, |session| measure::capacity(session, &settings))?;
             println!("{}", report::capacity(&run));
-            Ok(true)
+            Ok(Outcome::Held)
         }
         Cmd::Soak { options, target, length } => {
             let settings = options.settings(workload)?;
             let run = measured(&target, &settings, |session| measure::soak(session, &settings, length))?;
             judged(&run, &settings)
         }
-        Cmd::CompareAllocators(args) => {
-            compare::allocators(&args.options.settings(workload)?, args.repeats())?;
-            Ok(true)
+        Cmd::Compare { before, after } => {
+            print!("{}", versus::compare(&before, &after)?);
+            Ok(Outcome::Held)
         }
-        Cmd::CompareRuntimes(args) => {
-            compare::runtimes(&args.options.settings(workload)?, args.repeats())?;
-            Ok(true)
-        }
+        Cmd::CompareAllocators(args) => compare::allocators(&args.options.settings(workload)?, args.repeats()),
+        Cmd::CompareRuntimes(args) => compare::runtimes(&args.options.settings(workload)?, args.repeats()),
     }
 }
 
-impl Compare {
+impl Variants {
     fn repeats(&self) -> u8 {
         self.repeat.unwrap_or(if self.options.quick { 1 } else { 3 })
     }
@@ -195,12 +212,12 @@ fn measured(
     measure::with(&Subject::Remote(&remote), settings, work)
 }
 
-fn judged(run: &Run, settings: &Settings) -> Result<bool, Error> {
+fn judged(run: &Run, settings: &Settings) -> Result<Outcome, Error> {
     let verdicts = judge(run, &settings.gates);
     report::write(run, &verdicts, &settings.out)?;
     report::print(run, &verdicts);
     println!("\n{} and report.json", settings.out.join("report.html").display());
-    Ok(report::passed(&verdicts))
+    Ok(Outcome::of(&verdicts))
 }
 
 fn scale(text: &str) -> Result<f64, String> {

@@ -1,7 +1,8 @@
 //! Puts the same load on variants of the service, and prints them side by side.
 use crate::{
+    disturbance,
     error::Error,
-    judge::judge,
+    judge::{Outcome, State, judge},
     measure, report,
     run::{BURST, Run, STEADY},
     service::{self, Variant},
@@ -21,22 +22,23 @@ const RUNTIMES: [&str; 2] = ["runtime-multi-thread", "runtime-current-thread"];
 const NEEDED: [&str; 3] = ["alloc-jemalloc", "alloc-mimalloc", "runtime-current-thread"];
 
 const ALLOCATOR_RULE: &str = "\
-How to choose: take the lowest p99.9 among those whose peak and RSS after the burst leave room in the memory budget.
+How to choose: take the lowest p99.9 among those that break no gate and whose peak and RSS after the burst leave room in
+the memory budget.
 A difference of less than a tenth is noise: then system, which is one dependency less; jemalloc, where heap profiles
 of a running process are wanted. Then make the choice with `rustgen set allocator=...`.";
 const RUNTIME_RULE: &str = "\
-How to choose: multi-thread, unless replicas have one CPU. There take current-thread, if its p99.9 is not higher: it
-needs no synchronisation and less memory. Then make the choice with `rustgen set runtime=...`.";
+How to choose: multi-thread, unless replicas have one CPU. There take current-thread, if it breaks no gate and its p99.9 is
+not higher: it needs no synchronisation and less memory. Then make the choice with `rustgen set runtime=...`.";
 
 /// Builds and loads the service with each allocator.
-pub fn allocators(settings: &Settings, repeats: u8) -> Result<(), Error> {
+pub fn allocators(settings: &Settings, repeats: u8) -> Result<Outcome, Error> {
     let features = Features::read(&workspace(&settings.workload))?;
     let variants = ALLOCATORS.map(|feature| features.variant(feature, "alloc-", "runtime-"));
     compare("allocators", &variants, settings, repeats, ALLOCATOR_RULE)
 }
 
 /// Builds and loads the service with each runtime.
-pub fn runtimes(settings: &Settings, repeats: u8) -> Result<(), Error> {
+pub fn runtimes(settings: &Settings, repeats: u8) -> Result<Outcome, Error> {
     let features = Features::read(&workspace(&settings.workload))?;
     let variants = RUNTIMES.map(|feature| features.variant(feature, "runtime-", "alloc-"));
     compare("runtimes", &variants, settings, repeats, RUNTIME_RULE)
@@ -98,7 +100,7 @@ struct Row {
     broken: Vec<&'static str>,
 }
 
-fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, rule: &str) -> Result<(), Error> {
+fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, rule: &str) -> Result<Outcome, Error> {
     let mut known: Vec<&Option<String>> = variants.iter().map(|variant| &variant.features).collect();
     known.sort_unstable();
     known.dedup();
@@ -139,7 +141,7 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
         .zip(&capacities)
         .map(|((variant, runs), capacity)| row(&variant.name, *capacity, runs, settings))
         .collect();
-    let others = runs.iter().flatten().map(Run::others).fold(0.0, f64::max);
+    let disturbed = runs.iter().flatten().find_map(disturbance::of);
     let json = serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?;
     report::save(&settings.out.join(format!("{what}.json")), &json)?;
     let title = format!(
@@ -147,8 +149,26 @@ fn compare(what: &str, variants: &[Variant], settings: &Settings, repeats: u8, r
         settings.gates.steady.load * 100.0,
         settings.gates.burst.load
     );
-    print!("{}", report::comparison(&title, &cells(&rows), others, rule));
-    Ok(())
+    let made = runs.iter().flatten().next().map(|run| run.made.lines()).unwrap_or_default();
+    let advice = advice(&rows, disturbed.as_deref(), rule);
+    print!("{}", report::comparison(&made, &title, &cells(&rows), &advice));
+    Ok(if disturbed.is_some() { Outcome::Inconclusive } else { Outcome::Held })
+}
+
+/// How to choose between the variants: by `rule`, without those that broke a gate. A run that the machine disturbed is no
+/// basis for a choice.
+fn advice(rows: &[Row], disturbed: Option<&str>, rule: &str) -> String {
+    if let Some(disturbed) = disturbed {
+        return format!("Inconclusive, measure again: {disturbed}.");
+    }
+    let (left, out): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.broken.is_empty());
+    let broke = |row: &&Row| format!("{} is left out: it broke {}.\n", row.name, row.broken.join(", "));
+    let out: String = out.iter().map(broke).collect();
+    match left.as_slice() {
+        [] => format!("{out}None is left to choose: mend the service, or its gates, first."),
+        [only] => format!("{out}{} is left.", only.name),
+        _ => format!("{out}{rule}"),
+    }
 }
 
 /// Builds a variant and copies its binary to where the next build does not overwrite it.
@@ -174,7 +194,7 @@ fn row(name: &str, capacity: f64, runs: &[Run], settings: &Settings) -> Row {
     let mut broken: Vec<&'static str> = runs
         .iter()
         .flat_map(|run| judge(run, &settings.gates))
-        .filter(|verdict| verdict.cause.is_some())
+        .filter(|verdict| verdict.state == State::Broken)
         .map(|verdict| verdict.gate)
         .collect();
     broken.sort_unstable();
@@ -241,6 +261,33 @@ mod tests {
         assert_eq!(of("runtime-multi-thread", "runtime-", "alloc-"), "alloc-jemalloc");
         assert_eq!(features.variant("alloc-mimalloc", "alloc-", "runtime-").name, "mimalloc");
         assert_eq!(features.complete(), Ok(()));
+    }
+
+    fn measured(name: &str, broken: &[&'static str]) -> Row {
+        Row {
+            name: name.to_owned(),
+            capacity: 100.0,
+            p50: 1.0,
+            p99: 2.0,
+            p999: 3.0,
+            goodput: 90.0,
+            burst_p99: 4.0,
+            peak: 5.0,
+            after: 6.0,
+            broken: broken.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_gate_is_left_out_and_said() {
+        let rows = [measured("system", &[]), measured("jemalloc", &["peak-rss"]), measured("mimalloc", &[])];
+        assert_eq!(advice(&rows, None, "RULE"), "jemalloc is left out: it broke peak-rss.\nRULE");
+        assert_eq!(advice(&rows[..2], None, "RULE"), "jemalloc is left out: it broke peak-rss.\nsystem is left.");
+        assert!(
+            advice(&rows[1..2], None, "RULE")
+                .ends_with("None is left to choose: mend the service, or its gates, first.")
+        );
+        assert_eq!(advice(&rows, Some("noise"), "RULE"), "Inconclusive, measure again: noise.");
     }
 
     #[test]

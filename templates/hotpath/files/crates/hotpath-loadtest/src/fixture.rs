@@ -1,7 +1,7 @@
 //! A run in which every gate holds, for tests to change.
 use crate::{
-    calls::{Calls, Log, Point, code_name},
-    gates::{Burst, Errors, Gates, Limit, Memory, Soak, Steady},
+    calls::{Calls, Log, Point, Streams, code_name},
+    gates::{Burst, Errors, Gates, Limit, Memory, Soak, Steady, StreamLimits},
     metrics::Gauges,
     observe::Sample,
     run::{BURST, IDLE, Phase, RECOVERY, Run, SETTLE, STEADY},
@@ -21,6 +21,7 @@ pub fn gates() -> Gates {
         memory: Memory { peak: 1.0, after_burst: 1.2, after_seconds: 30 },
         errors: Errors { allowed: allowed.to_vec() },
         soak: Soak { growth: 1.1 },
+        streams: StreamLimits::default(),
     }
 }
 
@@ -62,6 +63,14 @@ fn phase(name: &'static str, from: f64, to: f64, heavy: Calls, neighbours: f64) 
         cheap: cheap(50.0),
         health: cheap(10.0),
         heavy_line: vec![point],
+        streams: Streams {
+            open: 20,
+            opened: 40,
+            messages: 1_000,
+            first_p99: neighbours,
+            gap_p99: neighbours,
+            ..Streams::default()
+        },
         ..Log::default()
     };
     let rates = Rates {
@@ -91,6 +100,7 @@ pub fn good_run() -> Run {
         cpu: (f64::from(n) / 4.0).clamp(10.0, 53.0) * 2.0,
         own_cpu: 0.0,
         all_cpu: (f64::from(n) / 4.0).clamp(10.0, 53.0) * 2.0,
+        stolen: 0.0,
     });
     let gauges = (0..90).map(|n| Gauges {
         at: f64::from(n),

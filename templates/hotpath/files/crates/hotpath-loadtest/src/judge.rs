@@ -1,6 +1,7 @@
 //! Whether a run kept the limits.
 use crate::{
-    cause,
+    calls::Streams,
+    cause, disturbance,
     gates::Gates,
     run::{BURST, IDLE, Phase, RECOVERY, Run, SOAK, STEADY},
     schedule::Class,
@@ -14,6 +15,8 @@ use tonic::Code;
 pub enum State {
     Passed,
     Broken,
+    /// Outside its limit in a run that the machine disturbed: it says nothing of the service.
+    Inconclusive,
     /// The run could not measure it; `measured` says what was missing.
     Skipped,
 }
@@ -26,7 +29,7 @@ pub struct Verdict {
     pub limit: String,
     pub measured: String,
     pub state: State,
-    /// The most likely cause, if the gate is broken.
+    /// The most likely cause, if the gate is broken; what disturbed the run, if it is inconclusive.
     pub cause: Option<String>,
 }
 
@@ -40,15 +43,42 @@ enum Bound {
 struct Judge<'a> {
     run: &'a Run,
     gates: &'a Gates,
+    disturbed: Option<String>,
     verdicts: Vec<Verdict>,
+}
+
+/// What all verdicts of a run come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// No gate broke.
+    Held,
+    Broken,
+    /// No gate broke for certain, and some may have.
+    Inconclusive,
+}
+
+impl Outcome {
+    pub fn of(verdicts: &[Verdict]) -> Self {
+        let any = |state| verdicts.iter().any(|verdict| verdict.state == state);
+        if any(State::Broken) {
+            Self::Broken
+        } else if any(State::Inconclusive) {
+            Self::Inconclusive
+        } else {
+            Self::Held
+        }
+    }
 }
 
 /// The verdict on every gate, in the order of the phases.
 pub fn judge(run: &Run, gates: &Gates) -> Vec<Verdict> {
-    let mut judge = Judge { run, gates, verdicts: Vec::new() };
+    let disturbed = disturbance::of(run);
+    let mut judge = Judge { run, gates, disturbed, verdicts: Vec::new() };
     judge.steady();
     judge.burst();
     judge.neighbours();
+    judge.streams();
     judge.memory();
     judge.errors();
     judge.soak();
@@ -63,8 +93,13 @@ impl Judge<'_> {
             Bound::Least(limit) => (format!("at least {}", show(limit)), measured.is_none_or(|value| value >= limit)),
         };
         let Some(value) = measured else { return self.skip(gate, what, "needs the process: --pid N") };
-        let state = if holds { State::Passed } else { State::Broken };
-        let cause = (!holds).then(|| cause::of(gate, self.run, self.gates));
+        let disturbed = self.disturbed.clone().filter(|_| !holds && disturbance::breaks(gate));
+        let state = match (holds, &disturbed) {
+            (true, _) => State::Passed,
+            (false, Some(_)) => State::Inconclusive,
+            (false, None) => State::Broken,
+        };
+        let cause = disturbed.or_else(|| (!holds).then(|| cause::of(gate, self.run, self.gates)));
         self.verdicts.push(Verdict { gate, what, limit, measured: show(value), state, cause });
     }
 
@@ -140,6 +175,33 @@ impl Judge<'_> {
             let gate = if class == Class::Cheap { "cheap-answered" } else { "health-answered" };
             self.gate(gate, format!("{} calls not answered", class.name()), Bound::Most(0.0), Some(lost as f64), "");
         }
+    }
+
+    /// Streams, where the workload has some: their first message and the gaps between messages in the worst phase under load,
+    /// and how many were cut in all.
+    fn streams(&mut self) {
+        let with_streams = self.run.phases.iter().filter(|phase| phase.log.streams.open > 0);
+        let loaded = with_streams.clone().filter(|phase| [STEADY, BURST, SOAK].contains(&phase.name));
+        let limits = &self.gates.streams;
+        let worst = |of: fn(&Streams) -> f64| {
+            let values = loaded.clone().map(|phase| (phase.name, of(&phase.log.streams)));
+            values.max_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let (Some(first), Some(gap)) = (worst(|streams| streams.first_p99), worst(|streams| streams.gap_p99)) else {
+            return;
+        };
+        let cut: u64 = with_streams.map(|phase| phase.log.streams.cut).sum();
+        let what = format!("p99 to the first message of a stream, worst phase ({})", first.0);
+        self.gate("streams-first-p99", what, Bound::Most(limits.first_p99_ms), Some(first.1), "ms");
+        let what = format!("p99 between two messages of a stream, worst phase ({})", gap.0);
+        self.gate("streams-gap-p99", what, Bound::Most(limits.gap_p99_ms), Some(gap.1), "ms");
+        self.gate(
+            "streams-cut",
+            "streams that were cut".to_owned(),
+            Bound::Most(limits.cut as f64),
+            Some(cut as f64),
+            "",
+        );
     }
 
     fn memory(&mut self) {

@@ -17,7 +17,7 @@ fn cause(run: &Run, gate: &str) -> String {
 #[test]
 fn a_good_run_breaks_nothing_and_skips_nothing() {
     let verdicts = judge(&good_run(), &gates());
-    assert_eq!(verdicts.len(), 14);
+    assert_eq!(verdicts.len(), 17);
     assert!(verdicts.iter().all(|verdict| verdict.state == State::Passed && verdict.cause.is_none()), "{verdicts:?}");
 }
 
@@ -36,6 +36,12 @@ fn each_gate_breaks_and_names_itself() {
         ("cheap-answered", |run| log(run, STEADY).cheap = calls(1_500, 1_499, 30.0, 5.0)),
         ("health-p99", |run| log(run, STEADY).health.p99 = 21.0),
         ("health-answered", |run| burst(run).health = calls(100, 99, 10.0, 5.0)),
+        ("streams-first-p99", |run| burst(run).streams.first_p99 = 1_001.0),
+        ("streams-gap-p99", |run| log(run, STEADY).streams.gap_p99 = 1_001.0),
+        ("streams-cut", |run| {
+            log(run, RECOVERY).streams.cut = 1;
+            log(run, RECOVERY).streams.codes.insert("RESOURCE_EXHAUSTED".to_owned(), 1);
+        }),
         ("peak-rss", |run| run.samples[200].peak = 65 * MIB),
         ("rss-after-burst", |run| {
             run.samples.iter_mut().filter(|sample| sample.at > 60.0).for_each(|sample| sample.rss = 25 * MIB)
@@ -144,7 +150,7 @@ fn a_service_that_only_waits_is_not_said_to_compute() {
     run.samples.iter_mut().for_each(|sample| (sample.cpu, sample.all_cpu) = (sample.cpu / 100.0, sample.cpu / 100.0));
     assert!(steady(&run).starts_with("the call itself is slow"), "{}", steady(&run));
     run.samples.iter_mut().for_each(|sample| sample.all_cpu += sample.at * 0.5);
-    assert!(steady(&run).starts_with("this machine, first: others used up to 0.5"), "{}", steady(&run));
+    assert!(steady(&run).starts_with("this machine, first: in the phase steady others used 0.5"), "{}", steady(&run));
 }
 
 #[test]
@@ -154,7 +160,9 @@ fn a_machine_too_small_is_named() {
     burst(&mut run).lateness_p99 = 40.0;
     assert!(cause(&run, "cheap-p99").starts_with("this machine, first: the load generator"));
     run.samples.iter_mut().for_each(|sample| sample.all_cpu += sample.at * 0.5);
-    assert!(cause(&run, "cheap-p99").starts_with("this machine, first: others used up to 0.5 of its cores"));
+    assert!(
+        cause(&run, "cheap-p99").starts_with("this machine, first: in the phase steady others used 0.5 of its 2 cores")
+    );
 }
 
 #[test]
@@ -204,4 +212,34 @@ fn errors_are_named_with_their_codes() {
     log(&mut run, STEADY).cheap.codes.insert("INTERNAL".to_owned(), 3);
     run.gauges.last_mut().unwrap().panics = Some(2.0);
     assert_eq!(cause(&run, "errors"), "2 panics; 3 INTERNAL of cheap calls in steady");
+}
+
+/// Others took a whole core while the gate was measured.
+fn disturb(run: &mut Run) {
+    run.samples.iter_mut().for_each(|sample| sample.all_cpu += sample.at);
+}
+
+#[test]
+fn what_a_disturbed_run_measured_late_is_inconclusive_and_the_rest_is_not() {
+    let mut run = good_run();
+    disturb(&mut run);
+    assert_eq!(Outcome::of(&judge(&run, &gates())), Outcome::Held, "what held in spite of it did hold");
+    log(&mut run, STEADY).heavy.p99_with_late = 101.0;
+    let verdicts = judge(&run, &gates());
+    assert_eq!(Outcome::of(&verdicts), Outcome::Inconclusive);
+    assert_eq!(broken(&run), [""; 0]);
+    assert!(cause(&run, "steady-p99").starts_with("this machine, first: "), "{}", cause(&run, "steady-p99"));
+    run.exit = Some(75);
+    assert_eq!(broken(&run), ["stop"], "an exit code has nothing to do with it");
+    assert_eq!(Outcome::of(&judge(&run, &gates())), Outcome::Broken);
+}
+
+#[test]
+fn a_workload_without_streams_has_no_gates_of_them() {
+    let mut run = good_run();
+    for phase in &mut run.phases {
+        phase.log.streams = Streams::default();
+    }
+    let verdicts = judge(&run, &gates());
+    assert!(verdicts.iter().all(|verdict| !verdict.gate.starts_with("streams")));
 }

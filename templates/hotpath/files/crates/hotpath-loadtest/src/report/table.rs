@@ -14,7 +14,10 @@ pub fn print(run: &Run, verdicts: &[Verdict]) {
 }
 
 fn text(run: &Run, verdicts: &[Verdict]) -> String {
-    let mut out = String::new();
+    let mut out = String::from("\n");
+    for (name, text) in run.made.lines() {
+        let _ = writeln!(out, "{name:<9}  {text}");
+    }
     let _ = writeln!(out, "\ncapacity {:.0} heavy calls/s\n", run.capacity);
     let mut rows = vec![columns(&[
         "phase",
@@ -34,6 +37,7 @@ fn text(run: &Run, verdicts: &[Verdict]) -> String {
     }
     out.push_str(&align(&rows));
     out.push('\n');
+    out.push_str(&streams(run));
     if !run.samples.is_empty() {
         out.push_str(&process(run));
         out.push('\n');
@@ -44,6 +48,7 @@ fn text(run: &Run, verdicts: &[Verdict]) -> String {
         let state = match verdict.state {
             State::Passed => "ok",
             State::Broken => "BROKEN",
+            State::Inconclusive => "unclear",
             State::Skipped => "skipped",
         };
         rows.push(columns(&[state, verdict.gate, &verdict.measured, &verdict.limit, &verdict.what]));
@@ -54,7 +59,38 @@ fn text(run: &Run, verdicts: &[Verdict]) -> String {
         let _ = writeln!(out, "  measured: {}, allowed: {}", verdict.measured, verdict.limit);
         let _ = writeln!(out, "  likely:   {}", verdict.cause.as_deref().unwrap_or("unknown"));
     }
+    for verdict in verdicts.iter().filter(|verdict| verdict.state == State::Inconclusive) {
+        let _ = writeln!(out, "\ngate {} is inconclusive: {}", verdict.gate, verdict.what);
+        let _ = writeln!(out, "  measured: {}, allowed: {}", verdict.measured, verdict.limit);
+        let _ = writeln!(out, "  because:  {}", verdict.cause.as_deref().unwrap_or("unknown"));
+    }
     out
+}
+
+/// What the readers of streams saw; empty where the workload has none.
+fn streams(run: &Run) -> String {
+    let seen: Vec<&Phase> = run.phases.iter().filter(|phase| phase.log.streams.open > 0).collect();
+    if seen.is_empty() {
+        return String::new();
+    }
+    let head =
+        ["streams", "open", "opened", "messages/s", "first p50", "first p99", "gap p50", "gap p99", "gap max", "cut"];
+    let mut rows = vec![columns(&head)];
+    for phase in seen {
+        let streams = &phase.log.streams;
+        let ms = |value: f64| show(value, "ms");
+        let times = [streams.first_p50, streams.first_p99, streams.gap_p50, streams.gap_p99, streams.gap_max].map(ms);
+        let mut row = vec![
+            phase.name.to_owned(),
+            streams.open.to_string(),
+            streams.opened.to_string(),
+            format!("{:.0}", streams.messages_per_second),
+        ];
+        row.extend(times);
+        row.push(streams.cut.to_string());
+        rows.push(row);
+    }
+    align(&rows) + "\n"
 }
 
 /// The steps of the search for the capacity.
@@ -153,9 +189,10 @@ pub fn align(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Variants, a row each.
-pub fn comparison(title: &str, rows: &[Vec<String>], others: f64, rule: &str) -> String {
-    format!("\n{title}\n\n{}\n{}{rule}\n", align(rows), noise(others))
+/// Variants, a row each, below what the runs were of.
+pub fn comparison(made: &[(&'static str, String)], title: &str, rows: &[Vec<String>], advice: &str) -> String {
+    let made: String = made.iter().map(|(name, text)| format!("{name:<9}  {text}\n")).collect();
+    format!("\n{made}\n{title}\n\n{}\n{advice}\n", align(rows))
 }
 
 /// A warning, if other processes used more cores than can be neglected.
@@ -170,7 +207,7 @@ fn noise(others: f64) -> String {
 mod tests {
     use super::*;
     use crate::{
-        fixture::{broken_run, gates},
+        fixture::{broken_run, gates, good_run},
         judge::judge,
     };
 
@@ -181,6 +218,26 @@ mod tests {
         assert!(text.contains("BROKEN"), "{text}");
         assert!(text.contains("gate burst-goodput broke"), "{text}");
         assert!(text.contains("likely:   no admission limit held"), "{text}");
+    }
+
+    #[test]
+    fn streams_and_what_the_run_was_of_are_said() {
+        let mut run = good_run();
+        run.made.date = "2026-01-02T03:04:05Z".to_owned();
+        run.made.revision = "0123456789ab".to_owned();
+        let text = text(&run, &judge(&run, &gates()));
+        for said in ["date       2026-01-02T03:04:05Z", "revision   0123456789ab", "first p99", "streams-gap-p99"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_inconclusive_gate_says_what_disturbed_it() {
+        let mut run = broken_run();
+        run.samples.iter_mut().for_each(|sample| sample.all_cpu += sample.at);
+        let text = text(&run, &judge(&run, &gates()));
+        assert!(text.contains("gate burst-goodput is inconclusive") && !text.contains("BROKEN"), "{text}");
+        assert!(text.contains("because:  this machine, first: "), "{text}");
     }
 
     #[test]

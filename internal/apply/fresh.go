@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 type Finish func(ctx context.Context, staged string) error
 
 // Fresh makes the directory dir out of a tree, whole or not at all: everything is written beside it, finish (which may
-// be nil) completes it there, and one rename puts it in place. A run that was killed leaves at most that directory
+// be nil) completes it there, and one rename puts it in place, so that there is no journal to keep. A run that was killed leaves at most that directory
 // beside, which the next one for the same dir removes.
 func Fresh(ctx context.Context, dir string, t tree.Tree, finish Finish) (err error) {
 	parent, base := filepath.Split(filepath.Clean(dir))
@@ -78,9 +77,12 @@ func staged(ctx context.Context, root Root, staging string, t tree.Tree, finish 
 		return fmt.Errorf("write to %s: %w", root.Dir(), bare(err))
 	}
 	defer func() {
-		// What is in place is in place, whatever a leftover says; the next run for the directory removes it.
-		if e := remove(root, staging); err != nil {
-			err = errors.Join(err, e)
+		// What was cut off is for the next run to end.
+		if cut := (*CutOff)(nil); !errors.As(err, &cut) {
+			// What is in place is in place, whatever a leftover says; the next run for the directory removes it.
+			if e := remove(root, staging); err != nil {
+				err = errors.Join(err, e)
+			}
 		}
 		unlock()
 	}()
@@ -180,128 +182,80 @@ func sameFile(lock *flock.Flock, dir string) bool {
 	return err == nil && os.SameFile(held, there)
 }
 
-// Staging is what [Into] writes to, inside the directory, and placing what is complete in it and is being moved out.
-const (
-	Staging = ".rustgen-new"
-	placing = "placing"
-)
+// Staging is what [Into] writes to, inside the directory.
+const Staging = ".rustgen-new"
 
-// Into puts a tree into a directory that exists and has nothing of it: everything is staged inside it and then moved,
-// and moved back where that fails. What a kill interrupts [Resume] completes.
-func Into(ctx context.Context, dir string, t tree.Tree, finish Finish) error {
+// Into puts a tree into a directory that exists and has nothing of it: everything is staged inside it, and put in place by
+// one transaction, with the repository that finish may have made. What a kill interrupts, [Resume] ends. what names the
+// run for it.
+func Into(ctx context.Context, dir, what string, t tree.Tree, finish Finish) error {
 	root, err := OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	return staged(ctx, root, Staging, t, finish, func(from string) error {
-		if err := root.Rename(from, Staging+"/"+placing); err != nil {
-			return err
+		changes := make([]Change, 0, len(t))
+		for _, p := range t.Paths() {
+			f := t[p]
+			changes = append(changes, Change{Path: p, File: &f})
 		}
-		var undo []func()
-		if err := move(root, Staging+"/"+placing, ".", &undo); err != nil {
-			for _, back := range slices.Backward(undo) {
-				back()
-			}
-			return fmt.Errorf("put the service into %s: %w", dir, err)
+		err := (&tx{fs: root, dir: Staging, from: from}).run(ctx, what, changes)
+		var changed *Changed
+		if errors.As(err, &changed) {
+			return fmt.Errorf("put the service into %s: %s is in the way", dir, changed.Path)
 		}
-		return nil
+		return err
 	})
 }
 
-// Resume completes what a killed [Into] had begun to put in place, and reports whether there was something. The directory
-// may have come from somebody else: check refuses a path that no new service has, and of a repository there is at most
-// the one that git has just made, where there is none yet.
-func Resume(dir string, check func(path string) error) (bool, error) {
-	if _, err := os.Lstat(filepath.Join(dir, Staging, placing)); err != nil {
-		return false, nil
-	}
+// Resume ends what a killed [Into] had begun to put in place, and clears away what it had only staged; nil where nothing
+// was begun. The directory may have come
+// from somebody else: nothing is carried out that check refuses.
+func Resume(dir string, check Check) (*Recovered, error) {
 	root, err := OpenRoot(dir)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer root.Close()
-	for _, at := range []string{Staging, Staging + "/" + placing} {
-		if err := noLink(root, at); err != nil {
-			return false, fmt.Errorf("complete the service in %s: %w", dir, err)
-		}
+	t := &tx{fs: root, dir: Staging}
+	if err := noLink(root, Staging); nothing(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
 	}
 	unlock, err := lock(filepath.Join(dir, Staging))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer unlock()
-	if err := checkPlacing(root, check); err != nil {
-		return false, &Damaged{fmt.Errorf("%s/%s: %w", Staging, placing, err)}
+	j, _, err := t.readJournal()
+	if err != nil {
+		return nil, err
 	}
-	if err := move(root, Staging+"/"+placing, ".", new([]func())); err != nil {
-		return false, fmt.Errorf("complete the service in %s: %w", dir, err)
+	if j == nil {
+		// It was only staged, or is in place already.
+		return nil, remove(root, Staging)
 	}
-	return true, root.RemoveAll(Staging)
+	if err := t.checkLinks(j); err != nil {
+		return nil, &Damaged{err}
+	}
+	return t.recover(check)
 }
 
-// checkPlacing refuses what Into cannot have left.
-func checkPlacing(root Root, check func(path string) error) error {
-	from := Staging + "/" + placing
+// checkLinks refuses links that no new service has: those that lead out of it, or into what is git's or rustgen's.
+func (t *tx) checkLinks(j *journal) error {
 	links := tree.Tree{}
-	files, err := fs.Sub(root.root.FS(), from)
-	if err != nil {
-		return err
-	}
-	err = fs.WalkDir(files, ".", func(p string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil || p == ".":
+	for i, o := range j.Ops {
+		f, _, err := t.at(t.stagedAt(i))
+		if err != nil {
 			return err
-		case p == ".git" && entry.IsDir():
-			if _, _, err := root.LstatIfPossible(".git"); !errors.Is(err, fs.ErrNotExist) {
-				return errors.New("it holds a repository, and there is one already")
-			}
-			return fs.SkipDir
-		case entry.IsDir():
-			return nil
-		case entry.Type()&fs.ModeSymlink != 0:
-			target, err := fs.ReadLink(files, p)
-			if err != nil {
-				return err
-			}
-			links[p] = tree.File{Mode: tree.ModeLink, Data: []byte(target)}
-		case !entry.Type().IsRegular():
-			return fmt.Errorf("%s is neither a file nor a link", p)
 		}
-		return check(p)
-	})
-	if err != nil {
-		return err
+		if f != nil && f.IsLink() {
+			links[o.Path] = *f
+		}
 	}
 	return links.Check()
-}
-
-// move moves the entries of one directory into another. What is a directory in both is gone through.
-func move(root Root, from, to string, undo *[]func()) error {
-	entries, err := os.ReadDir(filepath.Join(root.Dir(), from))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		source, target := from+"/"+e.Name(), filepath.Join(to, e.Name())
-		there, _, err := root.LstatIfPossible(target)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			if err := root.Rename(source, target); err != nil {
-				return err
-			}
-			*undo = append(*undo, func() { _ = root.Rename(target, source) })
-		case err != nil:
-			return err
-		case e.IsDir() && there.IsDir():
-			if err := move(root, source, target, undo); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("%s is in the way", target)
-		}
-	}
-	return nil
 }
 
 // bare is the cause of an error about a path, where the message names the path itself.

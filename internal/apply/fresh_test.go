@@ -3,11 +3,15 @@ package apply
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/spf13/afero"
 
 	"rustgen/internal/tree"
 )
@@ -147,7 +151,7 @@ func TestInto(t *testing.T) {
 	before := names(t, dir)
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := Into(cancelled, dir, sample(), nil); err == nil || names(t, dir) != before {
+	if err := Into(cancelled, dir, "rustgen new", sample(), nil); err == nil || names(t, dir) != before {
 		t.Errorf("cancelled (%v) it leaves %s", err, names(t, dir))
 	}
 	clash := sample()
@@ -155,13 +159,13 @@ func TestInto(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "z"), []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := Into(context.Background(), dir, clash, nil); err == nil || !strings.Contains(err.Error(), "z is in the way") {
+	if err := Into(context.Background(), dir, "rustgen new", clash, nil); err == nil || !strings.Contains(err.Error(), "z is in the way") {
 		t.Errorf("a file in the way gives %v", err)
 	}
 	if got := names(t, dir); got != before+" z" {
 		t.Errorf("it leaves %s", got)
 	}
-	if err := Into(context.Background(), dir, sample(), nil); err != nil {
+	if err := Into(context.Background(), dir, "rustgen new", sample(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, dir); got != ".git .git/HEAD .github a b b/c b/d b/d/e b/mine l z" {
@@ -172,47 +176,100 @@ func TestInto(t *testing.T) {
 	}
 }
 
-// What a killed Into had begun to move out, Resume completes; what it had only staged goes.
-func TestResume(t *testing.T) {
-	t.Parallel()
-	for _, moved := range [][]string{nil, {"a"}, {"a", "l", ".github"}, {"b"}, {"a", "b", "l", ".github"}} {
-		dir := t.TempDir()
-		root, err := OpenRoot(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := root.Mkdir(Staging, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := write(context.Background(), root, Staging+"/"+placing, sample()); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range moved {
-			if err := root.Rename(Staging+"/"+placing+"/"+name, name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if done, err := Resume(dir, tree.CheckPath); err != nil || !done {
-			t.Errorf("after %v: %v, %v", moved, done, err)
-		}
-		if got := names(t, dir); got != whole {
-			t.Errorf("after %v there is %s", moved, got)
-		}
-		if done, err := Resume(dir, tree.CheckPath); err != nil || done {
-			t.Errorf("a second time: %v, %v", done, err)
-		}
-		if err := root.Close(); err != nil {
-			t.Fatal(err)
-		}
+// anything lets every path and every repository pass.
+var anything = Check{Path: anyPath, Repository: func(fs.FS) error { return nil }}
+
+// place is the part of Into that puts a staged service in place, on a file system of the test's.
+func place(t *testing.T, root Root, on FS) error {
+	t.Helper()
+	from := Staging + "/1"
+	if err := root.MkdirAll(Staging, 0o755); err != nil {
+		t.Fatal(err)
 	}
+	if err := write(t.Context(), root, from, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(root.MkdirAll(from+"/.git", 0o755), afero.WriteFile(root, from+"/.git/HEAD", []byte("ref: refs/heads/main"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	var changes []Change
+	for _, p := range sample().Paths() {
+		f := sample()[p]
+		changes = append(changes, Change{Path: p, File: &f})
+	}
+	return (&tx{fs: on, dir: Staging, from: from}).run(t.Context(), "rustgen new", changes)
+}
+
+// Every single call of putting a service in place fails, in every way, once or from then on: it is there whole, with its
+// repository, or nothing of it is, or the next run brings about either.
+func TestIntoFaults(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []struct {
+		name           string
+		err            error
+		forever, reads bool
+	}{
+		{"disk full", syscall.ENOSPC, true, false},
+		{"I/O error", syscall.EIO, false, true},
+		{"read-only", syscall.EROFS, false, false},
+		{"killed", errors.New("killed"), true, true},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n++ {
+				dir := t.TempDir()
+				root, err := OpenRoot(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mine := filepath.Join(dir, "b")
+				if err := errors.Join(os.Mkdir(mine, 0o755), os.WriteFile(filepath.Join(mine, "mine"), nil, 0o644)); err != nil {
+					t.Fatal(err)
+				}
+				f := &faulty{FS: root, left: n, forever: kind.forever, reads: kind.reads, err: kind.err}
+				err = place(t, root, f)
+				recovered, resumed := Resume(dir, anything)
+				if resumed != nil {
+					t.Fatalf("call %d: resume: %v", n, resumed)
+				}
+				if err := root.RemoveAll(Staging); err != nil {
+					t.Fatal(err)
+				}
+				got, want := names(t, dir), "b b/mine"
+				if err == nil || recovered != nil && recovered.Finished || strings.Contains(got, ".git/HEAD") {
+					want = ".git .git/HEAD .github a b b/c b/d b/d/e b/mine l"
+				}
+				if got != want {
+					t.Fatalf("call %d (%v, then %v): there is %s, want %s", n, err, recovered, got, want)
+				}
+				if err := root.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if !f.broken {
+					if n < 20 {
+						t.Fatalf("only %d calls were tried", n)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+// What a killed run had only staged goes.
+func TestIntoAfterAKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, Staging, "12345", "half"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if done, err := Resume(dir, tree.CheckPath); err != nil || done {
+	if done, err := Resume(dir, anything); err != nil || done != nil {
 		t.Errorf("of what was only staged: %v, %v", done, err)
 	}
-	if err := Into(context.Background(), dir, sample(), nil); err != nil {
+	if got := names(t, dir); got != "" {
+		t.Errorf("there is %s", got)
+	}
+	if err := Into(context.Background(), dir, "rustgen new", sample(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, dir); got != whole {
@@ -223,9 +280,10 @@ func TestResume(t *testing.T) {
 // Neither what a killed run has staged nor what it was placing is looked for behind a link.
 func TestStagingIsNoLink(t *testing.T) {
 	t.Parallel()
-	for link, target := range map[string]string{Staging: ".git", Staging + "/" + placing: "../.git/" + placing} {
+	journal := `{"what":"x","ops":[{"path":"a","before":"","after":"x"}],"dirs":[]}`
+	for link, target := range map[string]string{Staging: ".git", Staging + "/new": "../.git/new"} {
 		dir := t.TempDir()
-		for _, p := range []string{".git/" + placing + "/a", filepath.Dir(link)} {
+		for _, p := range []string{".git/new", filepath.Dir(link)} {
 			if err := os.MkdirAll(filepath.Join(dir, p), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -233,12 +291,18 @@ func TestStagingIsNoLink(t *testing.T) {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Skipf("links cannot be made: %v", err)
 		}
+		if err := os.WriteFile(filepath.Join(dir, Staging, "journal"), []byte(journal), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, Staging, "lock"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		was := names(t, dir)
-		if done, err := Resume(dir, tree.CheckPath); err == nil || done {
+		if done, err := Resume(dir, anything); err == nil || done != nil {
 			t.Errorf("%s: resumed: %v, %v", link, done, err)
 		}
 		if link == Staging {
-			if err := Into(context.Background(), dir, sample(), nil); err == nil {
+			if err := Into(context.Background(), dir, "rustgen new", sample(), nil); err == nil {
 				t.Error("a service was staged behind a link")
 			}
 		}
@@ -279,41 +343,55 @@ func TestWritesStayInside(t *testing.T) {
 // What is being placed may have come with a repository or an archive of somebody else's.
 func TestResumeRefusesWhatIntoDidNotLeave(t *testing.T) {
 	t.Parallel()
-	for what, plant := range map[string]func(dir, placed string) error{
-		"a hook of the repository": func(dir, placed string) error {
-			return errors.Join(os.MkdirAll(filepath.Join(dir, ".git/hooks"), 0o755), os.MkdirAll(filepath.Join(placed, ".git/hooks"), 0o755),
-				os.WriteFile(filepath.Join(placed, ".git/hooks/pre-commit"), []byte("#!/bin/sh\n"), 0o755))
-		},
-		"a hook of a repository below": func(_, placed string) error {
-			return errors.Join(os.MkdirAll(filepath.Join(placed, "a/.git/hooks"), 0o755),
-				os.WriteFile(filepath.Join(placed, "a/.git/hooks/pre-commit"), []byte("#!/bin/sh\n"), 0o755))
-		},
-		"a link out":         func(_, placed string) error { return os.Symlink("../../.git", filepath.Join(placed, "gitlink")) },
-		"a link to the root": func(_, placed string) error { return os.Symlink("/etc", filepath.Join(placed, "etc")) },
-		"a file named .git": func(_, placed string) error {
-			return os.WriteFile(filepath.Join(placed, ".git"), []byte("gitdir: x"), 0o644)
-		},
-		"a name of Windows'": func(_, placed string) error { return os.WriteFile(filepath.Join(placed, "git~1"), nil, 0o644) },
-		"a transaction": func(_, placed string) error {
-			return errors.Join(os.MkdirAll(filepath.Join(placed, ".rustgen/tx"), 0o755), os.WriteFile(filepath.Join(placed, ".rustgen/tx/journal"), nil, 0o644))
-		},
+	sum := digestOf(text("x"))
+	link := digestOf(&tree.File{Mode: tree.ModeLink, Data: []byte("/etc")})
+	op := func(path, after string) string {
+		return `{"ops":[{"path":"a.txt","after":"` + sum + `"},{"path":"` + path + `","after":"` + after + `"}]}`
+	}
+	for what, journal := range map[string]string{
+		"a hook of the repository":     op(".git/hooks/pre-commit", sum),
+		"a hook of a repository below": op("a/.git/hooks/pre-commit", sum),
+		"a file named .git":            op(".git", sum),
+		"a name of Windows'":           op("git~1", sum),
+		"a transaction":                op(".rustgen/tx/journal", sum),
+		"outside":                      op("../x", sum),
+		"another content":              op("b.txt", digestOf(text("y"))),
+		"a link for a file":            op("c", link),
+		"a link out":                   `{"ops":[{"path":"etc","after":"` + link + `"}]}`,
+		"a repository beside one":      `{"ops":[],"repository":true}`,
 	} {
 		dir := t.TempDir()
-		placed := filepath.Join(dir, Staging, placing)
-		if err := os.MkdirAll(placed, 0o755); err != nil {
-			t.Fatal(err)
+		for p, data := range map[string]string{"journal": journal, "lock": "", "new/0": "x", "new/1": "x", "new/.git/HEAD": ""} {
+			at := filepath.Join(dir, Staging, p)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(data), 0o644)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := errors.Join(plant(dir, placed), os.WriteFile(filepath.Join(placed, "a.txt"), nil, 0o644),
-			os.WriteFile(filepath.Join(dir, Staging, "lock"), nil, 0o600)); err != nil {
+		if first := filepath.Join(dir, Staging, "new/0"); what == "a link out" {
+			if err := errors.Join(os.Remove(first), os.Symlink("/etc", first)); err != nil {
+				t.Skipf("links cannot be made: %v", err)
+			}
+		}
+		if err := os.MkdirAll(filepath.Join(dir, ".git/hooks"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		was := names(t, dir)
 		var damaged *Damaged
-		if done, err := Resume(dir, tree.CheckPath); done || !errors.As(err, &damaged) {
+		if done, err := Resume(dir, Check{Path: tree.CheckPath, Repository: anything.Repository}); done != nil || !errors.As(err, &damaged) {
 			t.Errorf("%s: %v, %v", what, done, err)
 		}
 		if got := names(t, dir); got != was {
 			t.Errorf("%s: from %s to %s", what, was, got)
 		}
+	}
+}
+
+// A change of a service brings no repository along, whatever its journal says.
+func TestRecoverPlacesNoRepository(t *testing.T) {
+	t.Parallel()
+	root := hostile(t, `{"ops":[],"repository":true}`, "journal")
+	var damaged *Damaged
+	if _, err := Recover(calm(root), tree.CheckPath); !errors.As(err, &damaged) {
+		t.Errorf("got %v", err)
 	}
 }

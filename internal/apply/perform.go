@@ -32,8 +32,25 @@ func (t *tx) forward(j *journal) error {
 			return fmt.Errorf("write %s: %w", o.Path, bare(err))
 		}
 	}
+	if err := t.placeRepository(j); err != nil {
+		return fmt.Errorf("write %s: %w", repository, bare(err))
+	}
 	t.syncDirs(j)
 	return nil
+}
+
+// placeRepository puts the repository of a new service in place, which all that it has committed stands in by now.
+func (t *tx) placeRepository(j *journal) error {
+	if !j.Repository {
+		return nil
+	}
+	if waiting, err := t.exists(t.repository()); err != nil || !waiting {
+		return err
+	}
+	if there, err := t.exists(repository); err != nil || there {
+		return errors.Join(err, errors.New("there is a repository already"))
+	}
+	return t.fs.Rename(t.repository(), repository)
 }
 
 // syncDirs makes the new names durable before the journal goes.
@@ -73,7 +90,7 @@ func (t *tx) unchanged(o op, want string) error {
 }
 
 func (t *tx) remove(i int, o op) error {
-	done, err := t.exists(replacedAt(i))
+	done, err := t.exists(t.replacedAt(i))
 	if err != nil {
 		return err
 	}
@@ -81,7 +98,7 @@ func (t *tx) remove(i int, o op) error {
 		if err := t.unchanged(o, o.Before); err != nil {
 			return err
 		}
-		if err := t.fs.Rename(o.Path, replacedAt(i)); err != nil {
+		if err := t.fs.Rename(o.Path, t.replacedAt(i)); err != nil {
 			return err
 		}
 	}
@@ -108,11 +125,11 @@ func (t *tx) removeDir(dir string) bool {
 }
 
 func (t *tx) replace(i int, o op) error {
-	waiting, err := t.exists(stagedAt(i))
+	waiting, err := t.exists(t.stagedAt(i))
 	if err != nil || !waiting {
 		return err
 	}
-	kept, err := t.exists(replacedAt(i))
+	kept, err := t.exists(t.replacedAt(i))
 	if err != nil {
 		return err
 	}
@@ -120,7 +137,7 @@ func (t *tx) replace(i int, o op) error {
 		if err := t.unchanged(o, o.Before); err != nil {
 			return err
 		}
-		if err := t.fs.Rename(o.Path, replacedAt(i)); err != nil {
+		if err := t.fs.Rename(o.Path, t.replacedAt(i)); err != nil {
 			return err
 		}
 	} else if err := t.unchanged(o, ""); err != nil {
@@ -135,12 +152,12 @@ func (t *tx) replace(i int, o op) error {
 			return err
 		}
 	}
-	return t.fs.Rename(stagedAt(i), o.Path)
+	return t.fs.Rename(t.stagedAt(i), o.Path)
 }
 
 // takeBack undoes what forward has done, last first.
 func (t *tx) takeBack(j *journal) error {
-	if err := t.fs.Rename(journalName, backName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := t.fs.Rename(t.journalName(), t.backName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("take back: %w", bare(err))
 	}
 	for _, removals := range []bool{false, true} {
@@ -163,7 +180,7 @@ func (t *tx) takeBack(j *journal) error {
 
 func (t *tx) back(i int, o op) error {
 	if !o.removes() {
-		waiting, err := t.exists(stagedAt(i))
+		waiting, err := t.exists(t.stagedAt(i))
 		if err != nil {
 			return err
 		}
@@ -175,12 +192,12 @@ func (t *tx) back(i int, o op) error {
 			if err := t.unchanged(o, o.After); err != nil {
 				return err
 			}
-			if err := t.fs.Rename(o.Path, stagedAt(i)); err != nil {
+			if err := t.fs.Rename(o.Path, t.stagedAt(i)); err != nil {
 				return err
 			}
 		}
 	}
-	kept, err := t.exists(replacedAt(i))
+	kept, err := t.exists(t.replacedAt(i))
 	if err != nil || !kept {
 		return err
 	}
@@ -190,7 +207,7 @@ func (t *tx) back(i int, o op) error {
 	if err := t.fs.MkdirAll(path.Dir(o.Path), 0o755); err != nil {
 		return err
 	}
-	return t.fs.Rename(replacedAt(i), o.Path)
+	return t.fs.Rename(t.replacedAt(i), o.Path)
 }
 
 // Recovered is what became of a run that was cut off.
@@ -212,7 +229,7 @@ func damaged(format string, args ...any) error { return &Damaged{fmt.Errorf(form
 //
 // A journal may come with a repository that somebody else made: check refuses a path that rustgen does not write.
 func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
-	t := &tx{fs: fsys}
+	t := &tx{fs: fsys, dir: txDir}
 	// A .rustgen that is a link is not entered: whoever reads the record refuses it.
 	if info, _, err := fsys.LstatIfPossible(path.Dir(txDir)); err != nil || !info.IsDir() {
 		return nil, nil
@@ -220,8 +237,19 @@ func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
 	if _, _, err := fsys.LstatIfPossible(txDir); err != nil {
 		return nil, nil
 	}
-	for _, dir := range []string{txDir, newDir, oldDir} {
-		if info, _, err := fsys.LstatIfPossible(dir); err == nil && !info.IsDir() {
+	return t.recover(Check{Path: check})
+}
+
+// Check refuses what no run of rustgen has left: a path that it does not write, and a repository that it has not made.
+// Where Repository is nil there is none.
+type Check struct {
+	Path       func(path string) error
+	Repository func(files fs.FS) error
+}
+
+func (t *tx) recover(check Check) (*Recovered, error) {
+	for _, dir := range []string{t.dir, t.newDir(), t.oldDir()} {
+		if info, _, err := t.fs.LstatIfPossible(dir); err == nil && !info.IsDir() {
 			return nil, damaged("%s is not a directory", dir)
 		}
 	}
@@ -233,7 +261,7 @@ func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
 		return nil, t.clear()
 	}
 	if err := t.checkJournal(j, check); err != nil {
-		return nil, damaged("%s: %w", journalName, err)
+		return nil, damaged("%s: %w", t.journalName(), err)
 	}
 	if back {
 		return &Recovered{What: j.What}, t.takeBack(j)
@@ -251,7 +279,7 @@ func Recover(fsys FS, check func(path string) error) (*Recovered, error) {
 // Pending is what an earlier run was about that has left a transaction, which the next writer's [Recover] ends; "" where
 // there is none. It changes nothing; what Recover refuses is an error here, too.
 func Pending(fsys FS, check func(path string) error) (what string, err error) {
-	t := &tx{fs: fsys}
+	t := &tx{fs: fsys, dir: txDir}
 	if info, _, err := fsys.LstatIfPossible(txDir); err != nil || !info.IsDir() {
 		return "", nil
 	}
@@ -259,15 +287,15 @@ func Pending(fsys FS, check func(path string) error) (what string, err error) {
 	if err != nil || j == nil {
 		return "", err
 	}
-	if err := t.checkJournal(j, check); err != nil {
-		return "", damaged("%s: %w", journalName, err)
+	if err := t.checkJournal(j, Check{Path: check}); err != nil {
+		return "", damaged("%s: %w", t.journalName(), err)
 	}
 	return j.What, nil
 }
 
 // readJournal reads the journal, or the one of a transaction that is being taken back; nil where there is none.
 func (t *tx) readJournal() (j *journal, back bool, err error) {
-	for _, name := range []string{journalName, backName} {
+	for _, name := range []string{t.journalName(), t.backName()} {
 		info, _, err := t.fs.LstatIfPossible(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -286,15 +314,20 @@ func (t *tx) readJournal() (j *journal, back bool, err error) {
 		if err := json.Unmarshal(data, j); err != nil {
 			return nil, false, damaged("%s: %w", name, err)
 		}
-		return j, name == backName, nil
+		return j, name == t.backName(), nil
 	}
 	return nil, false, nil
 }
 
 // checkJournal refuses a journal that Transact cannot have written, before anything of it is done.
-func (t *tx) checkJournal(j *journal, check func(path string) error) error {
+func (t *tx) checkJournal(j *journal, check Check) error {
+	if j.Repository {
+		if err := t.checkRepository(check); err != nil {
+			return err
+		}
+	}
 	for i, o := range j.Ops {
-		if err := check(o.Path); err != nil {
+		if err := check.Path(o.Path); err != nil {
 			return err
 		}
 		if o.Before == "" && o.After == "" {
@@ -309,16 +342,34 @@ func (t *tx) checkJournal(j *journal, check func(path string) error) error {
 		}
 	}
 	for _, dir := range j.Dirs {
-		if err := check(dir); err != nil {
+		if err := check.Path(dir); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// checkRepository refuses a repository that waits for its place and is not the one that was made for a new service.
+func (t *tx) checkRepository(check Check) error {
+	if check.Repository == nil {
+		return errors.New("no repository comes with a change of a service")
+	}
+	info, _, err := t.fs.LstatIfPossible(t.repository())
+	if nothing(err) {
+		return nil
+	}
+	if err != nil || !info.IsDir() {
+		return errors.Join(err, fmt.Errorf("%s is not a directory", t.repository()))
+	}
+	if there, err := t.exists(repository); err != nil || there {
+		return errors.Join(err, errors.New("it holds a repository, and there is one already"))
+	}
+	return check.Repository(afero.NewIOFS(afero.NewBasePathFs(t.fs, t.repository())))
+}
+
 // checkKept refuses a file that waits for its place, or that has given way, and is not the one that the journal names.
 func (t *tx) checkKept(i int, o op) error {
-	for at, want := range map[string]string{stagedAt(i): o.After, replacedAt(i): o.Before} {
+	for at, want := range map[string]string{t.stagedAt(i): o.After, t.replacedAt(i): o.Before} {
 		f, _, err := t.at(at)
 		if err != nil {
 			return err

@@ -27,15 +27,33 @@ import (
 //  3. Each change is one or two renames within the directory: the old entry goes to .rustgen/tx/old, the new one takes
 //     its place. Nothing is copied, so that no disk can be too full for it. A change that cannot be made, in a read-only
 //     directory for one, has all of them taken back.
-const (
-	txDir       = ".rustgen/tx"
-	journalTemp = txDir + "/journal.tmp"
-	journalName = txDir + "/journal"
-	// backName is the journal of a transaction that is being taken back.
-	backName = txDir + "/journal.back"
-	newDir   = txDir + "/new"
-	oldDir   = txDir + "/old"
-)
+type tx struct {
+	fs FS
+	// dir is where the transaction keeps its own files.
+	dir string
+	// from is a directory with the new files, which are moved from there; "" where they are written.
+	from string
+}
+
+// txDir is where the transaction of a service keeps its own files.
+const txDir = ".rustgen/tx"
+
+func (t *tx) journalTemp() string { return t.dir + "/journal.tmp" }
+func (t *tx) journalName() string { return t.dir + "/journal" }
+
+// backName is the journal of a transaction that is being taken back.
+func (t *tx) backName() string { return t.dir + "/journal.back" }
+func (t *tx) newDir() string   { return t.dir + "/new" }
+func (t *tx) oldDir() string   { return t.dir + "/old" }
+
+// stagedAt is where the new entry of an op waits, replacedAt where its old one goes, and repository where that of a new
+// service waits.
+func (t *tx) stagedAt(i int) string   { return t.newDir() + "/" + strconv.Itoa(i) }
+func (t *tx) replacedAt(i int) string { return t.oldDir() + "/" + strconv.Itoa(i) }
+func (t *tx) repository() string      { return t.newDir() + "/" + repository }
+
+// repository is the directory of git's repository.
+const repository = ".git"
 
 // maxJournal is the most that a journal may take: 100,000 changes with long paths.
 const maxJournal = 64 << 20
@@ -57,6 +75,8 @@ type journal struct {
 	What string   `json:"what"`
 	Ops  []op     `json:"ops"`
 	Dirs []string `json:"dirs"`
+	// Repository says that the repository of a new service comes last.
+	Repository bool `json:"repository,omitempty"`
 }
 
 // op is one change in a journal. Digests name entries; "" is none.
@@ -67,10 +87,6 @@ type op struct {
 }
 
 func (o op) removes() bool { return o.After == "" }
-
-// stagedAt is where the new entry of an op waits, replacedAt where its old one goes.
-func stagedAt(i int) string   { return newDir + "/" + strconv.Itoa(i) }
-func replacedAt(i int) string { return oldDir + "/" + strconv.Itoa(i) }
 
 // digestOf names the content of an entry, its kind, and whether it can be executed.
 func digestOf(f *tree.File) string {
@@ -86,7 +102,10 @@ func digestOf(f *tree.File) string {
 // Transact carries out changes as one: removals first, then the rest in their order. what names them for whoever
 // finishes a run that was cut off. The caller holds the lock.
 func Transact(ctx context.Context, fsys FS, what string, changes []Change) error {
-	t := &tx{fs: fsys}
+	return (&tx{fs: fsys, dir: txDir}).run(ctx, what, changes)
+}
+
+func (t *tx) run(ctx context.Context, what string, changes []Change) error {
 	j, err := t.stage(ctx, what, changes)
 	if err == nil {
 		err = ctx.Err()
@@ -94,10 +113,10 @@ func Transact(ctx context.Context, fsys FS, what string, changes []Change) error
 	if err != nil {
 		return errors.Join(err, t.clear())
 	}
-	if err := t.fs.Rename(journalTemp, journalName); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", journalName, bare(err)), t.clear())
+	if err := t.fs.Rename(t.journalTemp(), t.journalName()); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", t.journalName(), bare(err)), t.clear())
 	}
-	t.syncDir(txDir)
+	t.syncDir(t.dir)
 	return t.finish(j)
 }
 
@@ -106,8 +125,6 @@ type FS interface {
 	afero.Fs
 	afero.Symlinker
 }
-
-type tx struct{ fs FS }
 
 // finish makes the changes of a journal, or takes them back where one cannot be made.
 func (t *tx) finish(j *journal) error {
@@ -141,7 +158,7 @@ func (c *Changed) Error() string { return c.Path + " has changed in the meantime
 
 // stage writes everything that takes room on the disk.
 func (t *tx) stage(ctx context.Context, what string, changes []Change) (*journal, error) {
-	for _, dir := range []string{newDir, oldDir} {
+	for _, dir := range []string{t.newDir(), t.oldDir()} {
 		if err := t.fs.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create %s: %w", dir, bare(err))
 		}
@@ -155,12 +172,8 @@ func (t *tx) stage(ctx context.Context, what string, changes []Change) (*journal
 			rest = append(rest, c)
 		}
 	}
-	var files []afero.File
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
+	var files unsynced
+	defer files.close()
 	made := map[string]bool{}
 	for i, c := range append(removals, rest...) {
 		if err := ctx.Err(); err != nil {
@@ -170,20 +183,36 @@ func (t *tx) stage(ctx context.Context, what string, changes []Change) (*journal
 		if err != nil {
 			return nil, err
 		}
-		if f != nil {
-			files = append(files, f)
+		if err := files.add(f); err != nil {
+			return nil, err
 		}
+	}
+	var err error
+	if j.Repository, err = t.stageRepository(); err != nil {
+		return nil, err
 	}
 	text, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
 	}
-	f, err := t.write(journalTemp, tree.File{Mode: tree.ModeFile, Data: text}, 0)
+	f, err := t.write(t.journalTemp(), tree.File{Mode: tree.ModeFile, Data: text}, 0)
 	if err != nil {
 		return nil, fmt.Errorf("write the journal: %w", bare(err))
 	}
 	files = append(files, f)
-	return j, syncAll(files)
+	return j, files.sync()
+}
+
+// stageRepository takes the repository that was made with the new files, if one was.
+func (t *tx) stageRepository() (bool, error) {
+	if t.from == "" {
+		return false, nil
+	}
+	made := t.from + "/" + repository
+	if there, err := t.exists(made); err != nil || !there {
+		return false, err
+	}
+	return true, t.fs.Rename(made, t.repository())
 }
 
 func (t *tx) stageOne(j *journal, i int, c Change, made map[string]bool) (afero.File, error) {
@@ -201,15 +230,29 @@ func (t *tx) stageOne(j *journal, i int, c Change, made map[string]bool) (afero.
 	if err := t.newDirs(j, made, path.Dir(c.Path)); err != nil {
 		return nil, err
 	}
+	if t.from != "" {
+		return t.take(i, c)
+	}
 	perm := c.Perm
 	if perm == 0 && info != nil && info.Mode().IsRegular() && tree.NormalMode(info.Mode()) == c.File.Mode {
 		perm = info.Mode().Perm()
 	}
-	f, err := t.write(stagedAt(i), *c.File, perm)
+	f, err := t.write(t.stagedAt(i), *c.File, perm)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", c.Path, bare(err))
 	}
 	return f, nil
+}
+
+// take moves a new entry to where it waits. The open file is for syncing; a link has none.
+func (t *tx) take(i int, c Change) (afero.File, error) {
+	if err := t.fs.Rename(t.from+"/"+c.Path, t.stagedAt(i)); err != nil {
+		return nil, fmt.Errorf("write %s: %w", c.Path, bare(err))
+	}
+	if c.File.IsLink() {
+		return nil, nil
+	}
+	return t.fs.Open(t.stagedAt(i))
 }
 
 // newDirs notes the directories that the changes make, so that taking back removes them.
@@ -277,8 +320,33 @@ func (t *tx) write(at string, f tree.File, perm fs.FileMode) (afero.File, error)
 	return out, nil
 }
 
-// syncAll syncs side by side: a file system's journal takes many at the price of one.
-func syncAll(files []afero.File) error {
+// unsynced are open files that are to be synced. They are so side by side: a file system's journal takes many at the
+// price of one.
+type unsynced []afero.File
+
+// add takes a file, if there is one. Where many are open, they are synced at once: a process may have only so many.
+func (u *unsynced) add(f afero.File) error {
+	const most = 256
+	if f != nil {
+		*u = append(*u, f)
+	}
+	if len(*u) < most {
+		return nil
+	}
+	err := u.sync()
+	u.close()
+	return err
+}
+
+func (u *unsynced) close() {
+	for _, f := range *u {
+		_ = f.Close()
+	}
+	*u = nil
+}
+
+func (u *unsynced) sync() error {
+	files := *u
 	errs := make([]error, len(files))
 	var wait sync.WaitGroup
 	for i, f := range files {
@@ -331,13 +399,13 @@ func (t *tx) at(p string) (*tree.File, fs.FileInfo, error) {
 
 // clear removes the transaction's own files, the journal first: without one there is nothing to finish.
 func (t *tx) clear() error {
-	for _, name := range []string{journalName, backName} {
+	for _, name := range []string{t.journalName(), t.backName()} {
 		if err := t.fs.Remove(name); err != nil && !nothing(err) {
 			return fmt.Errorf("remove %s: %w", name, bare(err))
 		}
 	}
-	if err := t.fs.RemoveAll(txDir); err != nil {
-		return fmt.Errorf("remove %s: %w", txDir, bare(err))
+	if err := t.fs.RemoveAll(t.dir); err != nil {
+		return fmt.Errorf("remove %s: %w", t.dir, bare(err))
 	}
 	return nil
 }

@@ -289,7 +289,7 @@ func hostile(t *testing.T, journal string, name string) Root {
 	dir := filepath.Join(t.TempDir(), "service")
 	if err := Fresh(t.Context(), dir, tree.Tree{
 		"src/main.rs": *text("mine"), "hooks": {Mode: tree.ModeLink, Data: []byte(".git/hooks")}, ".rustgen/answers.yaml": *text("old"),
-		txDir + "/" + name: *text(journal), newDir + "/0": {Mode: tree.ModeExec, Data: []byte("#!/bin/sh\n")}, oldDir + "/1": *text("theirs"),
+		txDir + "/" + name: *text(journal), txDir + "/new/0": {Mode: tree.ModeExec, Data: []byte("#!/bin/sh\n")}, txDir + "/old/1": *text("theirs"),
 	}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func TestRecoverStaysOutOfLinks(t *testing.T) {
 // The directories of a transaction are not entered where they are links.
 func TestRecoverEntersNoLinks(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{txDir, newDir, oldDir} {
+	for _, at := range []string{txDir, txDir + "/new", txDir + "/old"} {
 		root := hostile(t, `{"ops":[{"path":"new","after":"x"}]}`, "journal")
 		if err := root.RemoveAll(at); err != nil {
 			t.Fatal(err)

@@ -144,6 +144,54 @@ func killRuns(t *testing.T, rounds int, sig syscall.Signal, args ...string) {
 	}
 }
 
+// A service in a directory that exists is there whole after the next run, whenever the one that makes it is killed: that
+// begins anew, or ends what the killed one had begun.
+func TestKilledNewInPlaceIsEnded(t *testing.T) {
+	t.Parallel()
+	requireTool(t, "git")
+	work := t.TempDir()
+	start := func(name string) (*exec.Cmd, string) {
+		dir := filepath.Join(work, name)
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		return rustgenIn(t, dir, "new", "hello", "--yes", "--dir", "."), dir
+	}
+	cmd, dir := start("whole")
+	started := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	lifetime := time.Since(started)
+	whole, inGit := mustList(t, dir), gitState(t, dir)
+	random := rand.New(rand.NewPCG(3, 4))
+	ended := 0
+	for round := range *kills {
+		cmd, dir := start("at")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(random.Int64N(int64(lifetime) * 5 / 4)))
+		_ = syscall.Kill(cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+		out, err := rustgenIn(t, dir, "new", "hello", "--yes", "--dir", ".").CombinedOutput()
+		if err != nil {
+			ended++
+			if !strings.Contains(string(out), "holds a service that rustgen made") {
+				t.Fatalf("round %d: the next run ends with %v\n%s", round, err, out)
+			}
+		}
+		if got := mustList(t, dir); got != whole {
+			t.Fatalf("round %d: a partial service:\n%s\nwant:\n%s\n%s", round, got, whole, out)
+		}
+		if got := gitState(t, dir); got != inGit {
+			t.Fatalf("round %d: the repository is %q, want %q", round, got, inGit)
+		}
+	}
+	t.Logf("%d kills: %d services were whole, or were ended by the next run", *kills, ended)
+}
+
 // checkInterrupted expects 130, or a run that had finished, or one that had not yet begun to listen for the signal.
 func checkInterrupted(t *testing.T, state *os.ProcessState, errs, dir string) {
 	t.Helper()

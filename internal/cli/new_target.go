@@ -78,16 +78,19 @@ func (a *app) resume(o *newOptions, dir string) error {
 			return failed("rustgen did not leave it so; git -C "+quote(dir)+" rm -r "+apply.Staging+" removes it", "%s: %s is in the repository", dir, apply.Staging)
 		}
 	}
-	resumed, err := apply.Resume(dir, project.CheckPath)
+	resumed, err := apply.Resume(dir, apply.Check{Path: project.CheckPath, Repository: vcs.CheckNew})
 	var damaged *apply.Damaged
 	if errors.As(err, &damaged) {
 		return failed("rustgen did not leave it so; removing "+filepath.Join(dir, apply.Staging)+" forgets that run", "%s: %w", dir, err)
 	}
-	if resumed {
+	if err != nil {
+		return err
+	}
+	if resumed != nil && resumed.Finished {
 		a.written = true
 		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)
 	}
-	return err
+	return nil
 }
 
 // checkTarget refuses a directory in which the service has no room. t may be nil where it is not yet known.

@@ -7,6 +7,7 @@ import (
 
 	"rustgen/internal/apply"
 	"rustgen/internal/decision"
+	"rustgen/internal/project"
 	"rustgen/internal/vcs"
 )
 
@@ -33,11 +34,7 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 	if err != nil {
 		return "", err
 	}
-	put := apply.Into
-	if absentDir(b.dir) {
-		put = apply.Fresh
-	}
-	if err = put(ctx, b.dir, b.tree, finish); err != nil {
+	if err = put(ctx, b, finish); err != nil {
 		undo()
 		if !errors.Is(err, context.Canceled) {
 			err = failed("nothing was written; choose a --dir that can be written to", "%w", err)
@@ -49,6 +46,19 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 		a.settle(ctx, b.place, b)
 	}
 	return repository, nil
+}
+
+// put writes the service, whole or not at all. No path is written that an upgrade would not write.
+func put(ctx context.Context, b *bootstrap, finish apply.Finish) error {
+	for _, p := range b.tree.Paths() {
+		if err := project.CheckPath(p); err != nil {
+			return err
+		}
+	}
+	if absentDir(b.dir) {
+		return apply.Fresh(ctx, b.dir, b.tree, finish)
+	}
+	return apply.Into(ctx, b.dir, "rustgen new", b.tree, finish)
 }
 
 // What became of version control.

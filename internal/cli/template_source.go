@@ -283,10 +283,11 @@ func bare(err error) error {
 	return err
 }
 
-// newerTag is the newest released version of a set that is held at a @REF, where it is newer than that.
+// newerTag is the newest released version of a set that is held at a @REF, where it is newer than that. A branch is
+// followed, and no release is newer than it.
 func (s *openedSet) newerTag(ctx context.Context) (vcs.Release, error) {
 	newest, err := s.fromGit().Newest(ctx, ".")
-	if err != nil || newest.Tag == "" || upgrade.CompareVersions(s.Version, newest.Version) != upgrade.Newer {
+	if err != nil || newest.Tag == "" || newest.Moves || upgrade.CompareVersions(s.Version, newest.Version) != upgrade.Newer {
 		return vcs.Release{}, err
 	}
 	return newest, nil

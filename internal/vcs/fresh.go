@@ -3,6 +3,9 @@ package vcs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -41,6 +44,47 @@ func CommitAll(ctx context.Context, dir, message string, executable []string) er
 		}
 	}
 	return run("commit", "--quiet", "--message", message)
+}
+
+// The files of a repository that Init and CommitAll have made, by their first names, and the settings in it. None is a
+// program, or names one.
+var (
+	freshNames   = []string{"HEAD", "COMMIT_EDITMSG", "branches", "config", "description", "index", "logs", "objects", "refs"}
+	freshSetting = regexp.MustCompile(`^(\[(core|extensions)\]|\t(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase|precomposeunicode|objectformat|refstorage) = [a-z0-9]+|)$`)
+)
+
+// CheckNew refuses a repository that Init and CommitAll have not made: one that was planted could hold a hook, or a
+// setting by which git runs a program.
+func CheckNew(repository fs.FS) error {
+	err := fs.WalkDir(repository, ".", func(p string, entry fs.DirEntry, err error) error {
+		first, _, _ := strings.Cut(p, "/")
+		switch {
+		case err != nil || p == ".":
+			return err
+		case !slices.Contains(freshNames, first) || p == "objects/info/alternates" || !entry.IsDir() && !entry.Type().IsRegular():
+			return fmt.Errorf("%q is in no repository that rustgen has made", ".git/"+p)
+		case p == "config":
+			info, err := entry.Info()
+			if err == nil && info.Size() > 1<<16 {
+				err = errors.New(".git/config is larger than that of any repository that rustgen has made")
+			}
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	config, err := fs.ReadFile(repository, "config")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(config)) {
+		if line = strings.TrimRight(line, "\n"); !freshSetting.MatchString(line) {
+			return fmt.Errorf("%q is in the configuration of no repository that rustgen has made", line)
+		}
+	}
+	return nil
 }
 
 // withoutFilters are the settings that turn off every filter but Git LFS.

@@ -3,6 +3,7 @@ package vcs
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -72,7 +73,11 @@ func (s Source) Checkout(ctx context.Context, commit, dir string) (*Checkout, er
 }
 
 // Release is a tag that is a semantic version. The zero Release says that there is none.
-type Release struct{ Tag, Version string }
+type Release struct {
+	Tag, Version string
+	// Moves says that the @REF that was asked for is a branch: it has its own newest commit, whatever is released.
+	Moves bool
+}
 
 // Newest finds the tag of the newest released version. Where tags of the form SUBDIR/v1.2.3 exist for the source's
 // directory, they count alone. dir is any directory to run git in.
@@ -92,12 +97,15 @@ func (s Source) Newest(ctx context.Context, dir string) (Release, error) {
 			tags = append(tags, tag)
 		}
 	}
+	found := Release{}
 	if s.Subdir != "" {
-		if found := newest(tags, s.Subdir+"/"); found.Tag != "" {
-			return found, nil
-		}
+		found = newest(tags, s.Subdir+"/")
 	}
-	return newest(tags, ""), nil
+	if found.Tag == "" {
+		found = newest(tags, "")
+	}
+	found.Moves = s.Ref != "" && !hexForm.MatchString(s.Ref) && !slices.Contains(tags, strings.TrimPrefix(s.Ref, "refs/tags/"))
+	return found, nil
 }
 
 func newest(tags []string, prefix string) Release {

@@ -57,12 +57,8 @@ var hotChecks = []Check{
 
 func lockAwait(s *service) outcome { return found(slices.Clone(s.heldLocks())...) }
 
-// heldLocks finds the locks that are held over an await, one a function and kind.
-func (s *service) heldLocks() []Finding {
-	if s.locks != nil {
-		return s.locks
-	}
-	s.locks = []Finding{}
+// findHeldLocks finds the locks that are held over an await, one a function and kind.
+func (s *service) findHeldLocks() (all []Finding) {
 	type key struct {
 		fn    *rust.Function
 		async bool
@@ -83,9 +79,9 @@ func (s *service) heldLocks() []Finding {
 		if g.Async {
 			whose = "tokio's lock"
 		}
-		s.locks = append(s.locks, at(place(u), "%s of %s is held over the await in line %d", whose, g.File.Phrase(from, to), g.File.Line(g.Await)))
+		all = append(all, at(place(u), "%s of %s is held over the await in line %d", whose, g.File.Phrase(from, to), g.File.Line(g.Await)))
 	}
-	return s.locks
+	return all
 }
 
 // connections are types that carry one call at a time, or that are made to be cloned.

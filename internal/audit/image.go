@@ -153,7 +153,7 @@ mock local debug development regression tilt base sample samples benchmark docs 
 // readImages takes the Dockerfiles that ship this service: those that build its crates or copy its binary in.
 func (s *service) readImages() {
 	var others []dockerfile
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if !dockerfileName.MatchString(path.Base(p)) || !s.files[p].IsText() || strings.HasSuffix(p, ".dockerignore") {
 			continue
 		}
@@ -423,7 +423,7 @@ func (s *service) script(d dockerfile, in instruction) []Finding {
 			name = path.Base(w)
 		}
 	}
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if path.Base(p) != name || !s.files[p].IsText() {
 			continue
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"path"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -34,13 +33,14 @@ type Input struct {
 // service is what the checks look at.
 type service struct {
 	files tree.Tree
+	// paths are those of the files, in order.
+	paths []string
 	// dir is the top of the workspace, focus the directory that was asked for.
 	dir, focus string
 	root       manifest
 	// packages are those that are part of what serves.
 	packages []*cargoPackage
 	program  *rust.Program
-	lock     map[string]*semver.Version
 	notes    []Finding
 	settings Settings
 	allows   []*allow
@@ -52,12 +52,14 @@ type service struct {
 	// hot runs for calls, startup once, aside on a thread of its own.
 	hot, startup, aside map[*rust.Function]bool
 	servers             []server
-	// locks are those that are held over an await, once they were looked for.
-	locks []Finding
+	// heldLocks are those that are held over an await, and locked the versions in Cargo.lock; both are looked for once.
+	heldLocks func() []Finding
+	lock      func() map[string]*semver.Version
 }
 
 func read(ctx context.Context, in Input) (*service, error) {
-	s := &service{files: in.Files, dir: in.Dir, focus: in.Focus, notes: in.Unread, settings: in.Settings}
+	s := &service{files: in.Files, paths: in.Files.Paths(), dir: in.Dir, focus: in.Focus, notes: in.Unread, settings: in.Settings}
+	s.heldLocks, s.lock = sync.OnceValue(s.findHeldLocks), sync.OnceValue(s.readLock)
 	if err := s.readPackages(); err != nil {
 		return nil, err
 	}
@@ -77,23 +79,7 @@ func (s *service) readRust(ctx context.Context) error {
 	s.focusPackages()
 	paths := s.rustFiles()
 	files := make([]*rust.File, len(paths))
-	var group sync.WaitGroup
-	next := make(chan int)
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			for i := range next {
-				files[i] = rust.Parse(paths[i], string(s.files[paths[i]].Data))
-			}
-		})
-	}
-	for i := range paths {
-		if ctx.Err() != nil {
-			break
-		}
-		next <- i
-	}
-	close(next)
-	group.Wait()
+	each(ctx, len(paths), func(i int) { files[i] = rust.Parse(paths[i], string(s.files[paths[i]].Data)) })
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -121,7 +107,7 @@ func (s *service) link(files []*rust.File) {
 
 // rustFiles are the source files of the packages, without tests, examples, tools and what a tool wrote.
 func (s *service) rustFiles() (paths []string) {
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if !strings.HasSuffix(p, ".rs") || !s.files[p].IsText() {
 			continue
 		}
@@ -268,7 +254,7 @@ func line(text string, pattern *regexp.Regexp) int {
 
 // matching are the text files whose path matches.
 func (s *service) matching(pattern *regexp.Regexp) (paths []string) {
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if pattern.MatchString(p) && s.files[p].IsText() {
 			paths = append(paths, p)
 		}

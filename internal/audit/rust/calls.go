@@ -363,28 +363,33 @@ type Edge struct {
 }
 
 // Edges are the calls between functions of the service, in the order of files and of their text.
-func (p *Program) Edges() []Edge {
-	if p.edges != nil {
-		return p.edges
-	}
-	p.edges = []Edge{}
-	for _, f := range p.sorted {
-		for i := range f.tokens {
-			if f.tokens[i].kind != Word || len(p.functions[f.Text(i)]) == 0 || f.Is(i-1, "fn") {
-				continue
-			}
-			open := f.generics(i + 1)
-			if f.byte(open) != '(' {
-				continue
-			}
-			callee := p.callee(f, open)
-			caller := f.Enclosing(i)
-			if callee != nil && caller != nil && caller != callee {
-				p.edges = append(p.edges, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee})
-			}
+func (p *Program) Edges() []Edge { return p.edges() }
+
+func (p *Program) findEdges() []Edge {
+	found := make([][]Edge, len(p.sorted))
+	each(len(found), func(i int) { found[i] = p.edgesOf(p.sorted[i]) })
+	return slices.Concat(found...)
+}
+
+func (p *Program) edgesOf(f *File) (all []Edge) {
+	for i := range f.tokens {
+		if f.tokens[i].kind != Word {
+			continue
+		}
+		if next := f.byte(i + 1); next != '(' && next != ':' {
+			continue
+		}
+		open := f.generics(i + 1)
+		if f.byte(open) != '(' || len(p.functions[f.Text(i)]) == 0 || f.Is(i-1, "fn") {
+			continue
+		}
+		callee := p.callee(f, open)
+		caller := f.Enclosing(i)
+		if callee != nil && caller != nil && caller != callee {
+			all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee})
 		}
 	}
-	return p.edges
+	return all
 }
 
 // Repeats reports whether what stands at i runs more than once, or in a task of its own: inside of a loop, or what is
@@ -457,17 +462,18 @@ func (p *Program) Routed(fn *Function) bool {
 	return p.routed[fn.Name] && len(p.functions[fn.Name]) > 0 && len(fn.Params) > 0
 }
 
-// findRouted notes what routers are given.
-func (p *Program) findRouted(f *File) {
+// routedIn are the functions that a file gives to routers.
+func (p *Program) routedIn(f *File) (names []string) {
 	for i := range f.tokens {
-		if f.byte(i) != '(' || !f.oneOf(i-1, routers...) || !f.IsWord(i+1) {
+		if f.byte(i) != '(' || !f.IsWord(i+1) || !f.oneOf(i-1, routers...) {
 			continue
 		}
 		parts, after := f.path(i + 1)
 		if f.byte(after) == ')' && len(p.functions[parts[len(parts)-1]]) > 0 {
-			p.routed[parts[len(parts)-1]] = true
+			names = append(names, parts[len(parts)-1])
 		}
 	}
+	return names
 }
 
 // Names reports whether a file names a crate or an item of a path in its imports or its code.

@@ -36,12 +36,12 @@ func exampleTree(e Explanation, text string) tree.Tree {
 		if !strings.Contains(text, "fn ") && !strings.Contains(text, "struct ") {
 			source = "#[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {\n" + source + "    Ok(())\n}\n"
 		}
-		if strings.Contains(text, "&self") {
+		if strings.Contains(text, "&self") && !strings.Contains(text, "impl ") {
 			source = "#[tonic::async_trait]\nimpl Quotes for Handlers {\n" + source + "}\n"
 		}
 		text = exampleImports + source
 	}
-	if source == "" {
+	if source == "" || strings.HasSuffix(e.File, ".rs") {
 		source = "fn main() {}"
 	}
 	files["src/main.rs"] = tree.File{Data: []byte(source)}

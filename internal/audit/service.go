@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"path"
 	"regexp"
@@ -122,7 +123,7 @@ func (s *service) rustFiles() (paths []string) {
 		}
 		inside, _ := below(best.dir(), p)
 		member, _ := below(s.dir, best.dir())
-		if isService(inside) && isService(path.Join(member, "x")) && !generated(s.files[p].Data) {
+		if isService(inside) && isService(path.Join(member, "x")) && !s.isToolBinary(best, p) && !generated(s.files[p].Data) {
 			paths = append(paths, p)
 		}
 	}
@@ -205,8 +206,20 @@ func (s *service) serving() (kept []*cargoPackage, less bool) {
 }
 
 // isTool reports whether a package's name says that it is run by hand.
-func (s *service) isTool(p *cargoPackage) bool {
-	for piece := range strings.FieldsFuncSeq(p.name(), func(r rune) bool { return r == '-' || r == '_' }) {
+func (s *service) isTool(p *cargoPackage) bool { return namesTool(p.name()) }
+
+// isToolBinary reports whether a file is a binary that is run by hand, beside one that serves: a client to try it with.
+func (s *service) isToolBinary(p *cargoPackage, file string) bool {
+	return len(p.rust.Binaries) > 1 && slices.Contains(p.rust.Binaries, file) && namesTool(strings.TrimSuffix(path.Base(file), ".rs"))
+}
+
+// runByHand reports whether a file is of the command line of a service.
+func runByHand(p string) bool {
+	return strings.Contains("/"+p, "/cli/") || strings.HasSuffix("/"+p, "/cli.rs")
+}
+
+func namesTool(name string) bool {
+	for piece := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '-' || r == '_' }) {
 		if slices.Contains([]string{"cli", "client", "tool", "tools", "test", "tests", "bench", "e2e", "loadtest", "ctl"}, piece) {
 			return true
 		}
@@ -238,10 +251,11 @@ var apart = []string{
 
 var generatedMark = regexp.MustCompile(`@generated|Code generated|DO NOT EDIT`)
 
-// generated reports whether a tool wrote the file: prost and tonic say so on its first line.
+// generated reports whether a tool wrote the file: prost and others say so on its first line, tonic above each module.
 func generated(data []byte) bool {
-	first, _, _ := strings.Cut(string(data[:min(len(data), 400)]), "\n")
-	return generatedMark.MatchString(first)
+	first, _, _ := bytes.Cut(data[:min(len(data), 400)], []byte("\n"))
+	return generatedMark.Match(first) || bytes.Contains(data, []byte(" Generated client implementations.")) ||
+		bytes.Contains(data, []byte(" Generated server implementations."))
 }
 
 // line finds a pattern in a text.

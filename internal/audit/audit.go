@@ -7,7 +7,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // Severity says how much a finding weighs.
@@ -119,23 +122,38 @@ func Run(ctx context.Context, in Input, checks []Check) (*Report, error) {
 		return nil, err
 	}
 	report := &Report{Results: make([]Result, len(checks))}
+	outcomes := make([]outcome, len(checks))
+	each(ctx, len(checks), func(i int) { outcomes[i] = checks[i].look(s) })
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	for i, c := range checks {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		report.Results[i] = s.judge(c)
+		report.Results[i] = s.judge(c, outcomes[i])
 	}
 	report.Notes = slices.Concat(s.notes, s.unusedAllows(checks))
 	return report, nil
 }
 
-// judge goes through one check.
-func (s *service) judge(c Check) Result {
+// each calls a function for 0 to n-1, on all CPUs, until the context ends.
+func each(ctx context.Context, n int, do func(int)) {
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// judge makes a result of what a check found.
+func (s *service) judge(c Check, found outcome) Result {
 	c.Mend = s.fitting(c)
 	if severity, ok := s.settings.Severity[c.ID]; ok {
 		c.Severity = severity
 	}
-	found := c.look(s)
 	r := Result{Check: c, State: Passed, Findings: []Finding{}, Unseen: distinct(found.unseen), Note: found.absent}
 	for _, f := range distinct(found.findings) {
 		if reason, ok := s.allowed(c.ID, f); ok {

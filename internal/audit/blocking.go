@@ -13,6 +13,8 @@ type blockingCall struct {
 	path, crate string
 	// instead is the async counterpart.
 	instead string
+	// awaited says that it is async in name, and blocks while it is polled.
+	awaited bool
 	// args is the least number of tokens between its parentheses; none says that there are none.
 	args int
 	none bool
@@ -59,6 +61,9 @@ var blockingCalls = []blockingCall{
 	{path: ".run", crate: "tract_onnx", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".run", crate: "onnxruntime", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".embed", crate: "fastembed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
+	{path: ".embed_documents", crate: "FastEmbed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1, awaited: true},
+	{path: ".embed_query", crate: "FastEmbed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1, awaited: true},
+	{path: ".perform", crate: "curl", instead: "reqwest::Client", none: true},
 	{path: ".forward", crate: "tch", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".forward_t", crate: "tch", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".forward", crate: "candle_core", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
@@ -78,11 +83,12 @@ var hashCalls = []blockingCall{
 	{path: "*pbkdf2::derive"}, {path: "*pbkdf2::verify"}, {path: "*RsaPrivateKey::new"}, {path: "*Rsa::generate"},
 	{path: ".hash_password", args: 1}, {path: ".hash_password_simple", args: 1}, {path: ".hash_password_into", args: 1},
 	{path: ".hash_password_customized", args: 1}, {path: ".verify_password", args: 1},
+	{path: ".get_qr_base64", none: true}, {path: ".get_qr_png", none: true},
 	{path: "djangohashers::check_password"}, {path: "pwhash::bcrypt::verify"}, {path: "pwhash::bcrypt::hash"},
 }
 
 // hashers are crates of which one must be a dependency for the methods among hashCalls to be theirs.
-var hashers = []string{"argon2", "scrypt", "pbkdf2", "password-hash", "password-auth", "bcrypt", "yescrypt"}
+var hashers = []string{"argon2", "scrypt", "pbkdf2", "password-hash", "password-auth", "bcrypt", "yescrypt", "totp-rs"}
 
 // cause is why a function blocks: what it calls, and where.
 type cause struct {
@@ -107,7 +113,7 @@ func (s *service) blocking(calls []cause) (o outcome) {
 		fn := c.use.File.Enclosing(c.use.I)
 		switch {
 		case c.use.OnWorker():
-			if !c.atStart || !s.once(c.use) && !s.builds(fn) {
+			if !c.atStart || !s.once(c.use) && !s.builds(fn) && !runByHand(c.use.File.Path) && !watchesFiles(fn) {
 				direct = append(direct, c)
 			}
 		case fn != nil && !c.use.File.Off(c.use.I):
@@ -154,6 +160,19 @@ func instead(mend string) string {
 		return ""
 	}
 	return "; " + mend + " does not block"
+}
+
+// watchesFiles reports whether a function waits for changes of files, which are rare.
+func watchesFiles(fn *rust.Function) bool {
+	if fn == nil {
+		return false
+	}
+	for i := fn.From; i < fn.To; i++ {
+		if fn.File.Is(i, "RecommendedWatcher") || fn.File.Is(i, "recommended_watcher") || fn.File.Is(i, "PollWatcher") || fn.File.Is(i, "new_debouncer") {
+			return true
+		}
+	}
+	return false
 }
 
 // builds reports whether a function makes something once, as constructors do, and no call reaches it.
@@ -212,7 +231,7 @@ func (s *service) calls(c blockingCall) (all []cause) {
 			continue
 		}
 		from, to := u.Open+1, u.File.End(u.Open)-1
-		if to-from < c.args || c.none && to != from || u.File.Is(to+1, ".", "await") {
+		if to-from < c.args || c.none && to != from || u.File.Is(to+1, ".", "await") && !c.awaited {
 			continue
 		}
 		if c.crate == "diesel" && (u.File.Names("diesel_async") || !s.isDiesel(u, from, to)) {

@@ -220,7 +220,7 @@ func firstLine(text string) string { first, _, _ := strings.Cut(text, "\n"); ret
 // members are the manifests that the workspace names, without those that it excludes.
 func (s *service) members() (all []string) {
 	globs, excluded := s.root.list("workspace", "members"), s.root.list("workspace", "exclude")
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if path.Base(p) != "Cargo.toml" {
 			continue
 		}
@@ -249,20 +249,7 @@ func below(dir, p string) (string, bool) {
 // locked is the version of a crate in Cargo.lock; where there are several, the oldest. Without Cargo.lock it is what the
 // manifests ask for.
 func (s *service) locked(name string) *semver.Version {
-	var lock struct {
-		Package []struct{ Name, Version string }
-	}
-	if s.lock == nil {
-		s.lock = map[string]*semver.Version{}
-		_ = toml.Unmarshal(s.files[path.Join(s.dir, "Cargo.lock")].Data, &lock)
-		for _, p := range lock.Package {
-			v, err := semver.NewVersion(p.Version)
-			if err == nil && (s.lock[p.Name] == nil || v.LessThan(s.lock[p.Name])) {
-				s.lock[p.Name] = v
-			}
-		}
-	}
-	if v := s.lock[name]; v != nil {
+	if v := s.lock()[name]; v != nil {
 		return v
 	}
 	for _, m := range s.manifests() {
@@ -279,6 +266,22 @@ func (s *service) locked(name string) *semver.Version {
 		}
 	}
 	return nil
+}
+
+// readLock reads Cargo.lock; where a crate has several versions, the oldest holds.
+func (s *service) readLock() map[string]*semver.Version {
+	var lock struct {
+		Package []struct{ Name, Version string }
+	}
+	_ = toml.Unmarshal(s.files[path.Join(s.dir, "Cargo.lock")].Data, &lock)
+	all := map[string]*semver.Version{}
+	for _, p := range lock.Package {
+		v, err := semver.NewVersion(p.Version)
+		if err == nil && (all[p.Name] == nil || v.LessThan(all[p.Name])) {
+			all[p.Name] = v
+		}
+	}
+	return all
 }
 
 // fitting is how to mend a check with the version of tonic that there is.

@@ -136,6 +136,9 @@ func unboundedChannels(s *service) (o outcome) {
 			continue
 		}
 		whole, _ := s.spelled(u, channels...)
+		if watchesFiles(u.File.Enclosing(u.I)) || strings.HasPrefix(whole, "std::") && s.isLocal(u) {
+			continue
+		}
 		o.findings = append(o.findings, at(place(u), "%s", whole))
 	}
 	for _, u := range s.named(boundedChannels...) {
@@ -147,6 +150,27 @@ func unboundedChannels(s *service) (o outcome) {
 		}
 	}
 	return o
+}
+
+// isLocal reports whether a channel of std's carries one signal, or what its own function receives.
+func (s *service) isLocal(u rust.Use) bool {
+	f, fn := u.File, u.File.Enclosing(u.I)
+	if f.Is(u.Open-4, "<", "(", ")", ">") {
+		return true
+	}
+	receiver := ""
+	if f.Is(u.Open, "(", ")", ";") {
+		receiver = f.PairBound(u)
+	}
+	if fn == nil || receiver == "" {
+		return false
+	}
+	for i := u.Open; i < fn.To; i++ {
+		if f.Is(i, receiver, ".") && (f.Is(i+2, "recv") || f.Is(i+2, "recv_timeout") || f.Is(i+2, "iter")) && f.Enclosing(i) == fn {
+			return true
+		}
+	}
+	return false
 }
 
 // environment are the files in which a process is given its environment.

@@ -103,7 +103,7 @@ func handles(fn *rust.Function) bool {
 // once reports whether a use runs at the start alone, or in an async function that has a thread to itself.
 func (s *service) once(u rust.Use) bool {
 	fn := u.File.Enclosing(u.I)
-	return fn != nil && (s.startup[fn] && !u.File.Repeats(u.I) || s.aside[fn] && !u.File.InTask(u.I))
+	return fn != nil && (s.startup[fn] && !u.File.GoesOn(u.I) || s.aside[fn] && !u.File.InTask(u.I))
 }
 
 // isHot reports whether a use runs for every call.

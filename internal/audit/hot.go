@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -57,12 +58,8 @@ var hotChecks = []Check{
 
 func lockAwait(s *service) outcome { return found(slices.Clone(s.heldLocks())...) }
 
-// heldLocks finds the locks that are held over an await, one a function and kind.
-func (s *service) heldLocks() []Finding {
-	if s.locks != nil {
-		return s.locks
-	}
-	s.locks = []Finding{}
+// findHeldLocks finds the locks that are held over an await, one a function and kind.
+func (s *service) findHeldLocks() (all []Finding) {
 	type key struct {
 		fn    *rust.Function
 		async bool
@@ -71,7 +68,7 @@ func (s *service) heldLocks() []Finding {
 	for _, g := range s.program.HeldOverAwait() {
 		u := rust.Use{File: g.File, I: g.I, Open: g.I + 1, Method: true}
 		fn := g.File.Enclosing(g.I)
-		if s.once(u) || g.Async && (!g.Write || !g.Uses && !s.hot[fn]) || seen[key{fn, g.Async}] {
+		if s.once(u) || g.Async && (!g.Write && !s.keepsOut(u) || !g.Uses && !s.hot[fn]) || seen[key{fn, g.Async}] {
 			continue
 		}
 		if g.Async && !s.hot[fn] && s.builds(fn) {
@@ -83,9 +80,22 @@ func (s *service) heldLocks() []Finding {
 		if g.Async {
 			whose = "tokio's lock"
 		}
-		s.locks = append(s.locks, at(place(u), "%s of %s is held over the await in line %d", whose, g.File.Phrase(from, to), g.File.Line(g.Await)))
+		all = append(all, at(place(u), "%s of %s is held over the await in line %d", whose, g.File.Phrase(from, to), g.File.Line(g.Await)))
 	}
-	return s.locks
+	return all
+}
+
+// keepsOut reports whether a guard of tokio's for reading keeps calls out: it is held for one, and others write. A writer
+// that waits for it lets no reader in any more.
+func (s *service) keepsOut(read rust.Use) bool {
+	if !s.isHot(read) {
+		return false
+	}
+	from, to := read.Receiver()
+	return slices.ContainsFunc(s.program.Methods("write"), func(u rust.Use) bool {
+		wFrom, wTo := u.Receiver()
+		return u.File == read.File && s.isHot(u) && u.File.Is(u.File.End(u.Open), ".", "await") && u.File.Phrase(wFrom, wTo) == read.File.Phrase(from, to)
+	})
 }
 
 // connections are types that carry one call at a time, or that are made to be cloned.
@@ -118,11 +128,30 @@ func sharedConnection(s *service) (o outcome) {
 			o.findings = append(o.findings, at(Place{f.Path, f.Line(i)}, "%s<%s>", f.Text(i), name))
 		}
 	}
+	o.findings = append(o.findings, s.servedOneByOne()...)
 	// Where the lock is seen to be held over the call, that is the same cause, and said there.
 	if len(s.heldLocks()) > 0 {
 		o.findings = slices.DeleteFunc(o.findings, func(f Finding) bool { return held[f.Path] })
 	}
 	return o
+}
+
+// servedOneByOne finds loops over messages that keep one connection of a pool: they work off one message at a time.
+func (s *service) servedOneByOne() (all []Finding) {
+	for _, u := range s.named(".acquire", ".get") {
+		f, fn := u.File, u.File.Enclosing(u.I)
+		from, to := u.Receiver()
+		if fn == nil || !fn.Async || !strings.Contains(strings.ToLower(f.Phrase(from, to)), "pool") || !f.Is(f.End(u.Open), ".", "await") {
+			continue
+		}
+		if _, inLoop := f.LoopAround(u.I); inLoop {
+			continue
+		}
+		if name := f.Bound(u); name != "" && f.LoopOverMessages(fn, u.I, name) {
+			all = append(all, at(place(u), "one connection of %s for all messages of a loop, in %s", f.Phrase(from, to), fn.Name))
+		}
+	}
+	return all
 }
 
 func (s *service) inStruct(f *rust.File, i int) bool { return f.Enclosing(i) == nil }
@@ -156,7 +185,7 @@ var perCall = []string{
 	"tokio_postgres::connect", "mongodb::Client::with_uri_str", "mongodb::Client::with_options", "*rusqlite::Connection::open",
 	"async_nats::connect", "*lapin::Connection::connect", "*LdapConnAsync::new", "*SmtpTransport::relay", "*aws_config::load_from_env",
 	"*FutureProducer::from_config", "awc::Client::new", "awc::Client::default", "hyper::Client::new", "sea_orm::Database::connect",
-	"reqwest::blocking::get", "*reqwest::blocking::Client::new",
+	"reqwest::blocking::get", "*reqwest::blocking::Client::new", "curl::easy::Easy::new", "curl::easy::Easy2::new",
 }
 
 func clientPerCall(s *service) (o outcome) {
@@ -175,12 +204,19 @@ func clientPerCall(s *service) (o outcome) {
 
 // cached reports whether something that runs once holds what is made: a cell, an entry of a map.
 func (s *service) cached(u rust.Use) bool {
+	if strings.Contains(strings.ToLower(path.Base(u.File.Path)), "pool") {
+		return true // what makes the connections of a pool
+	}
 	fn := u.File.Enclosing(u.I)
 	for i := fn.From; i < fn.To; i++ {
 		for _, name := range []string{"get_or_init", "get_or_try_init", "or_insert_with", "call_once", "or_insert", "insert", "get_or_insert_with", "try_get_with"} {
-			if u.File.Is(i-1, ".", name) || name == "insert" && u.File.Is(i-1, ".", "insert", "(") {
+			if u.File.Is(i-1, ".", name) {
 				return true
 			}
+		}
+		// A static that is set once: CLIENT.set(client).
+		if owner := u.File.Text(i - 2); u.File.Is(i-1, ".", "set", "(") && owner == strings.ToUpper(owner) {
+			return true
 		}
 	}
 	return false
@@ -299,7 +335,7 @@ func prints(s *service) (o outcome) {
 	for _, name := range []string{"println", "eprintln", "print", "eprint", "dbg"} {
 		for _, u := range s.program.Named(name) {
 			fn := u.File.Enclosing(u.I)
-			if !u.Macro || len(u.Parts()) > 1 || fn == nil || s.once(u) || !s.isHot(u) && !(u.OnWorker() && !s.builds(fn)) {
+			if !u.Macro || len(u.Parts()) > 1 || fn == nil || runByHand(u.File.Path) || s.once(u) || !s.isHot(u) && !(u.OnWorker() && !s.builds(fn)) {
 				continue
 			}
 			c := byFile[u.File.Path]

@@ -38,12 +38,12 @@ func manifestPlace(p string) bool {
 // readManifests reads the manifests of the repository that run this service.
 func (s *service) readManifests(rendered map[string][]byte) {
 	charts := map[string]bool{}
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if path.Base(p) == "Chart.yaml" {
 			charts[path.Dir(p)] = true
 		}
 	}
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if !strings.HasSuffix(p, ".yaml") && !strings.HasSuffix(p, ".yml") || !manifestPlace(p) || !s.files[p].IsText() {
 			continue
 		}

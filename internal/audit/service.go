@@ -1,10 +1,10 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"path"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -34,13 +34,14 @@ type Input struct {
 // service is what the checks look at.
 type service struct {
 	files tree.Tree
+	// paths are those of the files, in order.
+	paths []string
 	// dir is the top of the workspace, focus the directory that was asked for.
 	dir, focus string
 	root       manifest
 	// packages are those that are part of what serves.
 	packages []*cargoPackage
 	program  *rust.Program
-	lock     map[string]*semver.Version
 	notes    []Finding
 	settings Settings
 	allows   []*allow
@@ -52,12 +53,14 @@ type service struct {
 	// hot runs for calls, startup once, aside on a thread of its own.
 	hot, startup, aside map[*rust.Function]bool
 	servers             []server
-	// locks are those that are held over an await, once they were looked for.
-	locks []Finding
+	// heldLocks are those that are held over an await, and locked the versions in Cargo.lock; both are looked for once.
+	heldLocks func() []Finding
+	lock      func() map[string]*semver.Version
 }
 
 func read(ctx context.Context, in Input) (*service, error) {
-	s := &service{files: in.Files, dir: in.Dir, focus: in.Focus, notes: in.Unread, settings: in.Settings}
+	s := &service{files: in.Files, paths: in.Files.Paths(), dir: in.Dir, focus: in.Focus, notes: in.Unread, settings: in.Settings}
+	s.heldLocks, s.lock = sync.OnceValue(s.findHeldLocks), sync.OnceValue(s.readLock)
 	if err := s.readPackages(); err != nil {
 		return nil, err
 	}
@@ -77,23 +80,7 @@ func (s *service) readRust(ctx context.Context) error {
 	s.focusPackages()
 	paths := s.rustFiles()
 	files := make([]*rust.File, len(paths))
-	var group sync.WaitGroup
-	next := make(chan int)
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			for i := range next {
-				files[i] = rust.Parse(paths[i], string(s.files[paths[i]].Data))
-			}
-		})
-	}
-	for i := range paths {
-		if ctx.Err() != nil {
-			break
-		}
-		next <- i
-	}
-	close(next)
-	group.Wait()
+	each(ctx, len(paths), func(i int) { files[i] = rust.Parse(paths[i], string(s.files[paths[i]].Data)) })
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -121,7 +108,7 @@ func (s *service) link(files []*rust.File) {
 
 // rustFiles are the source files of the packages, without tests, examples, tools and what a tool wrote.
 func (s *service) rustFiles() (paths []string) {
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if !strings.HasSuffix(p, ".rs") || !s.files[p].IsText() {
 			continue
 		}
@@ -136,7 +123,7 @@ func (s *service) rustFiles() (paths []string) {
 		}
 		inside, _ := below(best.dir(), p)
 		member, _ := below(s.dir, best.dir())
-		if isService(inside) && isService(path.Join(member, "x")) && !generated(s.files[p].Data) {
+		if isService(inside) && isService(path.Join(member, "x")) && !s.isToolBinary(best, p) && !generated(s.files[p].Data) {
 			paths = append(paths, p)
 		}
 	}
@@ -219,8 +206,20 @@ func (s *service) serving() (kept []*cargoPackage, less bool) {
 }
 
 // isTool reports whether a package's name says that it is run by hand.
-func (s *service) isTool(p *cargoPackage) bool {
-	for piece := range strings.FieldsFuncSeq(p.name(), func(r rune) bool { return r == '-' || r == '_' }) {
+func (s *service) isTool(p *cargoPackage) bool { return namesTool(p.name()) }
+
+// isToolBinary reports whether a file is a binary that is run by hand, beside one that serves: a client to try it with.
+func (s *service) isToolBinary(p *cargoPackage, file string) bool {
+	return len(p.rust.Binaries) > 1 && slices.Contains(p.rust.Binaries, file) && namesTool(strings.TrimSuffix(path.Base(file), ".rs"))
+}
+
+// runByHand reports whether a file is of the command line of a service.
+func runByHand(p string) bool {
+	return strings.Contains("/"+p, "/cli/") || strings.HasSuffix("/"+p, "/cli.rs")
+}
+
+func namesTool(name string) bool {
+	for piece := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '-' || r == '_' }) {
 		if slices.Contains([]string{"cli", "client", "tool", "tools", "test", "tests", "bench", "e2e", "loadtest", "ctl"}, piece) {
 			return true
 		}
@@ -252,10 +251,11 @@ var apart = []string{
 
 var generatedMark = regexp.MustCompile(`@generated|Code generated|DO NOT EDIT`)
 
-// generated reports whether a tool wrote the file: prost and tonic say so on its first line.
+// generated reports whether a tool wrote the file: prost and others say so on its first line, tonic above each module.
 func generated(data []byte) bool {
-	first, _, _ := strings.Cut(string(data[:min(len(data), 400)]), "\n")
-	return generatedMark.MatchString(first)
+	first, _, _ := bytes.Cut(data[:min(len(data), 400)], []byte("\n"))
+	return generatedMark.Match(first) || bytes.Contains(data, []byte(" Generated client implementations.")) ||
+		bytes.Contains(data, []byte(" Generated server implementations."))
 }
 
 // line finds a pattern in a text.
@@ -268,7 +268,7 @@ func line(text string, pattern *regexp.Regexp) int {
 
 // matching are the text files whose path matches.
 func (s *service) matching(pattern *regexp.Regexp) (paths []string) {
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if pattern.MatchString(p) && s.files[p].IsText() {
 			paths = append(paths, p)
 		}

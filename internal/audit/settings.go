@@ -111,7 +111,7 @@ func (s *service) gatherAllows(settings Settings, b Baseline) {
 			s.addComment(f.Path, c.Line, c.Text)
 		}
 	}
-	for _, p := range s.files.Paths() {
+	for _, p := range s.paths {
 		if strings.HasSuffix(p, ".rs") || !s.files[p].IsText() || !strings.Contains(string(s.files[p].Data), "rustgen:") {
 			continue
 		}

@@ -19,16 +19,32 @@ func findCheck(id string) (audit.Check, bool) {
 	return checks[i], true
 }
 
+// explainedCheck is a check with its explanation, for programs.
+type explainedCheck struct {
+	audit.Check
+	audit.Explanation
+}
+
 // explainCheck says what a check of the audit is about.
 func (a *app) explainCheck(c audit.Check, asJSON bool) error {
+	e, _ := audit.Explain(c)
 	if asJSON {
-		return a.writeJSON(c)
+		return a.writeJSON(explainedCheck{c, e})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\n", c.ID, c.Title)
 	fmt.Fprintf(&b, "A check of rustgen audit (%s), of severity %s.\n\n", c.Area, c.Severity)
-	fmt.Fprintf(&b, "%s\n%s\n\n", fold("Why: "+c.Why+".", explainWidth, ""), fold("Mend: "+c.Mend+".", explainWidth, ""))
+	fmt.Fprintf(&b, "%s\n\n", fold("Why: "+c.Why+".", explainWidth, ""))
+	fmt.Fprintf(&b, "The fault, in %s:\n\n%s\n", e.File, indented(e.Fault))
+	fmt.Fprintf(&b, "Mended:\n\n%s\n", indented(e.Mended))
+	fmt.Fprintf(&b, "%s\n", fold("Mend: "+c.Mend+".", explainWidth, ""))
+	fmt.Fprintf(&b, "%s\n%s\n\n", fold("Harm: "+e.Harm+".", explainWidth, ""), fold("Source: "+e.Source+".", explainWidth, ""))
 	fmt.Fprintf(&b, "Where it is as it should be: // rustgen: allow(%s, the reason)\n", c.ID)
 	_, err := io.WriteString(a.out, b.String())
 	return err
+}
+
+// indented is code as the text around it shows it.
+func indented(code string) string {
+	return "    " + strings.ReplaceAll(strings.TrimRight(code, "\n"), "\n", "\n    ") + "\n"
 }

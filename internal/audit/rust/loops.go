@@ -5,6 +5,70 @@ import (
 	"strings"
 )
 
+// Repeats reports whether what stands at i runs more than once, or in a task of its own: inside of a loop, or what is
+// handed to spawn.
+func (f *File) Repeats(i int) bool { return f.repeats(i, true) }
+
+// GoesOn reports whether what stands at i runs on and on: as Repeats, but a for loop ends.
+func (f *File) GoesOn(i int) bool { return f.repeats(i, false) }
+
+func (f *File) repeats(i int, ends bool) bool {
+	if i < 0 || i >= len(f.open) {
+		return false
+	}
+	for o, n := f.open[i], 0; o >= 0 && n < maxDepth; o, n = f.open[o], n+1 {
+		if f.bodies[o] != nil {
+			return false
+		}
+		if f.byte(int(o)) == '(' && f.oneOf(int(o)-1, "spawn", "spawn_local", "service_fn", "spawn_on") {
+			return true
+		}
+		if loop := f.LoopAt(int(o)); loop != "" && (ends || loop != "for" || f.Is(int(o)-3, "incoming")) {
+			return true
+		}
+	}
+	return false
+}
+
+// LoopAt says which loop the brace at i is the body of: "loop", "while", "for", or nothing.
+func (f *File) LoopAt(i int) string {
+	if f.byte(i) != '{' {
+		return ""
+	}
+	if f.Is(i-1, "loop") {
+		return "loop"
+	}
+	for n, j := 0, i-1; n < 96 && j > 0; n, j = n+1, j-1 {
+		switch c := f.byte(j); {
+		case c == ';' || c == '{' || c == '}' && f.partner[j] < 0:
+			return ""
+		case c == ')' || c == ']' || c == '}':
+			if f.partner[j] < 0 {
+				return ""
+			}
+			if c == '}' && !f.Is(j+1, ".") && !f.Is(j+1, ")") {
+				return ""
+			}
+			j = int(f.partner[j])
+		case f.Is(j, "while"), f.Is(j, "for") && !f.Is(j+1, "<"):
+			return f.Text(j)
+		case f.Is(j, "if"), f.Is(j, "match"), f.Is(j, "else"), f.Is(j, "impl"), f.Is(j, "fn"), f.Is(j, "unsafe"):
+			return ""
+		}
+	}
+	return ""
+}
+
+// InTask reports whether what stands at i is handed to spawn, in its function.
+func (f *File) InTask(i int) bool {
+	for o, n := f.open[i], 0; o >= 0 && n < maxDepth && f.bodies[o] == nil; o, n = f.open[o], n+1 {
+		if f.byte(int(o)) == '(' && f.oneOf(int(o)-1, "spawn", "spawn_local", "spawn_on") {
+			return true
+		}
+	}
+	return false
+}
+
 // LoopAround is the brace of the innermost loop or while around i, in its function.
 func (f *File) LoopAround(i int) (open int, ok bool) {
 	for o, n := f.open[i], 0; o >= 0 && n < maxDepth; o, n = f.open[o], n+1 {
@@ -16,6 +80,40 @@ func (f *File) LoopAround(i int) (open int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// Bound is the variable that the value of a method's call is bound to, or nothing.
+func (f *File) Bound(u Use) string {
+	from, _ := u.Receiver()
+	return f.boundTo(from)
+}
+
+// PairBound is the second name of the pair that a call is bound to: let (sender, receiver) = channel().
+func (f *File) PairBound(u Use) string {
+	for i := u.I; i > u.I-16 && i > 3; i-- {
+		if f.byte(i) == '=' && f.byte(i-1) == ')' && f.IsWord(i-2) {
+			return f.Text(i - 2)
+		}
+	}
+	return ""
+}
+
+// LoopOverMessages reports whether a function receives messages in a loop after i, and uses a name in it.
+func (f *File) LoopOverMessages(fn *Function, i int, name string) bool {
+	for ; i < fn.To; i++ {
+		if !f.Is(i, "while", "let") {
+			continue
+		}
+		receives := false
+		open := i
+		for ; open < min(i+64, fn.To) && f.byte(open) != '{'; open++ {
+			receives = receives || f.Is(open, ".", "recv")
+		}
+		if receives && f.byte(open) == '{' && f.mentionsName(open, f.End(open), name) {
+			return true
+		}
+	}
+	return false
 }
 
 // LoopHead reports whether i stands between the word of the loop and its brace at open.

@@ -99,7 +99,7 @@ func (f *File) declareModule(i int) {
 // Module is one module of a crate: a file, or braces in one.
 type Module struct {
 	name string
-	// whole is the path of it, once it was asked for.
+	// whole is its path.
 	whole  string
 	parent *Module
 	root   *Module
@@ -111,19 +111,11 @@ type Module struct {
 }
 
 // String is the module's path.
-func (m *Module) String() string {
-	if m.whole == "" {
-		m.whole = m.name
-		if m.parent != nil {
-			m.whole = m.parent.String() + "::" + m.name
-		}
-	}
-	return m.whole
-}
+func (m *Module) String() string { return m.whole }
 
 // grow builds the module tree of a crate from its root file.
 func (p *Program) grow(root *File, pkg *Package) *Module {
-	m := &Module{name: pkg.Ident, pkg: pkg, file: root, open: -1, children: map[string]*Module{}}
+	m := &Module{name: pkg.Ident, whole: pkg.Ident, pkg: pkg, file: root, open: -1, children: map[string]*Module{}}
 	m.root = m
 	dir := path.Dir(root.Path)
 	p.adopt(m, dir, 0)
@@ -147,7 +139,7 @@ func (p *Program) adopt(m *Module, dir string, depth int) {
 				break
 			}
 		}
-		child := &Module{name: d.name, parent: parent, root: m.root, pkg: m.pkg, file: f, open: d.open, children: map[string]*Module{}}
+		child := &Module{name: d.name, whole: parent.whole + "::" + d.name, parent: parent, root: m.root, pkg: m.pkg, file: f, open: d.open, children: map[string]*Module{}}
 		if d.open >= 0 {
 			inline[d.open], dirs[d.open] = child, path.Join(in, d.name)
 			f.inline[d.open] = child

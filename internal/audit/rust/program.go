@@ -3,8 +3,11 @@ package rust
 import (
 	"cmp"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Package is a Cargo package whose source is read.
@@ -36,11 +39,12 @@ type Program struct {
 	fields         map[string][]typed
 	constants      map[string][]constant
 	closures       map[string]bool
-	edges          []Edge
-	// spelled are the answers of Spelled.
-	spelled map[Use][]string
-	routed  map[string]bool
-	types   map[string]bool
+	edges          func() []Edge
+	// spelled are the answers of Spelled, for all who ask at once.
+	spelled  map[Use][]string
+	spelling sync.Mutex
+	routed   map[string]bool
+	types    map[string]bool
 }
 
 // Use is a place that calls a path, a method or a macro.
@@ -74,6 +78,7 @@ func Link(files []*File, packages []*Package) *Program {
 		named: map[string][]Use{}, methods: map[string][]Use{}, functions: map[string][]*Function{},
 		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, types: map[string]bool{},
 	}
+	p.edges = sync.OnceValue(p.findEdges)
 	for _, f := range files {
 		p.files[f.Path] = f
 	}
@@ -96,12 +101,58 @@ func Link(files []*File, packages []*Package) *Program {
 	for _, f := range p.sorted {
 		p.define(f)
 	}
-	for _, f := range p.sorted {
-		p.index(f)
-		p.findRouted(f)
-	}
+	p.index()
 	p.markHelpers()
 	return p
+}
+
+// each calls a function for 0 to n-1, on all CPUs.
+func each(n int, do func(int)) {
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// index notes what all files call, and what routers are given.
+func (p *Program) index() {
+	found := make([]calls, len(p.sorted))
+	each(len(found), func(i int) { found[i] = p.callsOf(p.sorted[i]) })
+	for _, c := range found {
+		for _, n := range c.named {
+			p.named[n.name] = append(p.named[n.name], n.use)
+		}
+		for _, u := range c.methods {
+			name := u.File.Text(u.I)
+			p.methods[name] = append(p.methods[name], u)
+		}
+		for _, name := range c.routed {
+			p.routed[name] = true
+		}
+	}
+}
+
+// calls are what one file calls: paths by the word that they end with, methods, and what it gives to routers.
+type calls struct {
+	named []struct {
+		name string
+		use  Use
+	}
+	methods []Use
+	routed  []string
+}
+
+func (c *calls) note(name string, u Use) {
+	c.named = append(c.named, struct {
+		name string
+		use  Use
+	}{name, u})
 }
 
 // dropTestModules leaves out files that only tests declare.
@@ -190,17 +241,21 @@ func (p *Program) define(f *File) {
 	}
 }
 
-// index notes what a file calls.
-func (p *Program) index(f *File) {
+// callsOf notes what a file calls.
+func (p *Program) callsOf(f *File) (c calls) {
 	for i := 0; i < len(f.tokens); {
 		if f.tokens[i].kind != Word {
 			i++
 			continue
 		}
+		next := f.byte(i + 1)
+		if next != '(' && next != ':' && next != '!' {
+			i++
+			continue
+		}
 		if f.byte(i-1) == '.' && f.byte(i-2) != '.' {
 			if after := f.generics(i + 1); f.byte(after) == '(' {
-				name := f.Text(i)
-				p.methods[name] = append(p.methods[name], Use{f, i, after, true, false})
+				c.methods = append(c.methods, Use{f, i, after, true, false})
 			}
 			i++
 			continue
@@ -217,20 +272,22 @@ func (p *Program) index(f *File) {
 			open = -1
 		}
 		if open >= 0 || len(parts) > 1 {
-			p.note(Use{f, i, open, false, macro}, parts)
+			c.path(Use{f, i, open, false, macro}, parts)
 		}
 		i = after
 	}
+	c.routed = p.routedIn(f)
+	return c
 }
 
-// note files a use under its last word, and under that of the import that renames it.
-func (p *Program) note(u Use, parts []string) {
+// path files a use under its last word, and under that of the import that renames it.
+func (c *calls) path(u Use, parts []string) {
 	last := parts[len(parts)-1]
-	p.named[last] = append(p.named[last], u)
+	c.note(last, u)
 	if len(parts) == 1 {
-		for _, c := range u.File.imports[last] {
-			if original := c.whole[strings.LastIndex(c.whole, ":")+1:]; original != last {
-				p.named[original] = append(p.named[original], u)
+		for _, imported := range u.File.imports[last] {
+			if original := imported.whole[strings.LastIndex(imported.whole, ":")+1:]; original != last {
+				c.note(original, u)
 				break
 			}
 		}
@@ -249,10 +306,14 @@ func (p *Program) Spelled(u Use) []string {
 		return []string{"." + u.File.Text(u.I)}
 	}
 	key := Use{File: u.File, I: u.I}
+	p.spelling.Lock()
 	whole, ok := p.spelled[key]
+	p.spelling.Unlock()
 	if !ok {
 		whole = p.Resolve(u.File, u.I, u.Parts())
+		p.spelling.Lock()
 		p.spelled[key] = whole
+		p.spelling.Unlock()
 	}
 	return whole
 }

@@ -16,7 +16,7 @@ type Function struct {
 	returns [2]int
 	// attributes are the tokens of what stands before it.
 	attributes [2]int
-	// polls says that it is Future::poll or a like, which an async worker runs.
+	// polls says that it is Future::poll, which an async worker runs, or a handler of grpcio's, for which its threads are few.
 	polls bool
 	// path is its whole path, once the files are linked.
 	path string
@@ -216,7 +216,7 @@ func (f *File) function(i int, typ, trait string) {
 		fn.Async = fn.Async || f.Is(k, "async")
 	}
 	fn.attributes = [2]int{f.attributesBefore(k), i}
-	fn.polls = strings.HasPrefix(fn.Name, "poll") && f.mentions(fn.Params, "Context")
+	fn.polls = strings.HasPrefix(fn.Name, "poll") && f.mentions(fn.Params, "Context") || f.mentions(fn.Params, "RpcContext")
 	f.bodies[int32(body)] = fn
 	f.functions = append(f.functions, fn)
 	f.roles[int32(body)] = plain

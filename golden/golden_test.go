@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/gostubs"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/project"
 	"rustgen/internal/proto"
@@ -89,6 +90,11 @@ func services(t *testing.T) []service {
 		}
 		rendered[project.AnswersPath] = tree.File{Mode: tree.ModeFile, Data: answers}
 		if api != nil {
+			stubs, err := gostubs.Of(api, rendered)
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(rendered, stubs)
 			maps.Copy(rendered, ownapi.Files(api))
 		}
 		all = append(all, service{name, out, rendered})

@@ -1,8 +1,9 @@
 // Package apidiff compares the methods that the protos of a service declare with its handlers, its policies and the
-// stubs of its Go client, and writes what is missing. It never changes or removes a line.
+// stubs of its Go client, and writes what is missing. It never changes or removes a line that a person wrote.
 package apidiff
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"path"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"rustgen/internal/gostubs"
 	"rustgen/internal/proto"
 	"rustgen/internal/rustsrc"
 	"rustgen/internal/tree"
@@ -54,17 +56,32 @@ type Ambiguous struct {
 	Methods []string `json:"methods"`
 }
 
+// Stub is a file of Go stubs that is not what the protos give.
+type Stub struct {
+	Path  string `json:"path"`
+	State string `json:"state"`
+}
+
+// The states of a file of stubs: there is none, it is of other protos, or no proto gives it any more.
+const (
+	StubMissing = "missing"
+	StubStale   = "stale"
+	StubGone    = "gone"
+)
+
 // Report is how a service differs from its protos.
 type Report struct {
 	Missing   []Missing   `json:"missing"`
 	Changed   []Changed   `json:"changed"`
 	Gone      []Gone      `json:"gone"`
 	Ambiguous []Ambiguous `json:"ambiguous"`
+	// Stubs are the files of the Go client's stubs, where they could be compared.
+	Stubs []Stub `json:"stubs"`
 }
 
 // Empty reports whether the service has all that its protos have, and no more.
 func (r *Report) Empty() bool {
-	return len(r.Missing)+len(r.Changed)+len(r.Gone)+len(r.Ambiguous) == 0
+	return len(r.Missing)+len(r.Changed)+len(r.Gone)+len(r.Ambiguous)+len(r.Stubs) == 0
 }
 
 // Diff is a report with what it was made from.
@@ -79,6 +96,8 @@ type Diff struct {
 	// lacking are the handlers and policies to write.
 	handler []lack
 	policy  []lack
+	// stubs are those that the service must have; nil where that is not known.
+	stubs tree.Tree
 }
 
 // lack is a method without a part. impl is nil where its service has no block yet.
@@ -90,12 +109,13 @@ type lack struct {
 
 var maxWidth = regexp.MustCompile(`(?m)^\s*max_width\s*=\s*(\d+)`)
 
-// Compare compares an API with a service: the Rust below src/, and the stubs below clients/go/.
-func Compare(api *proto.API, service tree.Tree) *Diff {
+// Compare compares an API with a service: the Rust below src/, and the stubs below clients/go/ with those that it must have.
+func Compare(api *proto.API, service, stubs tree.Tree) *Diff {
 	d := &Diff{
-		Report: Report{Missing: []Missing{}, Changed: []Changed{}, Gone: []Gone{}, Ambiguous: []Ambiguous{}},
-		api:    api, handlers: map[string][]rustsrc.Impl{}, width: 100,
+		Report: Report{Missing: []Missing{}, Changed: []Changed{}, Gone: []Gone{}, Ambiguous: []Ambiguous{}, Stubs: []Stub{}},
+		api:    api, handlers: map[string][]rustsrc.Impl{}, width: 100, stubs: stubs,
 	}
+	d.compareStubs(service)
 	if m := maxWidth.FindSubmatch(service["rustfmt.toml"].Data); m != nil {
 		_, _ = fmt.Sscan(string(m[1]), &d.width)
 	}
@@ -115,7 +135,7 @@ func Compare(api *proto.API, service tree.Tree) *Diff {
 		}
 	}
 	covered := d.policies()
-	stubs, hasClient := goStubs(service)
+	called, hasClient := goStubs(service)
 	for i := range api.Services {
 		s := &api.Services[i]
 		d.goneHandlers(s)
@@ -129,7 +149,7 @@ func Compare(api *proto.API, service tree.Tree) *Diff {
 				parts = append(parts, Policy)
 				d.policy = append(d.policy, lack{service: s, method: m})
 			}
-			if hasClient && !strings.Contains(stubs, `"/`+s.Key(m)+`"`) {
+			if hasClient && !strings.Contains(called, `"/`+s.Key(m)+`"`) {
 				parts = append(parts, GoStub)
 			}
 			if len(parts) > 0 {
@@ -300,6 +320,23 @@ func (d *Diff) handled(key string) bool {
 	return slices.ContainsFunc(d.handlers[service], func(m rustsrc.Impl) bool {
 		return slices.ContainsFunc(m.Functions, func(f rustsrc.Function) bool { return f.Name == bare(proto.Snake(name)) })
 	})
+}
+
+// compareStubs finds the files of stubs that are not what the protos give.
+func (d *Diff) compareStubs(service tree.Tree) {
+	for _, p := range d.stubs.Paths() {
+		if was, ok := service[p]; !ok {
+			d.Stubs = append(d.Stubs, Stub{p, StubMissing})
+		} else if !bytes.Equal(was.Data, d.stubs[p].Data) {
+			d.Stubs = append(d.Stubs, Stub{p, StubStale})
+		}
+	}
+	if d.stubs == nil {
+		return
+	}
+	for _, p := range gostubs.Stale(service, d.stubs) {
+		d.Stubs = append(d.Stubs, Stub{p, StubGone})
+	}
 }
 
 // goStubs is the text of all stubs of the Go client, if the service has one.

@@ -104,7 +104,7 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if got := summary(apidiff.Compare(api(t, c.protos), rust(c.rust))); got != c.want {
+			if got := summary(apidiff.Compare(api(t, c.protos), rust(c.rust), nil)); got != c.want {
 				t.Errorf("got\n%swant\n%s", got, c.want)
 			}
 		})
@@ -128,7 +128,7 @@ func TestAdd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			service := rust(map[string]string{"src/handlers.rs": handlers, "src/policy.rs": fmt.Sprintf(policies, "    (\"ride.v1.Rides/Up\", X),\n")})
-			added := apidiff.Compare(protos, service).Add(service)
+			added := apidiff.Compare(protos, service, nil).Add(service)
 			if len(added.Loose) > 0 || len(added.Routes) != 2 {
 				t.Errorf("loose %q, routes %q", added.Loose, added.Routes)
 			}
@@ -136,7 +136,7 @@ func TestAdd(t *testing.T) {
 				checkLines(t, string(service[p].Data), string(added.Files[p].Data))
 				service[p] = added.Files[p]
 			}
-			again := apidiff.Compare(protos, service)
+			again := apidiff.Compare(protos, service, nil)
 			if !again.Empty() || len(again.Add(service).Files) > 0 {
 				t.Errorf("%s\n%s", summary(again), service["src/handlers.rs"].Data)
 			}
@@ -166,7 +166,7 @@ func checkLines(t *testing.T, before, after string) {
 func TestAddWithoutAPlace(t *testing.T) {
 	t.Parallel()
 	protos := api(t, map[string]string{"ride/v1/ride.proto": "package ride.v1;\nservice Rides { rpc Start(Ask) returns (Trip); }\n" + messages})
-	added := apidiff.Compare(protos, rust(nil)).Add(rust(nil))
+	added := apidiff.Compare(protos, rust(nil), nil).Add(rust(nil))
 	if len(added.Loose) != 2 || len(added.Files) > 0 || len(added.Added) > 0 {
 		t.Fatalf("%+v", added)
 	}

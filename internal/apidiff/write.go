@@ -12,8 +12,10 @@ import (
 
 // Additions are what a service is given for what it lacks.
 type Additions struct {
-	// Files are the files with the additions in them.
+	// Files are the files with the additions in them, and the Go stubs that are not what the protos give.
 	Files tree.Tree
+	// Removed are the Go stubs that no proto gives any more.
+	Removed []string
 	// Added are the parts that were written.
 	Added []Added
 	// Loose is code that has no place that could be found: a person puts it where it belongs.
@@ -41,6 +43,13 @@ func (d *Diff) Add(service tree.Tree) *Additions {
 	into := map[*rustsrc.File][]rustsrc.Insertion{}
 	d.addHandlers(a, into)
 	d.addPolicies(a, into)
+	for _, stub := range d.Stubs {
+		if stub.State == StubGone {
+			a.Removed = append(a.Removed, stub.Path)
+		} else {
+			a.Files[stub.Path] = d.stubs[stub.Path]
+		}
+	}
 	for f, all := range into {
 		was := service[f.Path]
 		a.Files[f.Path] = tree.File{Mode: was.Mode, Data: f.Insert(all)}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apidiff"
+	"rustgen/internal/gostubs"
 	"rustgen/internal/hint"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/proto"
@@ -44,8 +46,8 @@ client, whose kind has changed, and which handlers and policies are of methods t
 compiler, and what the Rust build could not take is refused with its place. proto/foreign holds the protos that the
 service calls or imports; they need no handlers.
 
-It exits 4 where something was found. --write adds handlers, which answer UNIMPLEMENTED, and policy lines. It only ever
-adds, and a second run adds nothing; a method whose kind has changed or that is gone is said, and left to you. Where no
+It exits 4 where something was found. --write adds handlers, which answer UNIMPLEMENTED, and policy lines, and writes the
+Go stubs as the generators of the Go client do. Of what a person wrote it changes nothing, and a second run adds nothing; a method whose kind has changed or that is gone is said, and left to you. Where no
 impl block or no table of policies is found, the code is printed.`,
 		Example: `  rustgen api
   rustgen api --write --dry-run
@@ -55,7 +57,7 @@ impl block or no table of policies is found, the code is printed.`,
 	}
 	flags := cmd.Flags()
 	serviceFlag(cmd, &o.dir)
-	flags.BoolVar(&o.write, "write", false, "add the handlers and policy lines that are missing")
+	flags.BoolVar(&o.write, "write", false, "add the handlers and policy lines that are missing, and write the Go stubs")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --write: print what would be added, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 	return cmd
@@ -77,7 +79,16 @@ func (a *app) api(cmd *cobra.Command, o *apiOptions) error {
 	if err != nil {
 		return err
 	}
-	diff := apidiff.Compare(declared, ours)
+	stubs, err := gostubs.Of(declared, ours)
+	if err != nil {
+		return err
+	}
+	diff := apidiff.Compare(declared, ours, stubs)
+	after := ours.Clone()
+	maps.Copy(after, stubs)
+	if others := gostubs.Imports(declared, after); len(others) > 0 {
+		declared.Notes = append(declared.Notes, othersOf(others))
+	}
 	r := &apiReport{
 		DryRun: o.dryRun, Report: diff.Report, Added: []apidiff.Added{}, Loose: []apidiff.Loose{}, Routes: []string{},
 		Notes: append([]string{}, declared.Notes...),
@@ -109,9 +120,22 @@ func (a *app) addToAPI(cmd *cobra.Command, s *upgrade.Service, o *apiOptions, di
 	p := &upgrade.Plan{What: "rustgen api --write"}
 	for _, path := range added.Files.Paths() {
 		before, after := ours[path], added.Files[path]
-		p.Changes = append(p.Changes, upgrade.Change{Path: path, Before: &before, After: &after})
+		change := upgrade.Change{Path: path, After: &after}
+		if _, ok := ours[path]; ok {
+			change.Before = &before
+		}
+		p.Changes = append(p.Changes, change)
+	}
+	for _, path := range added.Removed {
+		before := ours[path]
+		p.Changes = append(p.Changes, upgrade.Change{Path: path, Before: &before})
 	}
 	return a.perform(cmd, s, p, o.dryRun)
+}
+
+// othersOf says which Go packages of others the stubs import.
+func othersOf(packages []string) string {
+	return fmt.Sprintf("the Go stubs import %s, as protos of others say: %s fetches what is missing", some(packages), gostubs.Tidy)
 }
 
 // readOwnProtos reads the API of a service. A foreign proto is found by its path below proto/foreign, as the build has it.
@@ -156,19 +180,25 @@ func (r *apiReport) verdict(wrote bool) error {
 	if r.Empty() {
 		return nil
 	}
-	mend := "change or remove what is listed; rustgen api looks again"
-	for _, m := range r.Missing {
-		if len(m.Parts) > 1 || m.Parts[0] != apidiff.GoStub {
-			mend = "rustgen api --write adds the handlers and policies"
-			break
-		}
-		mend = goStubsCommand + " writes the Go stubs"
-	}
-	return hint.New(hint.Found, mend, "the service is not as its protos are")
+	return hint.New(hint.Found, r.mend(), "the service is not as its protos are")
 }
 
-// goStubsCommand writes the stubs of a service's Go client.
-const goStubsCommand = "(cd clients/go/internal/generate && go run .)"
+// mend is the command that does most about what was found.
+func (r *apiReport) mend() string {
+	mend := "change or remove what is listed; rustgen api looks again"
+	if len(r.Stubs) > 0 {
+		mend = "rustgen api --write writes the Go stubs"
+	}
+	for _, m := range r.Missing {
+		if len(m.Parts) > 1 || m.Parts[0] != apidiff.GoStub {
+			return "rustgen api --write adds the handlers and policies"
+		}
+		if len(r.Stubs) == 0 {
+			mend = gostubs.Command + " writes the Go stubs"
+		}
+	}
+	return mend
+}
 
 func (r *apiReport) text(wrote bool) string {
 	var b strings.Builder
@@ -186,6 +216,7 @@ func (r *apiReport) text(wrote bool) string {
 		}
 		fmt.Fprintf(&b, "  %s: %s in %s\n", one.Method, one.Part, one.Path)
 	}
+	r.writeStubs(&b, wrote)
 	for _, one := range r.Loose {
 		fmt.Fprintf(&b, "to put in by hand: %s\n\n%s\n", one.What, one.Code)
 	}
@@ -195,8 +226,8 @@ func (r *apiReport) text(wrote bool) string {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
-	if stubs && wrote {
-		fmt.Fprintf(&b, "to write with the Go tools\n  %s\n", goStubsCommand)
+	if stubs && wrote && len(r.Stubs) == 0 {
+		fmt.Fprintf(&b, "to write with the Go tools\n  %s\n", gostubs.Command)
 	}
 	r.writeRest(&b)
 	return b.String()
@@ -216,6 +247,28 @@ func (r *apiReport) writeMissing(b *strings.Builder, wrote bool) (stubs bool) {
 		fmt.Fprintf(b, "  %s (%s): %s\n", m.Method, m.Kind, parts)
 	}
 	return stubs
+}
+
+// writeStubs lists the files of Go stubs that are not what the protos give, or what became of them.
+func (r *apiReport) writeStubs(b *strings.Builder, wrote bool) {
+	for i, s := range r.Stubs {
+		switch {
+		case i > 0:
+		case !wrote:
+			b.WriteString("Go stubs\n")
+		case r.DryRun:
+			b.WriteString("Go stubs that would be written\n")
+		default:
+			b.WriteString("Go stubs written\n")
+		}
+		state := s.State
+		if wrote && s.State == apidiff.StubGone {
+			state = "removed"
+		} else if wrote {
+			state = "as the protos give it"
+		}
+		fmt.Fprintf(b, "  %s: %s\n", s.Path, state)
+	}
 }
 
 // writeRest lists what only a person can mend.

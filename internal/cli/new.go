@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/gostubs"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/project"
 	"rustgen/internal/prompt"
@@ -89,6 +90,8 @@ type bootstrap struct {
 	place *place
 	// written is what the template gives, tree all of it with the record.
 	written, tree tree.Tree
+	// notes are what is to be said of the API.
+	notes []string
 }
 
 func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) error {
@@ -120,7 +123,7 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	}
 	result := makeNewReport(set, o, b)
 	if o.api != nil {
-		result.Notes = append(result.Notes, o.api.Notes...)
+		result.Notes = append(append(result.Notes, o.api.Notes...), b.notes...)
 	}
 	if asked {
 		a.say("The same from a script:\n  %s", result.Command)
@@ -139,11 +142,7 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if o.json {
 		return a.writeJSON(result)
 	}
-	err = a.printReport(result)
-	if _, generated := b.tree["clients/go/internal/generate/main.go"]; err == nil && generated && o.api != nil && !o.dryRun {
-		a.say("The stubs of the Go client are written by the Go tools: %s", goStubsCommand)
-	}
-	return err
+	return a.printReport(result)
 }
 
 // lookAround takes the answers that follow from the repository around the service, if there is one.
@@ -290,6 +289,14 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	if o.api != nil {
 		// Beside what the template wrote, and not part of it: no upgrade has a say in them.
 		maps.Copy(b.tree, ownapi.Files(o.api))
+		stubs, err := gostubs.Of(o.api, b.written)
+		if err != nil {
+			return protoFault(err)
+		}
+		maps.Copy(b.tree, stubs)
+		if others := gostubs.Imports(o.api, b.tree); len(others) > 0 {
+			b.notes = append(b.notes, othersOf(others))
+		}
 	}
 	if err := checkTarget(b.dir, b.tree); err != nil {
 		return err

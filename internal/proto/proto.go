@@ -6,6 +6,8 @@ package proto
 import (
 	"path"
 	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Kind says which side of a method streams.
@@ -35,6 +37,8 @@ type API struct {
 	Files []File
 	// Services are those of the own files, by full name.
 	Services []Service
+	// Linked are the files and all that they import, those of every compiler as well, each after its own imports.
+	Linked []protoreflect.FileDescriptor
 	// Notes are what builds and still deserves a word.
 	Notes []string
 }

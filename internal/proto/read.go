@@ -45,6 +45,7 @@ func Read(ctx context.Context, files Files, source *Source) (*API, error) {
 	if err := l.check(compiled); err != nil {
 		return nil, err
 	}
+	api.Linked = linked(nil, compiled, map[string]bool{})
 	for _, fd := range compiled {
 		if !l.loaded[fd.Path()].Own {
 			continue
@@ -96,6 +97,22 @@ func (l *loader) compile(ctx context.Context) ([]protoreflect.FileDescriptor, er
 		all[i] = f
 	}
 	return all, nil
+}
+
+// linked appends files and all that they import, each after its own imports.
+func linked(to, files []protoreflect.FileDescriptor, seen map[string]bool) []protoreflect.FileDescriptor {
+	for _, f := range files {
+		if seen[f.Path()] {
+			continue
+		}
+		seen[f.Path()] = true
+		imports := make([]protoreflect.FileDescriptor, f.Imports().Len())
+		for i := range imports {
+			imports[i] = f.Imports().Get(i).FileDescriptor
+		}
+		to = append(linked(to, imports, seen), f)
+	}
+	return to
 }
 
 // earlier orders errors by file and place.

@@ -120,7 +120,8 @@ func (o output) method(m *protogen.Method) method {
 	}
 	is.unary = !is.requests && !is.replies
 	is.both = "[" + is.in + ", " + is.out + "]"
-	kind, parameters := "", is.both
+	var kind string
+	parameters := is.both
 	switch {
 	case is.unary:
 		return is

@@ -165,8 +165,8 @@ impl Outbound {
         }
     }
 
-    /// Sends a request to a replica. Sends it to another where no byte of it was sent, and once again where the first did not
-    /// take it up.
+    /// Sends a request to a replica. Sends it to another where no byte of it was sent, or where the first left before it took
+    /// it up; and once again where it was refused.
     async fn exchange(
         &self,
         parts: Parts,
@@ -181,7 +181,7 @@ impl Outbound {
             }
             Content::Streamed(body) => (None, Request::from_parts(parts, body)),
         };
-        let (mut last, mut resent) = (None, false);
+        let (mut last, mut refused) = (None, false);
         loop {
             let place = self.place(last.as_ref()).await?;
             let left = deadline.saturating_duration_since(Instant::now());
@@ -202,11 +202,12 @@ impl Outbound {
                 // hyper may take a request for a connection that has just been told to end, and not give it back: the
                 // message was then never sent.
                 if not_taken == NotTaken::Refused || kept.handed_over() {
-                    if resent {
-                        return Err(resend::status(error));
-                    }
-                    resent = true;
                     self.resent.inc();
+                }
+                // A replica that refuses may have no room. One that leaves is not asked again, so it does not count: where
+                // connections are short-lived, several in a row may leave.
+                if not_taken == NotTaken::Refused && std::mem::replace(&mut refused, true) {
+                    return Err(resend::status(error));
                 }
                 if not_taken == NotTaken::Leaving {
                     connection.leave();

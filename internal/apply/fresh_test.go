@@ -358,6 +358,7 @@ func TestResumeRefusesWhatIntoDidNotLeave(t *testing.T) {
 		"another content":              op("b.txt", digestOf(text("y"))),
 		"a link for a file":            op("c", link),
 		"a link out":                   `{"ops":[{"path":"etc","after":"` + link + `"}]}`,
+		"a directory for nothing":      `{"ops":[{"path":"a.txt","after":"` + sum + `"}],"dirs":["b"]}`,
 		"a repository beside one":      `{"ops":[],"repository":true}`,
 	} {
 		dir := t.TempDir()

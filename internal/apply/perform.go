@@ -341,9 +341,15 @@ func (t *tx) checkJournal(j *journal, check Check) error {
 			return err
 		}
 	}
+	above := map[string]bool{}
+	for _, o := range j.Ops {
+		for dir := path.Dir(o.Path); dir != "."; dir = path.Dir(dir) {
+			above[dir] = true
+		}
+	}
 	for _, dir := range j.Dirs {
-		if err := check.Path(dir); err != nil {
-			return err
+		if !above[dir] {
+			return fmt.Errorf("%s: no change is made in this directory", dir)
 		}
 	}
 	return nil

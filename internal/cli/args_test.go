@@ -19,21 +19,21 @@ func TestFindCall(t *testing.T) {
 	t.Parallel()
 	a := &app{}
 	for line, want := range map[string]call{
-		"new hello --template x":                {command: "new", template: "x", given: true, dir: "."},
-		"new hello --template=x --yes":          {command: "new", template: "x", given: true, dir: "."},
+		"new hello --template x":                {command: "new", template: "x", given: true, dir: ".", argument: "hello"},
+		"new hello --template=x --yes":          {command: "new", template: "x", given: true, dir: ".", argument: "hello"},
 		"new --state stateful --template x":     {command: "new", template: "x", given: true, dir: "."},
-		"new --template x --template=y hello":   {command: "new", template: "y", given: true, dir: "."},
-		"new --template= hello":                 {command: "new", given: true, dir: "."},
-		"new hello -- --template x":             {command: "new", dir: "."},
+		"new --template x --template=y hello":   {command: "new", template: "y", given: true, dir: ".", argument: "hello"},
+		"new --template= hello":                 {command: "new", given: true, dir: ".", argument: "hello"},
+		"new hello -- --template x":             {command: "new", dir: ".", argument: "hello"},
 		"upgrade --abort=true --dir d":          {command: "upgrade", dir: "d", setless: true},
 		"upgrade --abort":                       {command: "upgrade", dir: ".", setless: true},
 		"upgrade --abort=false":                 {command: "upgrade", dir: "."},
 		"upgrade --set a=--abort":               {command: "upgrade", dir: "."},
 		"set --set --continue":                  {command: "set", dir: "."},
-		"set a=b --help":                        {command: "set", dir: ".", describes: true},
+		"set a=b --help":                        {command: "set", dir: ".", describes: true, argument: "a=b"},
 		"help template export":                  {command: "template export", dir: ".", describes: true},
-		"__complete new --template u -- --stat": {command: "new", template: "u", given: true, dir: ".", describes: true},
-		"__complete set allo":                   {command: "set", dir: ".", describes: true},
+		"__complete new --template u -- --stat": {command: "new", template: "u", given: true, dir: ".", describes: true, argument: "--stat"},
+		"__complete set allo":                   {command: "set", dir: ".", describes: true, argument: "allo"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

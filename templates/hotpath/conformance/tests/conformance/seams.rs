@@ -44,6 +44,7 @@ async fn an_interceptor_checks_a_token() {
 
 async fn with_a_layer(host: &mut Host) -> Result<Routes, Failure> {
     let server = hotpath_conformance::server(host)?;
+    let server = server.accept_compressed(tonic::codec::CompressionEncoding::Gzip);
     Ok(Routes::default().with(TimeoutLayer::new(Duration::from_millis(50)).named_layer(server)))
 }
 

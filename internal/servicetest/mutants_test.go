@@ -49,11 +49,10 @@ var mutants = map[string]mutant{
 			{file: "crates/hotpath/src/queue.rs", old: "mpsc::Sender<", new: "mpsc::UnboundedSender<"},
 			{file: "crates/hotpath/src/queue.rs", old: "mpsc::Receiver<", new: "mpsc::UnboundedReceiver<"},
 			{file: "crates/hotpath/src/queue.rs", old: "mpsc::channel(length)", new: "mpsc::unbounded_channel()"},
-			{file: "crates/hotpath/src/queue.rs", old: "last.send(None).await", new: "last.send(None)"},
 			{
 				file: "crates/hotpath/src/queue.rs",
-				old:  "self.items.try_send(Some(item)).map_err(|error| {",
-				new:  "self.items.send(Some(item)).map_err(mpsc::error::TrySendError::from).map_err(|error| {",
+				old:  "self.items.try_send(item).map_err(|error| {",
+				new:  "self.items.send(item).map_err(mpsc::error::TrySendError::from).map_err(|error| {",
 			},
 			{file: "src/handlers.rs", old: "    score: f64,\n}", new: "    score: f64,\n    body: Vec<u8>,\n}"},
 			{

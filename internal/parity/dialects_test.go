@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,6 +57,12 @@ func instrumented(t *testing.T, dialect string) built {
 	}
 	const line = "let key = request.into_inner().key;"
 	tree, err = tree.With("src/handlers.rs", line, line+"\n        assert!(key != \""+panics+"\", \"planted\");")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A stream has no deadline of the service's own unless its method is given one, as the Go service's is.
+	const watch = `("Watch", Policy::light()`
+	tree, err = tree.With("src/policy.rs", watch, watch+fmt.Sprintf(".deadline(Duration::from_millis(%d))", ownDeadline.Milliseconds()))
 	if err != nil {
 		t.Fatal(err)
 	}

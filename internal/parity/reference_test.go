@@ -95,7 +95,7 @@ func goServer(t testing.TB, b built, instrumented dialect, downstream string) re
 		"Watch":  live.Streaming(watch),
 	}), struct{}{})
 	healthpb.RegisterHealthServer(server, health.NewServer())
-	reflection.RegisterV1(server)
+	reflection.Register(server)
 	ready(server)
 	return reference{serve(t, server), registry}
 }

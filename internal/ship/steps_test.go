@@ -93,7 +93,7 @@ func TestProtoStep(t *testing.T) {
 		"a field less":          {helloProto, "  uint64 seq = 1;\n", "", "was deleted"},
 		"another type":          {helloProto, "uint64 digest = 2", "string digest = 2", "changed type"},
 		"another number":        {helloProto, "uint32 rounds = 3", "uint32 rounds = 4", "was deleted"},
-		"an RPC less":           {helloProto, "  rpc Lookup(LookupRequest) returns (LookupReply);\n", "", "was deleted"},
+		"an RPC less":           {helloProto, "  rpc Watch(WatchRequest) returns (stream WatchEvent);\n", "", "was deleted"},
 		"a name out of fashion": {helloProto, "uint32 interval_ms = 3", "uint32 intervalMs = 3", "lower_snake_case"},
 		// Those of others change as they do.
 		"another's field less": {"proto/foreign/prices/v1/prices.proto", "  string key = 1;\n", "", ""},

@@ -24,7 +24,7 @@ import (
 const (
 	writes  = "/retries.test.v1.Store/Write"
 	reads   = "/retries.test.v1.Store/Read"
-	watches = "/retries.test.v1.Store/Watch"
+	follows = "/retries.test.v1.Store/Follow"
 )
 
 var registerStore = sync.OnceValue(func() error {
@@ -40,7 +40,7 @@ var registerStore = sync.OnceValue(func() error {
 		Service: []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("Store"), Method: []*descriptorpb.MethodDescriptorProto{
 			method("Write", descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN, false),
 			method("Read", descriptorpb.MethodOptions_NO_SIDE_EFFECTS, false),
-			method("Watch", descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN, true),
+			method("Follow", descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN, true),
 		}}},
 	}, protoregistry.GlobalFiles)
 	if err != nil {
@@ -137,7 +137,7 @@ func TestStreamHasNoDefaultDeadline(t *testing.T) {
 	conn := dial(t, listener.Addr().String())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, watches); err != nil {
+	if _, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, follows); err != nil {
 		t.Fatal(err)
 	}
 	if <-timed {

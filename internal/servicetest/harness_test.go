@@ -60,7 +60,7 @@ const (
 	attempts = 5
 	// spare is how many runs more the cases of a test have together, for those in which the machine was not theirs
 	// alone: they say nothing of the service.
-	spare = 3
+	spare = 10
 )
 
 // quiet skips, aloud, a test that needs a machine of its own for minutes, unless the variable says that this is one.

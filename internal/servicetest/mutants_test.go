@@ -17,6 +17,15 @@ type mutant struct {
 type edit struct{ file, old, new string }
 
 var mutants = map[string]mutant{
+	"CPU work on the workers": {
+		edits: []edit{{
+			file: "src/handlers.rs",
+			old:  "self.cpu.run(move |call| score(&payload, rounds, || call.check())).await?",
+			new:  "score(&payload, rounds, || Ok::<_, Status>(()))?",
+		}},
+		gate:  "cheap-p99",
+		cause: "CPU work runs on the runtime's workers",
+	},
 	"no semaphore": {
 		edits: []edit{
 			{

@@ -34,6 +34,11 @@ var mutants = map[string]mutant{
 				new:  "let in_flight = most.max(1 << 24);",
 			},
 			{
+				file: "crates/hotpath/src/limits.rs",
+				old:  "most: if deadline.is_some() { self.call_memory } else { self.call_memory / 100 * ENDLESS_SHARE },",
+				new:  "most: u64::MAX,",
+			},
+			{
 				file: "crates/hotpath/src/server.rs",
 				old:  "memory: Budget::new(host.limits.call_memory),",
 				new:  "memory: Budget::new(host.limits.call_memory << 12),",

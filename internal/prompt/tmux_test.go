@@ -140,6 +140,8 @@ func TestInATerminal(t *testing.T) {
 	term.keys("BSpace", "BSpace")
 	term.types("1GiB")
 	term.keys("Enter")
+	term.sees("How many CPUs may one replica use?")
+	term.keys("Enter")
 	term.sees("How large may one message be?")
 	term.keys("Enter")
 	term.sees("How long may a call take at most?")

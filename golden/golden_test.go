@@ -74,13 +74,13 @@ func services(t *testing.T) []service {
 		}
 		api := ownAPI(t, out)
 		if api != nil {
-			out.Data[ownapi.Value] = ownapi.Data(api)
+			out.Data = ownapi.With(out.Data, api)
 		}
 		rendered, err := engine.Render(set, out.Data)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		record, err := project.New(set.Name, set.Version, "", "", &set.Catalog, ownapi.Recorded(out))
+		record, err := project.New(set.Name, set.Version, "", "", &set.Catalog, ownapi.Recorded(out, api))
 		if err != nil {
 			t.Fatal(err)
 		}

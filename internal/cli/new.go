@@ -275,7 +275,7 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	if b.written, err = set.engine.Render(set.Set, withAPI(o, b.out.Data)); err != nil {
 		return setFault(set.source, err)
 	}
-	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, ownapi.Recorded(b.out))
+	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, ownapi.Recorded(b.out, o.api))
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,7 +111,5 @@ func withAPI(o *newOptions, data map[string]any) map[string]any {
 	if o.api == nil {
 		return data
 	}
-	data = maps.Clone(data)
-	data[ownapi.Value] = ownapi.Data(o.api)
-	return data
+	return ownapi.With(data, o.api)
 }

@@ -94,7 +94,7 @@ func Recorded(out *decision.Outcome) *decision.Outcome {
 	}
 	recorded := *out
 	recorded.Answers = maps.Clone(out.Answers)
-	for id, value := range map[string][]string{Paths: {Folder}, Includes: {}} {
+	for id, value := range map[string]decision.Value{Paths: decision.ListValue(Folder), Includes: decision.ListValue()} {
 		if answer, ok := recorded.Answers[id]; ok {
 			answer.Value = value
 			recorded.Answers[id] = answer

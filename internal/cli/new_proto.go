@@ -26,7 +26,7 @@ func (s *openedSet) takesProtos() bool {
 func impliedAPI(set *openedSet, given map[string]decision.Input) {
 	paths, ok := given[ownapi.Paths]
 	if _, said := given[ownapi.Kind]; ok && !said && set.takesProtos() {
-		given[ownapi.Kind] = decision.Text(ownapi.Own, paths.Where, paths.Explicit)
+		given[ownapi.Kind] = decision.Text(ownapi.Own, paths.From)
 	}
 }
 

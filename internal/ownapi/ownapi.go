@@ -111,7 +111,7 @@ func Recorded(out *decision.Outcome, api *proto.API) *decision.Outcome {
 	}
 	recorded := *out
 	recorded.Answers = maps.Clone(out.Answers)
-	for id, value := range map[string][]string{Paths: {Folder}, Includes: includes(api)} {
+	for id, value := range map[string]decision.Value{Paths: decision.ListValue(Folder), Includes: decision.ListValue(includes(api)...)} {
 		if answer, ok := recorded.Answers[id]; ok {
 			answer.Value = value
 			recorded.Answers[id] = answer

@@ -74,8 +74,8 @@ func resolveGoModule(t *testing.T, path string) error {
 		t.Fatal(err)
 	}
 	outcome, err := set.Catalog.Resolve(render.NewEngine().Eval, decision.Request{AcceptDefaults: true, Given: map[string]decision.Input{
-		decision.NameID: decision.Text("hello", "name", true),
-		"go-module":     decision.Text(path, "go-module", true),
+		decision.NameID: decision.Text("hello", decision.FromArgument()),
+		"go-module":     decision.Text(path, decision.FromFlag("go-module")),
 	}})
 	if err != nil {
 		return err

@@ -25,15 +25,15 @@ func TestIncludes(t *testing.T) {
 		out := &decision.Outcome{
 			Data: map[string]any{ownapi.Kind: ownapi.Own, ownapi.Includes: []string{"/home/me/third"}},
 			Answers: map[string]decision.Answer{
-				ownapi.Paths: {Value: []string{"/home/me/apis"}}, ownapi.Includes: {Value: []string{"/home/me/third"}},
+				ownapi.Paths: {Value: decision.ListValue("/home/me/apis")}, ownapi.Includes: {Value: decision.ListValue("/home/me/third")},
 			},
 		}
 		seen, _ := ownapi.With(out.Data, api)[ownapi.Includes].([]string)
 		recorded := ownapi.Recorded(out, api).Answers
-		if !slices.Equal(seen, test.want) || !slices.Equal(recorded[ownapi.Includes].Value.([]string), test.want) {
+		if !slices.Equal(seen, test.want) || !slices.Equal(recorded[ownapi.Includes].Value.Items(), test.want) {
 			t.Errorf("%s: templates see %q, recorded is %q", name, seen, recorded[ownapi.Includes].Value)
 		}
-		if !slices.Equal(recorded[ownapi.Paths].Value.([]string), []string{"proto"}) {
+		if !slices.Equal(recorded[ownapi.Paths].Value.Items(), []string{"proto"}) {
 			t.Errorf("%s: the protos are at %q", name, recorded[ownapi.Paths].Value)
 		}
 	}

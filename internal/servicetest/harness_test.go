@@ -1,6 +1,7 @@
 // Package servicetest takes generated services where their teams take them. Edited for months, they are upgraded, and
-// compile and pass their tests. New, they are given another API as their README says. Under load, those as they are rendered must keep every gate of their load test
-// (RUSTGEN_LOAD=1), and mutants of them must break the right gate and be told the right cause (RUSTGEN_MUTANTS=1).
+// compile and pass their tests. New, they are given another API as their README says. Under load, those as they are rendered
+// must keep every gate of their load test (RUSTGEN_LOAD=1), and mutants of them must break the right gate and be told the
+// right cause (RUSTGEN_MUTANTS=1).
 package servicetest
 
 import (

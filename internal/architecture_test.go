@@ -41,6 +41,19 @@ var rooms = map[string]room{
 		"internal/apply", "internal/decision", "internal/git", "internal/hint", "internal/merge", "internal/project", "internal/render",
 		"internal/templateset", "internal/tree", "internal/vcs",
 	}},
+	"internal/source": {imports: []string{
+		"internal/decision", "internal/git", "internal/hint", "internal/project", "internal/render", "internal/templateset", "internal/tree", "internal/upgrade", "internal/vcs", "templates",
+	}},
+	"internal/bootstrap": {imports: []string{
+		"internal/apply", "internal/cargo", "internal/decision", "internal/git", "internal/hint", "internal/project", "internal/report",
+		"internal/tree", "internal/vcs",
+	}},
+	"internal/answers":  {pure: true, imports: []string{"internal/decision", "internal/hint"}},
+	"internal/terminal": {pure: true, imports: []string{"internal/tree"}},
+	"internal/manual":   {pure: true, imports: []string{"internal/report"}},
+	"internal/report": {pure: true, imports: []string{
+		"internal/decision", "internal/hint", "internal/project", "internal/tree", "internal/upgrade",
+	}},
 	"internal/vcs":          {imports: []string{"internal/git", "internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree"}},
 	"internal/project":      {imports: []string{"internal/decision", "internal/tree", "internal/vcs"}},
@@ -56,17 +69,19 @@ var rooms = map[string]room{
 	"internal/prompt/quiet": {},
 	"templates":             {},
 	"internal/cli": {imports: []string{
-		"internal/apidiff", "internal/apply", "internal/audit", "internal/cargo", "internal/decision", "internal/git",
-		"internal/gostubs", "internal/hint", "internal/layer", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
-		"internal/proto", "internal/render", "internal/setcheck", "internal/templateset", "internal/tree", "internal/upgrade",
-		"internal/vcs", "templates",
+		"internal/answers", "internal/apidiff", "internal/apply", "internal/audit", "internal/bootstrap", "internal/cargo", "internal/decision",
+		"internal/gostubs", "internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
+		"internal/proto", "internal/report", "internal/setcheck", "internal/source", "internal/templateset", "internal/terminal",
+		"internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},
 	"cmd/rustgen": {imports: []string{"internal/cli"}},
 }
 
 // only names the packages that may import what is dangerous, heavy or to be had in one place.
 var only = map[string][]string{
-	"os/exec":                            {"internal/git"},
+	"os/exec": {"internal/git"},
+	// What a core package gets of a file, it gets as values.
+	"go.yaml.in/yaml/v3":                 {"internal/answers", "internal/audit", "internal/merge", "internal/project", "internal/proto", "internal/templateset"},
 	"github.com/charmbracelet/huh":       {"internal/prompt"},
 	"github.com/charmbracelet/bubbletea": {"internal/prompt"},
 	"github.com/Masterminds/sprig/v3":    {"internal/render"},
@@ -85,13 +100,13 @@ var impure = []string{"os", "os/exec", "os/signal", "net", "net/http", "syscall"
 // writes are the functions of os that change a disk.
 var writes = strings.Fields("Chmod Chown Chtimes CopyFS Create CreateTemp Link Mkdir MkdirAll MkdirTemp OpenFile Remove RemoveAll Rename Symlink Truncate WriteFile")
 
-// writers may write: apply to a service; merge, vcs and cli to temporary directories of their own, with these functions.
+// writers may write: apply to a service; merge, vcs and source to temporary directories of their own, with these functions.
 var writers = map[string][]string{
 	"internal/apply":     writes,
 	"internal/layertest": {"WriteFile"},
 	"internal/merge":     {"MkdirTemp", "MkdirAll", "WriteFile", "RemoveAll"},
 	"internal/vcs":       {"RemoveAll"},
-	"internal/cli":       {"MkdirTemp", "RemoveAll"},
+	"internal/source":    {"MkdirTemp", "RemoveAll"},
 }
 
 // source is one Go file of the program, tests apart.

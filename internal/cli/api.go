@@ -16,6 +16,7 @@ import (
 	"rustgen/internal/hint"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/proto"
+	"rustgen/internal/source"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
 )
@@ -140,7 +141,7 @@ func othersOf(packages []string) string {
 
 // readOwnProtos reads the API of a service. A foreign proto is found by its path below proto/foreign, as the build has it.
 func readOwnProtos(ctx context.Context, dir string) (*proto.API, error) {
-	files, err := rooted(dir)
+	files, err := source.Rooted(dir)
 	if err != nil {
 		return nil, err
 	}

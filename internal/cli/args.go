@@ -2,10 +2,13 @@ package cli
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"rustgen/internal/hint"
+	"rustgen/internal/report"
+	"rustgen/internal/terminal"
 )
 
 // addTemplateFlag declares the flag by which findCall knows the set, and says which set is used without it.
@@ -43,11 +46,20 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 }
 
 // quote writes a word as a POSIX shell reads it back.
-func quote(word string) string {
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_=./,:@%+", r))
-	}) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+func quote(word string) string { return hint.Quote(word) }
+
+// bare is the cause of a path error, which the message names itself.
+func bare(err error) error { return hint.Cause(err) }
+
+// near is a directory from here, and shown one as it was given, both as people write them.
+func near(dir string) string  { return report.Near(dir) }
+func shown(dir string) string { return report.Shown(dir) }
+
+// visible is a text that commands no terminal.
+func visible(text string) string { return terminal.Visible(text) }
+
+// reservedFlags are rustgen's own; no decision may take them.
+var reservedFlags = []string{
+	"abort", "accessible", "allow-dirty", "allow-downgrade", "answers", "check", "continue", "dir", "dry-run", "format",
+	"help", "json", "set", "template", "vcs", "version", "yes",
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,12 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"rustgen/internal/source"
 )
 
 // Which set a command line asks for is known before the flags of its decisions are.
 func TestFindCall(t *testing.T) {
 	t.Parallel()
-	a := &app{}
+	a := newApp(strings.NewReader(""), io.Discard, io.Discard, nil)
 	for line, want := range map[string]call{
 		"new hello --template x":                {command: "new", template: "x", given: true, dir: ".", argument: "hello"},
 		"new hello --template=x --yes":          {command: "new", template: "x", given: true, dir: ".", argument: "hello"},
@@ -67,8 +70,8 @@ func FuzzQuote(f *testing.F) {
 // No decision may take a flag of rustgen's own: reservedFlags names all of them.
 func TestReservedFlags(t *testing.T) {
 	t.Parallel()
-	a := &app{}
-	set, err := a.openSet(context.Background(), "")
+	a := newApp(strings.NewReader(""), io.Discard, io.Discard, nil)
+	set, err := a.sets.Open(context.Background(), source.Place{Source: ""})
 	if err != nil {
 		t.Fatal(err)
 	}

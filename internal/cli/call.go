@@ -8,6 +8,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
+	"rustgen/internal/source"
 	"rustgen/internal/templateset"
 	"rustgen/internal/vcs"
 )
@@ -66,7 +67,7 @@ func (a *app) findCall(args []string) call {
 
 // setFor opens the set of a call: the one that --template names, the one that the service was made from, or the
 // embedded one; nil where the command needs none.
-func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
+func (a *app) setFor(ctx context.Context, c call) (*source.Set, error) {
 	if c.given && c.template == "" && !c.describes {
 		return nil, usage("leave --template out to use the embedded set", "--template is empty")
 	}
@@ -81,41 +82,41 @@ func (a *app) setFor(ctx context.Context, c call) (*openedSet, error) {
 	if c.setless && !c.describes {
 		return nil, nil
 	}
-	from := placeOf(c.template, record)
-	if from.asks() && !c.describes {
+	from := source.PlaceOf(c.template, record)
+	if from.Asks() && !c.describes {
 		if _, isCheck := findCheck(c.argument); c.command == "explain" && isCheck && record.Decisions[c.argument].Origin == "" {
 			// It is one of the audit, whatever the set is.
-			return &openedSet{Set: &templateset.Set{}, setPlace: from, unread: true}, nil
+			return &source.Set{Set: &templateset.Set{}, Place: from, Unread: true}, nil
 		}
 		if err := c.refuseUnasked(from, record); err != nil {
 			return nil, err
 		}
 	}
-	open := func() (*openedSet, error) { return a.openPlace(ctx, from) }
+	open := func() (*source.Set, error) { return a.sets.Open(ctx, from) }
 	if c.command == "set" && record != nil {
-		open = func() (*openedSet, error) { return a.openOwn(ctx, c.template, record) }
+		open = func() (*source.Set, error) { return a.sets.OpenOwn(ctx, c.template, record) }
 	}
 	set, err := openDescribed(from, c.describes, record, open)
 	if err != nil {
 		return nil, err
 	}
 	if record != nil {
-		set.current = record.Decisions
+		set.Current = record.Decisions
 	}
 	return set, nil
 }
 
 // refuseUnasked refuses to fetch the set that a service's record names, which may come from anybody, for a run that only
 // tells something. Whoever gives the set by --template has asked for it.
-func (c *call) refuseUnasked(from setPlace, record *project.Record) error {
+func (c *call) refuseUnasked(from source.Place, record *project.Record) error {
 	again := "rustgen " + c.command
 	switch {
 	case c.command == "diff":
 		again += " --upgrade"
 	case c.command == "set" && c.dryRun:
 		// What set changes is decided by the set that the service was rendered from.
-		if url, _ := vcs.SplitRef(from.source); record.Commit != "" {
-			from.source = url + "@" + record.Commit
+		if url, _ := vcs.SplitRef(from.Source); record.Commit != "" {
+			from.Source = url + "@" + record.Commit
 		}
 		again += " ID=VALUE --dry-run"
 	case c.dryRun:
@@ -123,21 +124,21 @@ func (c *call) refuseUnasked(from setPlace, record *project.Record) error {
 	case c.command != "explain":
 		return nil
 	}
-	return failed(again+" --template "+quote(from.source)+" fetches it",
-		"the template set is at %s, as the service's record says, and is not fetched unasked", from.source)
+	return failed(again+" --template "+quote(from.Source)+" fetches it",
+		"the template set is at %s, as the service's record says, and is not fetched unasked", from.Source)
 }
 
 // openDescribed opens a set. Where it is only to be described, nothing is fetched, and what cannot be read is passed over.
-func openDescribed(from setPlace, describes bool, record *project.Record, open func() (*openedSet, error)) (*openedSet, error) {
+func openDescribed(from source.Place, describes bool, record *project.Record, open func() (*source.Set, error)) (*source.Set, error) {
 	if !describes {
 		return open()
 	}
-	if !vcs.IsURL(from.source) {
+	if !vcs.IsURL(from.Source) {
 		if set, err := open(); err == nil {
 			return set, nil
 		}
 	}
-	set := &openedSet{Set: &templateset.Set{}, setPlace: from, unread: true}
+	set := &source.Set{Set: &templateset.Set{}, Place: from, Unread: true}
 	if record != nil {
 		set.Catalog = recordedCatalog(record)
 	}

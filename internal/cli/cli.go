@@ -22,7 +22,9 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
+	"rustgen/internal/source"
 	"rustgen/internal/templateset"
+	"rustgen/internal/terminal"
 )
 
 // The exit codes.
@@ -56,6 +58,8 @@ type app struct {
 	// reads, and terminal standard error, for whoever asks questions there.
 	out, err, raw, terminal io.Writer
 	environ                 []string
+	// sets opens template sets.
+	sets *source.Opener
 	// atExit runs when the run ends, last first.
 	atExit []func()
 	// settling says that files are written, and what belongs to them is not.
@@ -96,7 +100,10 @@ func (a *app) obey(signals <-chan os.Signal, cancel func()) {
 }
 
 func newApp(in io.Reader, out, err io.Writer, environ []string) *app {
-	return &app{in: in, out: plain{out}, err: plain{err}, raw: out, terminal: err, environ: environ}
+	a := &app{in: in, out: terminal.Plain{To: out}, err: terminal.Plain{To: err}, raw: out, terminal: err, environ: environ}
+	a.sets = &source.Opener{Reserved: reservedFlags, Version: readBuild().Version, Say: a.say}
+	a.atExit = append(a.atExit, a.sets.Close)
+	return a
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
@@ -184,7 +191,7 @@ func (a *app) writeJSON(value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	_, err := a.raw.Write(escaped(out.Bytes()))
+	_, err := a.raw.Write(terminal.Escaped(out.Bytes()))
 	return err
 }
 
@@ -215,9 +222,9 @@ func (a *app) rootCommand(ctx context.Context, args []string) (*cobra.Command, e
 }
 
 // commands makes every command. A nil set has no decisions.
-func (a *app) commands(set *openedSet) *cobra.Command {
+func (a *app) commands(set *source.Set) *cobra.Command {
 	if set == nil {
-		set = &openedSet{Set: &templateset.Set{}}
+		set = &source.Set{Set: &templateset.Set{}}
 	}
 	var version bool
 	root := &cobra.Command{

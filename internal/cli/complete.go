@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/report"
+	"rustgen/internal/source"
 )
 
 // completeValues are the answers of a decision with their reasons; now is the one that a service has.
@@ -32,7 +34,7 @@ func completeValues(d *decision.Decision, now string) []string {
 }
 
 // completeAnswers completes ID=VALUE: the ids with their questions, then the answers with their reasons.
-func completeAnswers(set *openedSet) cobra.CompletionFunc {
+func completeAnswers(set *source.Set) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		id, _, hasValue := strings.Cut(word, "=")
 		if hasValue {
@@ -40,7 +42,7 @@ func completeAnswers(set *openedSet) cobra.CompletionFunc {
 			if !ok {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			now, _ := set.now(d)
+			now, _ := set.Now(d)
 			values := completeValues(d, now)
 			for i := range values {
 				values[i] = id + "=" + values[i]
@@ -51,7 +53,7 @@ func completeAnswers(set *openedSet) cobra.CompletionFunc {
 		for i := range set.Catalog.Decisions {
 			d := &set.Catalog.Decisions[i]
 			text := d.Question
-			if now, ok := set.now(d); ok {
+			if now, ok := set.Now(d); ok {
 				text = strings.TrimSpace(text + " (now: " + now + ")")
 			}
 			ids = append(ids, cobra.CompletionWithDesc(d.ID+"=", text))
@@ -61,7 +63,7 @@ func completeAnswers(set *openedSet) cobra.CompletionFunc {
 }
 
 // completions tells the shell what each command's arguments and flags may be, as far as their commands have not.
-func completions(root *cobra.Command, set *openedSet) {
+func completions(root *cobra.Command, set *source.Set) {
 	directories := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
@@ -77,7 +79,7 @@ func completions(root *cobra.Command, set *openedSet) {
 	flags := map[string]cobra.CompletionFunc{
 		"set": completeAnswers(set), "dir": directories, "template": directories,
 		"answers": files, "settings": files, "baseline": files,
-		"check": completeList(checks), "format": cobra.FixedCompletions([]cobra.Completion{"text", "markdown"}, cobra.ShellCompDirectiveNoFileComp),
+		"check": completeList(report.Checks), "format": cobra.FixedCompletions([]cobra.Completion{"text", "markdown"}, cobra.ShellCompDirectiveNoFileComp),
 	}
 	for _, c := range commandsBelow(root) {
 		if f, ok := arguments[c.CommandPath()]; ok && c.ValidArgsFunction == nil {
@@ -131,7 +133,7 @@ func cutLast(list string) (before, last string) {
 }
 
 // completeIDs completes one decision, with its question.
-func completeIDs(set *openedSet) cobra.CompletionFunc {
+func completeIDs(set *source.Set) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var ids []string
 		for i := range set.Catalog.Decisions {

@@ -2,18 +2,19 @@ package cli
 
 import (
 	"context"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/merge"
 	"rustgen/internal/ownapi"
+	"rustgen/internal/report"
+	"rustgen/internal/source"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
 )
 
-func (a *app) diffCommand(set *openedSet) *cobra.Command {
+func (a *app) diffCommand(set *source.Set) *cobra.Command {
 	var dir string
 	var future, owned, asJSON, names bool
 	cmd := &cobra.Command{
@@ -42,7 +43,7 @@ changes: take of it what you want. Paths limit it to these files.`,
 				return err
 			}
 			if asJSON {
-				return a.writeJSON(diffReport{differences(from, to, paths, future || owned)})
+				return a.writeJSON(report.Diff{Files: report.Differences(from, to, paths, future || owned)})
 			}
 			text, err := merge.Diff(cmd.Context(), from, to, merge.Patch{Names: names, Added: future || owned, Paths: paths})
 			if err != nil {
@@ -62,18 +63,18 @@ changes: take of it what you want. Paths limit it to these files.`,
 }
 
 // comparedNow are the trees of what the user changed.
-func comparedNow(ctx context.Context, _ *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+func comparedNow(ctx context.Context, _ *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
 	ours, err := s.Worktree(ctx, s.Base, s.Base.Paths())
 	return s.Base, ours, err
 }
 
 // comparedFuture are the trees of what an upgrade would change.
-func comparedFuture(ctx context.Context, set *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+func comparedFuture(ctx context.Context, set *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
 	out, err := ownAnswers(set, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	u, err := s.Merge(ctx, "rustgen diff", set.template(s), out)
+	u, err := s.Merge(ctx, "rustgen diff", set.Template(s), out)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +82,7 @@ func comparedFuture(ctx context.Context, set *openedSet, s *upgrade.Service) (fr
 }
 
 // comparedOwned are the trees of what the template would write in owned files.
-func comparedOwned(ctx context.Context, set *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+func comparedOwned(ctx context.Context, set *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
 	out, err := ownAnswers(set, s)
 	if err != nil {
 		return nil, nil, err
@@ -93,52 +94,17 @@ func comparedOwned(ctx context.Context, set *openedSet, s *upgrade.Service) (fro
 		}
 		out.Data = ownapi.With(out.Data, api)
 	}
-	return s.Owned(set.template(s), out)
+	return s.Owned(set.Template(s), out)
 }
 
 // ownAnswers are a set's decisions as the service has made them.
-func ownAnswers(set *openedSet, s *upgrade.Service) (*decision.Outcome, error) {
+func ownAnswers(set *source.Set, s *upgrade.Service) (*decision.Outcome, error) {
 	if err := matches(s, set); err != nil {
 		return nil, err
 	}
-	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
+	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
 	if err != nil {
-		return nil, setFault(set.source, err)
+		return nil, source.Fault(set.Source, err)
 	}
 	return out, out.Err()
-}
-
-// diffReport is what differs.
-type diffReport struct {
-	Files []difference `json:"files"`
-}
-
-// difference is a path that differs.
-type difference struct {
-	Path   string `json:"path"`
-	Change string `json:"change"`
-}
-
-func differences(from, to tree.Tree, paths []string, withAdded bool) []difference {
-	found := []difference{}
-	all := tree.Tree{}
-	for _, t := range []tree.Tree{from, to} {
-		for p := range t {
-			all[p] = tree.File{}
-		}
-	}
-	for _, p := range all.Paths() {
-		before, was := from[p]
-		after, is := to[p]
-		switch {
-		case len(paths) > 0 && !slices.Contains(paths, p):
-		case !was && withAdded:
-			found = append(found, difference{p, "added"})
-		case was && !is:
-			found = append(found, difference{p, "deleted"})
-		case was && is && !before.Equal(after):
-			found = append(found, difference{p, "edited"})
-		}
-	}
-	return found
 }

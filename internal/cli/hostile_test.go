@@ -56,7 +56,7 @@ func TestRecordedSourceIsNotContactedUnasked(t *testing.T) {
 	}))
 	defer server.Close()
 	work := t.TempDir()
-	fromElsewhere(t, work, server.URL+"/set.git")
+	fromElsewhere(t, work, server.URL+"/set.Git")
 	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"status", "--check=damaged,drift"}, {"diff"}, {"explain"}, {"explain", "name"},
 		{"explain", "--help"}, {"upgrade", "--help"}, {"set", "--help"}, {"restore", "a.txt"}, {"upgrade", "--abort"},
 		{"upgrade", "--dry-run"}, {"upgrade", "--dry-run", "--set", "name=x"}, {"set", "name=x", "--dry-run"}, {"diff", "--upgrade"}, {"diff", "--owned"},
@@ -67,10 +67,10 @@ func TestRecordedSourceIsNotContactedUnasked(t *testing.T) {
 		}
 	}
 	out, err := rustgenIn(t, filepath.Join(work, "svc"), "status").CombinedOutput()
-	if want := "the newest is not known: rustgen status --check=behind asks " + server.URL + "/set.git"; err != nil || !strings.Contains(string(out), want) {
+	if want := "the newest is not known: rustgen status --check=behind asks " + server.URL + "/set.Git"; err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("status says %v, %s", err, out)
 	}
-	set := server.URL + "/set.git"
+	set := server.URL + "/set.Git"
 	for _, args := range [][]string{{"explain"}, {"upgrade", "--dry-run"}, {"diff", "--upgrade"}, {"set", "name=x", "--dry-run"}} {
 		out, _ := rustgenIn(t, filepath.Join(work, "svc"), args...).CombinedOutput()
 		if want := "is at " + set + ", as the service's record says, and is not fetched unasked\nhint: rustgen " + args[0]; !strings.Contains(string(out), want) {

@@ -8,6 +8,7 @@ import (
 
 	"rustgen/internal/apply"
 	"rustgen/internal/layer"
+	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
 	"rustgen/templates"
 )
@@ -56,7 +57,7 @@ func (a *app) exportLayer(ctx context.Context, dir string, o layerExport) error 
 	if err := refuseExisting(dir, "choose another DIR"); err != nil {
 		return err
 	}
-	set, err := embedded(templates.Default)
+	set, err := source.Embedded(templates.Default)
 	if err != nil {
 		return err
 	}

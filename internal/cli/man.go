@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/source"
 	"rustgen/internal/tree"
 )
 
@@ -24,7 +25,7 @@ all pages, one a command, to install under a man1 directory.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// The pages are those of the embedded set.
-			set, err := a.openSet(cmd.Context(), "")
+			set, err := a.sets.Open(cmd.Context(), source.Place{Source: ""})
 			if err != nil {
 				return err
 			}
@@ -48,7 +49,7 @@ all pages, one a command, to install under a man1 directory.`,
 }
 
 // writePages writes every page to a directory, which need not exist.
-func (a *app) writePages(ctx context.Context, root *cobra.Command, set *openedSet, dir string) error {
+func (a *app) writePages(ctx context.Context, root *cobra.Command, set *source.Set, dir string) error {
 	pages := tree.Tree{}
 	for _, c := range append([]*cobra.Command{root}, commandsBelow(root)...) {
 		pages[pageName(c)+".1"] = tree.File{Mode: tree.ModeFile, Data: []byte(manPage(c, set))}

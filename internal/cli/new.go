@@ -10,13 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/bootstrap"
 	"rustgen/internal/decision"
 	"rustgen/internal/gostubs"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/project"
 	"rustgen/internal/prompt"
 	"rustgen/internal/proto"
-	"rustgen/internal/tree"
+	"rustgen/internal/source"
 )
 
 // newOptions is what `rustgen new` was asked to do.
@@ -35,7 +36,7 @@ type newOptions struct {
 	apiFrom []string
 }
 
-func (a *app) newCommand(set *openedSet) *cobra.Command {
+func (a *app) newCommand(set *source.Set) *cobra.Command {
 	o := &newOptions{}
 	cmd := &cobra.Command{
 		Use:   "new [NAME]",
@@ -70,7 +71,7 @@ Nothing is written before every answer is checked, and then the directory appear
 				return err
 			}
 			impliedAPI(set, o.given)
-			return a.newService(cmd.Context(), set, o)
+			return a.makeService(cmd.Context(), set, o)
 		},
 	}
 	flags := cmd.Flags()
@@ -86,19 +87,13 @@ Nothing is written before every answer is checked, and then the directory appear
 	return cmd
 }
 
-// bootstrap is a service that is decided and rendered, and not yet written.
-type bootstrap struct {
-	given map[string]decision.Input
-	out   *decision.Outcome
-	dir   string
-	place *place
-	// written is what the template gives, tree all of it with the record.
-	written, tree tree.Tree
-	// notes are what is to be said of the API.
+// newService is a service that is decided, and what is to be said of its API.
+type newService struct {
+	bootstrap.Service
 	notes []string
 }
 
-func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) error {
+func (a *app) makeService(ctx context.Context, set *source.Set, o *newOptions) error {
 	if o.vcs != "git" && o.vcs != "none" {
 		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
 	}
@@ -109,17 +104,17 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	if err != nil {
 		return err
 	}
-	b := &bootstrap{given: o.given, out: out}
+	b := &newService{Service: bootstrap.Service{Given: o.given, Out: out}}
 	asked := len(out.Missing) > 0
 	if asked {
-		if b.given, err = a.ask(ctx, set, o); err != nil {
+		if b.Given, err = a.ask(ctx, set, o); err != nil {
 			return err
 		}
-		if b.out, err = resolve(set, b.given, o.yes); err != nil {
+		if b.Out, err = resolve(set, b.Given, o.yes); err != nil {
 			return err
 		}
 	}
-	if err := a.readAPI(ctx, set, o, b.out); err != nil {
+	if err := a.readAPI(ctx, set, o, b.Out); err != nil {
 		return err
 	}
 	if err := a.prepare(set, o, b); err != nil {
@@ -133,7 +128,10 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 		a.say("The same from a script:\n  %s", result.Command)
 	}
 	if !o.dryRun {
-		if result.Repository, err = a.write(ctx, set, o, b); err != nil {
+		message := fmt.Sprintf("Bootstrap %s from %s %s", result.Name, set.Name, set.Version)
+		result.Repository, err = b.Write(ctx, o.vcs == "git", message, a.say)
+		a.written = a.written || b.Written
+		if err != nil {
 			return err
 		}
 	}
@@ -166,7 +164,7 @@ func refusePath(o *newOptions) error {
 }
 
 // lookAround takes the answers that follow from the repository around the service, if there is one.
-func (o *newOptions) lookAround(set *openedSet) error {
+func (o *newOptions) lookAround(set *source.Set) error {
 	name := o.given[decision.NameID].Raw.String()
 	if decision.CheckName(name) != nil {
 		name = set.Name
@@ -175,17 +173,17 @@ func (o *newOptions) lookAround(set *openedSet) error {
 	if o.dir != "" {
 		dir = filepath.Clean(o.dir)
 	}
-	around, err := findPlace(dir)
+	around, err := bootstrap.FindPlace(dir)
 	if err != nil {
 		return failed("choose another --dir", "%s: %w", dir, bare(err))
 	}
-	o.given = around.answers(set, o.given)
+	o.given = around.Answers(&set.Catalog, o.given)
 	return nil
 }
 
 // decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
 // where somebody can be asked.
-func (a *app) decided(ctx context.Context, set *openedSet, o *newOptions) (*decision.Outcome, error) {
+func (a *app) decided(ctx context.Context, set *source.Set, o *newOptions) (*decision.Outcome, error) {
 	out, err := resolve(set, o.given, o.yes)
 	if err != nil {
 		return nil, err
@@ -197,14 +195,14 @@ func (a *app) decided(ctx context.Context, set *openedSet, o *newOptions) (*deci
 		return nil, err
 	}
 	if name, ok := out.Answers[decision.NameID]; ok || o.dir != "" {
-		dir, err := target(o, name)
+		dir, err := bootstrap.Target(o.dir, name)
 		if err != nil {
 			return nil, err
 		}
-		if err := a.resume(o, dir); err != nil {
+		if err := a.resume(ctx, o, dir); err != nil {
 			return nil, err
 		}
-		return out, checkTarget(dir, nil)
+		return out, bootstrap.CheckTarget(dir, nil)
 	}
 	return out, nil
 }
@@ -215,10 +213,10 @@ func (a *app) canAsk(o *newOptions) bool {
 	return !o.yes && o.answers.file != "-" && (a.interactive() || o.accessible)
 }
 
-func resolve(set *openedSet, given map[string]decision.Input, yes bool) (*decision.Outcome, error) {
-	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Given: given, AcceptDefaults: yes})
+func resolve(set *source.Set, given map[string]decision.Input, yes bool) (*decision.Outcome, error) {
+	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Given: given, AcceptDefaults: yes})
 	if err != nil {
-		return nil, setFault(set.source, err)
+		return nil, source.Fault(set.Source, err)
 	}
 	return out, nil
 }
@@ -231,7 +229,7 @@ func confirmNew(dryRun bool) string {
 }
 
 // ask prompts for what is missing.
-func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[string]decision.Input, error) {
+func (a *app) ask(ctx context.Context, set *source.Set, o *newOptions) (map[string]decision.Input, error) {
 	opts := prompt.Options{
 		In: a.in, Out: a.terminal,
 		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
@@ -252,13 +250,13 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 			return out, nil
 		},
 		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
-			b := &bootstrap{given: given, out: out}
+			b := &newService{Service: bootstrap.Service{Given: given, Out: out}}
 			if err := a.prepare(set, o, b); err != nil {
 				return "", "", err
 			}
-			report := makeNewReport(set, o, b)
+			plan := makeNewReport(set, o, b)
 			// The form draws them as they are.
-			return visible(report.summary()), visible(report.Command), nil
+			return visible(plan.Summary(shown(plan.Dir))), visible(plan.Command), nil
 		},
 	}
 	if name := directoryName(o.dir); decision.CheckName(name) == nil {
@@ -273,7 +271,7 @@ func (a *app) ask(ctx context.Context, set *openedSet, o *newOptions) (map[strin
 }
 
 // sayGoOn prints the answers of a prompt that was left halfway as the command line that goes on from there.
-func (a *app) sayGoOn(set *openedSet, o *newOptions, given map[string]decision.Input) {
+func (a *app) sayGoOn(set *source.Set, o *newOptions, given map[string]decision.Input) {
 	out, err := resolve(set, given, false)
 	if err != nil || len(given) <= len(o.given) {
 		return
@@ -284,45 +282,59 @@ func (a *app) sayGoOn(set *openedSet, o *newOptions, given map[string]decision.I
 }
 
 // prepare renders a service that is decided, and checks that there is room for it.
-func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
-	if err := b.out.Err(); err != nil {
+func (a *app) prepare(set *source.Set, o *newOptions, b *newService) error {
+	if err := b.Out.Err(); err != nil {
 		return err
 	}
 	var err error
-	if b.dir, err = target(o, b.out.Answers[decision.NameID]); err != nil {
+	if b.Dir, err = bootstrap.Target(o.dir, b.Out.Answers[decision.NameID]); err != nil {
 		return err
 	}
-	if b.written, err = set.engine.Render(set.Set, withAPI(o, b.out.Data)); err != nil {
-		return setFault(set.source, err)
+	written, err := set.Engine.Render(set.Set, withAPI(o, b.Out.Data))
+	if err != nil {
+		return source.Fault(set.Source, err)
 	}
-	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, ownapi.Recorded(b.out, o.api))
+	record, err := project.New(set.Name, set.Version, set.Kept, set.Base, &set.Catalog, ownapi.Recorded(b.Out, o.api))
 	if err != nil {
 		return err
 	}
-	record.Commit, record.Rooms, record.Owned = set.commit(), set.Rooms(), set.Owned(b.written)
-	files, err := record.Files(set.Catalog.IDs(), b.written)
+	record.Commit, record.Rooms, record.Owned = set.Commit(), set.Rooms(), set.Owned(written)
+	files, err := record.Files(set.Catalog.IDs(), written)
 	if err != nil {
 		return err
 	}
-	b.tree = b.written.Clone()
-	maps.Copy(b.tree, files)
+	b.Tree = written.Clone()
+	maps.Copy(b.Tree, files)
 	if o.api != nil {
 		// Beside what the template wrote, and not part of it: no upgrade has a say in them.
-		maps.Copy(b.tree, ownapi.Files(o.api))
-		stubs, err := gostubs.Of(o.api, b.written)
+		maps.Copy(b.Tree, ownapi.Files(o.api))
+		stubs, err := gostubs.Of(o.api, written)
 		if err != nil {
 			return protoFault(err)
 		}
-		maps.Copy(b.tree, stubs)
-		if others := gostubs.Imports(o.api, b.tree); len(others) > 0 {
+		maps.Copy(b.Tree, stubs)
+		if others := gostubs.Imports(o.api, b.Tree); len(others) > 0 {
 			b.notes = append(b.notes, othersOf(others))
 		}
 	}
-	if err := checkTarget(b.dir, b.tree); err != nil {
+	if err := bootstrap.CheckTarget(b.Dir, b.Tree); err != nil {
 		return err
 	}
-	if b.place, err = findPlace(b.dir); err != nil {
-		return failed("choose another --dir", "%s: %w", b.dir, bare(err))
+	if b.Place, err = bootstrap.FindPlace(b.Dir); err != nil {
+		return failed("choose another --dir", "%s: %w", b.Dir, bare(err))
 	}
-	return b.place.claim(b.tree)
+	return b.Place.Claim(b.Tree)
+}
+
+// resume completes what a killed run had begun to put into dir.
+func (a *app) resume(ctx context.Context, o *newOptions, dir string) error {
+	if o.dryRun {
+		return nil
+	}
+	finished, err := bootstrap.Resume(ctx, dir)
+	if finished {
+		a.written = true
+		a.say("warning: a run that was killed had begun a service in %s; it is complete now", dir)
+	}
+	return err
 }

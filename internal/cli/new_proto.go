@@ -13,26 +13,27 @@ import (
 	"rustgen/internal/hint"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/proto"
+	"rustgen/internal/source"
 )
 
 // takesProtos reports whether a set can make a service around an API that exists.
-func (s *openedSet) takesProtos() bool {
+func takesProtos(s *source.Set) bool {
 	_, kind := s.Catalog.Find(ownapi.Kind)
 	_, paths := s.Catalog.Find(ownapi.Paths)
 	return kind && paths
 }
 
 // impliedAPI takes the protos that were given for what they say: the API is one's own.
-func impliedAPI(set *openedSet, given map[string]decision.Input) {
+func impliedAPI(set *source.Set, given map[string]decision.Input) {
 	paths, ok := given[ownapi.Paths]
-	if _, said := given[ownapi.Kind]; ok && !said && set.takesProtos() {
+	if _, said := given[ownapi.Kind]; ok && !said && takesProtos(set) {
 		given[ownapi.Kind] = decision.Text(ownapi.Own, paths.From)
 	}
 }
 
 // readAPI reads the protos that were decided on; nil for the sample. The same ones are read once.
-func (a *app) readAPI(ctx context.Context, set *openedSet, o *newOptions, out *decision.Outcome) error {
-	if !set.takesProtos() || out.Data[ownapi.Kind] != ownapi.Own {
+func (a *app) readAPI(ctx context.Context, set *source.Set, o *newOptions, out *decision.Outcome) error {
+	if !takesProtos(set) || out.Data[ownapi.Kind] != ownapi.Own {
 		o.api, o.apiFrom = nil, nil
 		return nil
 	}
@@ -99,7 +100,7 @@ func protoFault(err error) error {
 }
 
 // refuseProtos refuses protos where they are still being asked for.
-func (a *app) refuseProtos(ctx context.Context, set *openedSet, o *newOptions, out *decision.Outcome) {
+func (a *app) refuseProtos(ctx context.Context, set *source.Set, o *newOptions, out *decision.Outcome) {
 	var f *hint.Error
 	if err := a.readAPI(ctx, set, o, out); errors.As(err, &f) {
 		out.Problems = append(out.Problems, decision.Problem{ID: ownapi.Paths, Err: decision.Refuse(visible(f.Hint), "%s", visible(f.Error()))})

@@ -12,6 +12,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
+	"rustgen/internal/source"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
 )
@@ -159,23 +160,23 @@ func (a *app) mendRecord(cmd *cobra.Command, s *upgrade.Service, o *restoreOptio
 	if err != nil {
 		return nil, nil, err
 	}
-	if from := placeOf(o.source, record); o.dryRun && from.asks() {
-		return nil, nil, failed("rustgen restore .rustgen --dry-run --template "+quote(from.source)+" fetches it",
-			"the template set is at %s, as the service's record says, and is not fetched unasked", from.source)
+	if from := source.PlaceOf(o.source, record); o.dryRun && from.Asks() {
+		return nil, nil, failed("rustgen restore .rustgen --dry-run --template "+quote(from.Source)+" fetches it",
+			"the template set is at %s, as the service's record says, and is not fetched unasked", from.Source)
 	}
-	set, err := a.openOwn(cmd.Context(), o.source, record)
+	set, err := a.sets.OpenOwn(cmd.Context(), o.source, record)
 	if err != nil {
 		// Another version knows the decisions as well; only a snapshot that is lost needs the very one.
-		if set, err = a.openPlace(cmd.Context(), placeOf(o.source, record)); err != nil {
+		if set, err = a.sets.Open(cmd.Context(), source.PlaceOf(o.source, record)); err != nil {
 			return nil, nil, err
 		}
 	}
 	if err := matches(s, set); err != nil {
 		return nil, nil, err
 	}
-	out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Recorded: record.Decisions, AcceptDefaults: true})
+	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Recorded: record.Decisions, AcceptDefaults: true})
 	if err != nil {
-		return nil, nil, setFault(set.source, err)
+		return nil, nil, source.Fault(set.Source, err)
 	}
 	if err := out.Err(); err != nil {
 		return nil, nil, err
@@ -183,11 +184,11 @@ func (a *app) mendRecord(cmd *cobra.Command, s *upgrade.Service, o *restoreOptio
 	p, err := s.Mend(append(set.Catalog.IDs(), out.Removed...), func() (tree.Tree, error) {
 		if s.Origin() != upgrade.OriginOf(set.Set) {
 			return nil, failed("--template DIR or URL@REF names that version",
-				"the snapshot is of %s and can only be rendered with it; this is %s", s.Origin(), set.exact())
+				"the snapshot is of %s and can only be rendered with it; this is %s", s.Origin(), set.Exact())
 		}
-		files, err := set.engine.Render(set.Set, out.Data)
+		files, err := set.Engine.Render(set.Set, out.Data)
 		if err != nil {
-			return nil, setFault(set.source, err)
+			return nil, source.Fault(set.Source, err)
 		}
 		return files, nil
 	})

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/report"
+	"rustgen/internal/source"
 )
 
 // schemaOf compiles what `template schema` prints of a catalog, as an editor would.
@@ -149,8 +153,8 @@ func parse(t *testing.T, d *decision.Decision, text string) error {
 // What `template schema` prints of the embedded set takes the answers that the set itself gives.
 func TestSchemaOfEmbeddedSet(t *testing.T) {
 	t.Parallel()
-	a := &app{}
-	set, err := a.openSet(context.Background(), "")
+	a := newApp(strings.NewReader(""), io.Discard, io.Discard, nil)
+	set, err := a.sets.Open(context.Background(), source.Place{Source: ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +165,7 @@ func TestSchemaOfEmbeddedSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	answers := map[string]any{}
-	for id, report := range decisionReports(&set.Catalog, out) {
+	for id, report := range report.Answers(out) {
 		answers[id] = report.Value
 	}
 	text, err := json.Marshal(answers)

@@ -2,13 +2,12 @@ package cli
 
 import (
 	"context"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
 	"rustgen/internal/project"
+	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
 )
 
@@ -73,7 +72,7 @@ func (a *app) recallOwned(ctx context.Context, s *upgrade.Service) {
 	if s.Record.Owned != nil || s.Record.Source != "" {
 		return
 	}
-	own, err := a.openOwn(ctx, "", s.Record)
+	own, err := a.sets.OpenOwn(ctx, "", s.Record)
 	if err == nil && s.Origin() == upgrade.OriginOf(own.Set) {
 		s.WasOwned = own.Once
 	}
@@ -128,21 +127,8 @@ func recordIn(dir string) *project.Record {
 	return record
 }
 
-// near is a directory from here, where it is not far, as a person would type it.
-func near(dir string) string {
-	abs, err := filepath.Abs(".")
-	if err != nil {
-		return dir
-	}
-	rel, err := filepath.Rel(abs, dir)
-	if err != nil || strings.Count(rel, "..") > 2 {
-		return dir
-	}
-	return shown(rel)
-}
-
 // matches refuses a set that the service was not made from.
-func matches(s *upgrade.Service, set *openedSet) error {
+func matches(s *upgrade.Service, set *source.Set) error {
 	was, is := s.Origin(), upgrade.OriginOf(set.Set)
 	if was.Set.Name == is.Set.Name || was.Set.Name == is.Under.Name {
 		return nil

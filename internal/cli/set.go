@@ -3,10 +3,11 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
 )
 
-func (a *app) setCommand(set *openedSet) *cobra.Command {
+func (a *app) setCommand(set *source.Set) *cobra.Command {
 	o := &changeOptions{command: "rustgen set", format: "text"}
 	cmd := &cobra.Command{
 		Use:   "set ID=VALUE...",
@@ -39,7 +40,7 @@ What nobody chose is derived again from the changed decisions; what somebody cho
 				if s.Compare(set.Set) == upgrade.Older {
 					mend = install(set)
 				}
-				return failed(mend, "the service is on %s, and this is %s", s.Origin(), set.exact())
+				return failed(mend, "the service is on %s, and this is %s", s.Origin(), set.Exact())
 			}
 			return a.change(cmd, set, s, o)
 		},

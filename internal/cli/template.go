@@ -10,12 +10,13 @@ import (
 	"rustgen/internal/apply"
 	"rustgen/internal/hint"
 	"rustgen/internal/setcheck"
+	"rustgen/internal/source"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
 )
 
-func (a *app) templateCommand(set *openedSet) *cobra.Command {
+func (a *app) templateCommand(set *source.Set) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "template",
 		Short: "Work with template sets",
@@ -25,7 +26,7 @@ func (a *app) templateCommand(set *openedSet) *cobra.Command {
 	return cmd
 }
 
-func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
+func (a *app) templateExportCommand(set *source.Set) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "export [DIR]",
@@ -46,16 +47,16 @@ func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
 	return cmd
 }
 
-func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun bool) error {
+func (a *app) exportSet(ctx context.Context, set *source.Set, dir string, dryRun bool) error {
 	if err := refuseExisting(dir, "choose another DIR"); err != nil {
 		return err
 	}
-	t, err := tree.FromFS(set.files, ".git")
+	t, err := tree.FromFS(set.Files, ".git")
 	if err == nil {
 		err = t.CheckContained()
 	}
 	if err != nil {
-		return setFault(set.source, err)
+		return source.Fault(set.Source, err)
 	}
 	if dryRun {
 		return a.printPlan(upgrade.Create(t), dir)
@@ -68,7 +69,7 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun 
 	return err
 }
 
-func (a *app) templateSchemaCommand(set *openedSet) *cobra.Command {
+func (a *app) templateSchemaCommand(set *source.Set) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of an answers file",
@@ -92,20 +93,20 @@ be true, renames that lead nowhere, names that Windows cannot hold, and files wh
 moved. Exits 4 where something was found.`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			source := ""
+			dir := ""
 			if len(args) == 1 {
-				source = args[0]
+				dir = args[0]
 			}
-			return a.validateSet(cmd.Context(), source, asJSON)
+			return a.validateSet(cmd.Context(), dir, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return cmd
 }
 
-func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error {
+func (a *app) validateSet(ctx context.Context, dir string, asJSON bool) error {
 	var problems []templateset.Problem
-	set, err := a.openSet(ctx, source)
+	set, err := a.sets.Open(ctx, source.Place{Source: dir})
 	var wrong templateset.Problems
 	switch {
 	case errors.As(err, &wrong):
@@ -113,7 +114,7 @@ func (a *app) validateSet(ctx context.Context, source string, asJSON bool) error
 	case err != nil:
 		return err
 	default:
-		problems = setcheck.Check(set.Set, set.engine)
+		problems = setcheck.Check(set.Set, set.Engine)
 	}
 	if asJSON {
 		findings := []string{}

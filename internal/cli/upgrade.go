@@ -11,6 +11,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/prompt"
+	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
 	"rustgen/internal/vcs"
 )
@@ -42,7 +43,7 @@ func (o *changeOptions) add(cmd *cobra.Command, c *decision.Catalog) {
 	o.answers.add(cmd, c)
 }
 
-func (a *app) upgradeCommand(set *openedSet) *cobra.Command {
+func (a *app) upgradeCommand(set *source.Set) *cobra.Command {
 	o := &changeOptions{command: "rustgen upgrade"}
 	var abort, proceed bool
 	cmd := &cobra.Command{
@@ -80,7 +81,7 @@ way. Everything is applied, or nothing is.`,
 			}
 			if s.Compare(set.Set) == upgrade.Older && !o.downgrade {
 				return failed(install(set)+"; --allow-downgrade takes the service back",
-					"%s is older than the service's %s", set.exact(), s.Origin())
+					"%s is older than the service's %s", set.Exact(), s.Origin())
 			}
 			if err := a.gather(cmd, set, s, o); err != nil {
 				return err
@@ -97,8 +98,8 @@ way. Everything is applied, or nothing is.`,
 }
 
 // install is what brings a version of the set as new as the service's.
-func install(set *openedSet) string {
-	if set.source == "" {
+func install(set *source.Set) string {
+	if set.Source == "" {
 		return "install the rustgen of whoever upgraded the service last, or a newer one"
 	}
 	return "--template SOURCE names a newer version of the set"
@@ -106,7 +107,7 @@ func install(set *openedSet) string {
 
 // gather collects what was answered: by arguments and flags for any decision, by the environment only for those that the
 // service has not made yet, lest a variable left in a shell change it.
-func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *changeOptions) error {
+func (a *app) gather(cmd *cobra.Command, set *source.Set, s *upgrade.Service, o *changeOptions) error {
 	given, err := a.given(cmd, &set.Catalog, &o.answers, "")
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *
 }
 
 // change merges what the set renders into the service.
-func (a *app) change(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *changeOptions) error {
+func (a *app) change(cmd *cobra.Command, set *source.Set, s *upgrade.Service, o *changeOptions) error {
 	if err := s.Pending(); err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (a *app) change(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *
 		return err
 	}
 	uncommitted := dirtyLater(ctx, s, o)
-	u, err := s.Merge(ctx, o.command, set.template(s), out)
+	u, err := s.Merge(ctx, o.command, set.Template(s), out)
 	if err != nil {
 		return err
 	}
@@ -159,13 +160,13 @@ func (a *app) change(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *
 }
 
 // sayHeld says that there is a newer version of a set that is held at a @REF.
-func (a *app) sayHeld(ctx context.Context, set *openedSet) error {
-	if set.git == nil || set.git.Held == "" {
+func (a *app) sayHeld(ctx context.Context, set *source.Set) error {
+	if set.Git == nil || set.Git.Held == "" {
 		return nil
 	}
-	newest, err := set.newerTag(ctx)
+	newest, err := set.NewerTag(ctx)
 	if err == nil && newest.Tag != "" {
-		a.say("held at %s, and %s is newer: rustgen upgrade --template %s", set.git.Held, newest.Version, quote(vcs.WithoutSecret(set.held(newest.Tag))))
+		a.say("held at %s, and %s is newer: rustgen upgrade --template %s", set.Git.Held, newest.Version, quote(vcs.WithoutSecret(set.HeldAt(newest.Tag))))
 	}
 	return err
 }
@@ -197,11 +198,11 @@ func confirmChange(dryRun bool) string {
 
 // decideAgain resolves the service's decisions with the set: new ones are asked where somebody can be, else they take
 // their default. Without one they are missing.
-func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Service, o *changeOptions) (*decision.Outcome, error) {
+func (a *app) decideAgain(ctx context.Context, set *source.Set, s *upgrade.Service, o *changeOptions) (*decision.Outcome, error) {
 	resolve := func(given map[string]decision.Input, defaults bool) (*decision.Outcome, error) {
-		out, err := set.Catalog.Resolve(set.engine.Eval, decision.Request{Given: given, Recorded: s.Record.Decisions, AcceptDefaults: defaults})
+		out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Given: given, Recorded: s.Record.Decisions, AcceptDefaults: defaults})
 		if err != nil {
-			return nil, setFault(set.source, err)
+			return nil, source.Fault(set.Source, err)
 		}
 		return out, nil
 	}
@@ -253,8 +254,8 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Servic
 			if o.dir != "." {
 				command += " --dir " + quote(o.dir)
 			}
-			if set.source != "" {
-				command += " --template " + quote(vcs.WithoutSecret(set.source))
+			if set.Source != "" {
+				command += " --template " + quote(vcs.WithoutSecret(set.Source))
 			}
 			for _, id := range set.Catalog.IDs() {
 				if _, chosen := given[id]; chosen && !settled[id] {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/report"
+	"rustgen/internal/source"
 	"rustgen/internal/templateset"
 	"rustgen/templates"
 )
@@ -17,9 +19,9 @@ type build struct {
 	Revision string `json:"revision,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
 	// Template is the set that the binary embeds.
-	Template templateReport `json:"template"`
-	Go       string         `json:"go"`
-	Platform string         `json:"platform"`
+	Template report.Template `json:"template"`
+	Go       string          `json:"go"`
+	Platform string          `json:"platform"`
 }
 
 func readBuild() build {
@@ -56,7 +58,7 @@ func (a *app) versionCommand() *cobra.Command {
 
 func (a *app) printVersion(asJSON bool) error {
 	b := readBuild()
-	if files, err := embedded(templates.Default); err == nil {
+	if files, err := source.Embedded(templates.Default); err == nil {
 		if b.Template.Name, b.Template.Version, err = templateset.Identity(files); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package cli
+package terminal
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ func TestPlain(t *testing.T) {
 		"half \xe6\xbc":       `half \xe6\xbc`,
 	} {
 		var out bytes.Buffer
-		n, err := plain{&out}.Write([]byte(text))
+		n, err := Plain{&out}.Write([]byte(text))
 		if err != nil || n != len(text) || out.String() != want {
 			t.Errorf("%q is written as %q (%d, %v), want %q", text, out.String(), n, err, want)
 		}
@@ -32,11 +32,11 @@ func TestPlain(t *testing.T) {
 			t.Fatal(err)
 		}
 		var back string
-		if err := json.Unmarshal(escaped(value), &back); err != nil || utf8.ValidString(text) && back != text {
+		if err := json.Unmarshal(Escaped(value), &back); err != nil || utf8.ValidString(text) && back != text {
 			t.Errorf("%q comes back from JSON as %q: %v", text, back, err)
 		}
-		if strings.ContainsFunc(string(escaped(value)), func(r rune) bool { return commands(r) && r < 0x10000 }) {
-			t.Errorf("JSON of %q writes to a terminal: %q", text, escaped(value))
+		if strings.ContainsFunc(string(Escaped(value)), func(r rune) bool { return commands(r) && r < 0x10000 }) {
+			t.Errorf("JSON of %q writes to a terminal: %q", text, Escaped(value))
 		}
 	}
 }

@@ -1,10 +1,9 @@
-package cli
+package bootstrap
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -15,12 +14,14 @@ import (
 	"rustgen/internal/cargo"
 	"rustgen/internal/decision"
 	"rustgen/internal/git"
+	"rustgen/internal/hint"
+	"rustgen/internal/report"
 	"rustgen/internal/tree"
 	"rustgen/internal/vcs"
 )
 
-// place is where a new service would stand, and what the run does about what is around it.
-type place struct {
+// Place is where a new service would stand, and what the run does about what is around it.
+type Place struct {
 	// dir is the service's directory without links, repository the root of the repository above it; "" outside one, or
 	// where the service is its root.
 	dir, repository string
@@ -34,13 +35,13 @@ type place struct {
 // maxWorkspace is the most that is read of a workspace's manifest.
 const maxWorkspace = 1 << 20
 
-// findPlace looks at what is around a directory that need not exist yet.
-func findPlace(dir string) (*place, error) {
+// FindPlace looks at what is around a directory that need not exist yet.
+func FindPlace(dir string) (*Place, error) {
 	real, err := vcs.Real(dir)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{dir: real}
+	p := &Place{dir: real}
 	if p.repository, err = vcs.Repository(real); err != nil {
 		return nil, err
 	}
@@ -62,14 +63,14 @@ func findPlace(dir string) (*place, error) {
 	}
 }
 
-// answers are what a set answers for a service below the root of a repository, as far as nobody else has.
-func (p *place) answers(set *openedSet, given map[string]decision.Input) map[string]decision.Input {
+// Answers are what a set answers for a service below the root of a repository, as far as nobody else has.
+func (p *Place) Answers(c *decision.Catalog, given map[string]decision.Input) map[string]decision.Input {
 	if p.repository == "" {
 		return given
 	}
 	all := maps.Clone(given)
-	for i := range set.Catalog.Decisions {
-		d := &set.Catalog.Decisions[i]
+	for i := range c.Decisions {
+		d := &c.Decisions[i]
 		if _, ok := given[d.ID]; !ok && d.Nested != nil {
 			all[d.ID] = decision.Input{Raw: d.Nested.Value, From: decision.Source{Way: decision.ByPlace, Name: "the repository around it"}}
 		}
@@ -77,8 +78,8 @@ func (p *place) answers(set *openedSet, given map[string]decision.Input) map[str
 	return all
 }
 
-// claim works out what keeps Cargo working in the workspace above a service, and refuses what rustgen cannot mend.
-func (p *place) claim(t tree.Tree) error {
+// Claim works out what keeps Cargo working in the workspace above a service, and refuses what rustgen cannot mend.
+func (p *Place) Claim(t tree.Tree) error {
 	p.excluded = nil
 	if p.workspace == "" || !isPackage(t) {
 		return nil
@@ -88,14 +89,14 @@ func (p *place) claim(t tree.Tree) error {
 		return err
 	}
 	rel := p.relative(p.workspace)
-	manifest := near(filepath.Join(p.workspace, cargo.ManifestName))
+	manifest := report.Near(filepath.Join(p.workspace, cargo.ManifestName))
 	switch claim, member := w.Claims(rel, packages(rel, t)); claim {
 	case cargo.ByName:
-		return failed(fmt.Sprintf("take %q out of members; the service is a workspace of its own", member),
+		return hint.Fail(fmt.Sprintf("take %q out of members; the service is a workspace of its own", member),
 			"%s lists %q among its members, and Cargo allows no workspace within another", manifest, member)
 	case cargo.ByPattern:
 		if p.excluded, err = cargo.Exclude(p.manifest, rel); err != nil {
-			return failed("write under [workspace]: "+cargo.Line(rel),
+			return hint.Fail("write under [workspace]: "+cargo.Line(rel),
 				"%s takes %s for a member by %q, and it cannot be excluded there: %w", manifest, rel, member, err)
 		}
 	}
@@ -103,7 +104,7 @@ func (p *place) claim(t tree.Tree) error {
 }
 
 // relative is the way from a directory above the service to it, with slashes.
-func (p *place) relative(from string) string {
+func (p *Place) relative(from string) string {
 	rel, err := filepath.Rel(from, p.dir)
 	if err != nil {
 		return p.dir
@@ -124,30 +125,31 @@ func packages(service string, t tree.Tree) []string {
 	return dirs
 }
 
-// notes say where the service stands and what was done about it.
-func (p *place) notes(set *openedSet, b *bootstrap, dryRun bool) []string {
+// Notes say where the service stands and what was done about it.
+func (b *Service) Notes(c *decision.Catalog, dryRun bool) []string {
+	p := b.Place
 	notes := []string{}
 	if p.repository != "" {
 		notes = append(notes, fmt.Sprintf("%s lies in a repository that exists (its root: %s): no repository and no commit of its own",
-			shown(b.dir), near(p.repository)))
-		for i := range set.Catalog.Decisions {
-			d := &set.Catalog.Decisions[i]
-			answer, ok := b.out.Answers[d.ID]
+			report.Shown(b.Dir), report.Near(p.repository)))
+		for i := range c.Decisions {
+			d := &c.Decisions[i]
+			answer, ok := b.Out.Answers[d.ID]
 			if !ok || d.Nested == nil {
 				continue
 			}
 			nested, err := d.Read(d.Nested.Value)
-			if err != nil || b.given[d.ID].From.Way == decision.ByPlace {
+			if err != nil || b.Given[d.ID].From.Way == decision.ByPlace {
 				notes = append(notes, fmt.Sprintf("%s %s: %s", d.ID, answer.Value, d.Nested.Reason))
 			} else if !nested.Equal(answer.Value) {
 				notes = append(notes, fmt.Sprintf("%s %s was asked for, but %s", d.ID, answer.Value, d.Nested.Reason))
 			}
 		}
 	}
-	if p.workspace == "" || !isPackage(b.tree) {
+	if p.workspace == "" || !isPackage(b.Tree) {
 		return notes
 	}
-	manifest := near(filepath.Join(p.workspace, cargo.ManifestName))
+	manifest := report.Near(filepath.Join(p.workspace, cargo.ManifestName))
 	did := "was"
 	if dryRun {
 		did = "would be"
@@ -160,35 +162,35 @@ func (p *place) notes(set *openedSet, b *bootstrap, dryRun bool) []string {
 }
 
 // exclude writes the manifest that leaves the service out. undo brings the old one back.
-func (p *place) exclude() (undo func(), err error) {
+func (p *Place) exclude() (undo func(), err error) {
 	if p.excluded == nil {
 		return func() {}, nil
 	}
 	file := filepath.Join(p.workspace, cargo.ManifestName)
 	now, err := os.ReadFile(file)
 	if err != nil || !slices.Equal(now, p.manifest) {
-		return nil, failed("run it again", "%s has changed meanwhile; nothing was written", near(file))
+		return nil, hint.Fail("run it again", "%s has changed meanwhile; nothing was written", report.Near(file))
 	}
 	if err := apply.Replace(p.workspace, cargo.ManifestName, p.excluded); err != nil {
-		return nil, failed("make it writable, or write under [workspace]: "+cargo.Line(p.relative(p.workspace)), "%s: %w", near(p.workspace), err)
+		return nil, hint.Fail("make it writable, or write under [workspace]: "+cargo.Line(p.relative(p.workspace)), "%s: %w", report.Near(p.workspace), err)
 	}
 	return func() { _ = apply.Replace(p.workspace, cargo.ManifestName, p.manifest) }, nil
 }
 
 // settle tells git of what it would otherwise lose: files that an ignore rule names, and executable bits where the
 // repository does not look at them.
-func (a *app) settle(ctx context.Context, p *place, b *bootstrap) {
-	repo, err := vcs.Open(p.dir)
+func (b *Service) settle(ctx context.Context, say Say) {
+	repo, err := vcs.Open(b.Place.dir)
 	if err != nil || repo == nil {
 		return
 	}
-	ignored, err := repo.Ignored(ctx, b.tree.Paths())
+	ignored, err := repo.Ignored(ctx, b.Tree.Paths())
 	if err == nil && len(ignored) > 0 {
-		a.say("warning: git ignores %s, by a rule above %s or of your own: other clones will lack what is ignored", some(ignored), shown(b.dir))
-		a.say("hint: git -C %s add --force %s", quote(b.dir), quoted(ignored))
+		say("warning: git ignores %s, by a rule above %s or of your own: other clones will lack what is ignored", hint.Some(ignored), report.Shown(b.Dir))
+		say("hint: git -C %s add --force %s", hint.Quote(b.Dir), quoted(ignored))
 	}
-	if err := repo.KeepModes(ctx, executables(b.tree)); err != nil && !errors.Is(err, git.ErrMissing) {
-		a.say("warning: the repository does not look at executable bits, and the index could not be given them: %v", err)
+	if err := repo.KeepModes(ctx, executables(b.Tree)); err != nil && !errors.Is(err, git.ErrMissing) {
+		say("warning: the repository does not look at executable bits, and the index could not be given them: %v", err)
 	}
 }
 
@@ -198,7 +200,7 @@ func quoted(words []string) string {
 		if i > 0 {
 			text += " "
 		}
-		text += quote(w)
+		text += hint.Quote(w)
 	}
 	return text
 }
@@ -211,23 +213,4 @@ func executables(t tree.Tree) []string {
 		}
 	}
 	return paths
-}
-
-// refuseExisting refuses a directory that is to be made and exists, or that cannot be made where it is to be.
-func refuseExisting(dir, mend string) error {
-	_, err := os.Lstat(dir)
-	switch {
-	case err == nil:
-		return failed(mend, "%s exists", dir)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	default:
-		return failed(mend, "%s: %w", dir, bare(err))
-	}
-}
-
-// absentDir reports whether a directory does not exist.
-func absentDir(dir string) bool {
-	_, err := os.Lstat(dir)
-	return errors.Is(err, fs.ErrNotExist)
 }

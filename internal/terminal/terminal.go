@@ -1,4 +1,5 @@
-package cli
+// Package terminal keeps what others have written from commanding the terminal that it is printed to.
+package terminal
 
 import (
 	"fmt"
@@ -10,16 +11,16 @@ import (
 	"rustgen/internal/tree"
 )
 
-// plain is a stream for people. What a template set, a service or git has given may hold characters by which a terminal
+// Plain is a stream for people. What a template set, a service or git has given may hold characters by which a terminal
 // moves its cursor, sets its title or prints in another order; they are written as Go and JSON escape them.
-type plain struct{ to io.Writer }
+type Plain struct{ To io.Writer }
 
 // Write is part of io.Writer.
-func (p plain) Write(data []byte) (int, error) {
+func (p Plain) Write(data []byte) (int, error) {
 	if !misleads(data) {
-		return p.to.Write(data)
+		return p.To.Write(data)
 	}
-	if _, err := io.WriteString(p.to, visible(string(data))); err != nil {
+	if _, err := io.WriteString(p.To, Visible(string(data))); err != nil {
 		return 0, err
 	}
 	return len(data), nil
@@ -42,8 +43,8 @@ func misleads(text []byte) bool {
 	return false
 }
 
-// visible is a text with all that a terminal would not print written out.
-func visible(text string) string {
+// Visible is a text with all that a terminal would not print written out.
+func Visible(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
 		r, size := utf8.DecodeRuneInString(text)
@@ -64,8 +65,8 @@ func visible(text string) string {
 	return b.String()
 }
 
-// escaped is JSON whose strings hold none of these characters as they are; outside of strings JSON has none.
-func escaped(text []byte) []byte {
+// Escaped is JSON whose strings hold none of these characters as they are; outside of strings JSON has none.
+func Escaped(text []byte) []byte {
 	var b strings.Builder
 	for _, r := range string(text) {
 		switch {

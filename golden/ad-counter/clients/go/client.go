@@ -3,7 +3,7 @@
 //	conn, err := adcounterclient.Dial("dns:///ad-counter.ad-counter:50051")
 //
 // The stubs of the API take this connection. They stand in a package for each proto package, under its path: those of
-// acme.orders.v1 in example.com/ad-counter/clients/go/acme/orders/v1. internal/generate writes them.
+// acme.orders.v1 in gitlab.com/acme/ad-counter/clients/go/acme/orders/v1. internal/generate writes them.
 //
 // One connection serves a whole process: it is safe for concurrent use, balances over all replicas and reconnects by
 // itself.

@@ -1,4 +1,4 @@
-module example.com/ad-counter/clients/go
+module gitlab.com/acme/ad-counter/clients/go
 
 go 1.26.0
 

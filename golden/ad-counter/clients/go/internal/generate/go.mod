@@ -1,4 +1,4 @@
-module example.com/ad-counter/clients/go/internal/generate
+module gitlab.com/acme/ad-counter/clients/go/internal/generate
 
 go 1.26
 

@@ -40,7 +40,7 @@ const (
 	foreign = "foreign"
 	// The folder of the client's module, and its path.
 	client = "../.."
-	module = "example.com/ad-counter/clients/go"
+	module = "gitlab.com/acme/ad-counter/clients/go"
 	// How to mend what -check finds.
 	mend = "go run . in clients/go/internal/generate"
 )

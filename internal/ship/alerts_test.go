@@ -71,8 +71,15 @@ func alertViolations(r rendered) []string {
 			if !slices.Contains(readme, "### "+rule.Alert) {
 				found = append(found, "the README does not say what to do on "+rule.Alert)
 			}
-			if want := "README.md#" + strings.ToLower(rule.Alert); rule.Annotations["runbook"] != want {
-				found = append(found, fmt.Sprintf("%s leads to %q", rule.Alert, rule.Annotations["runbook"]))
+			anchor := "README.md#" + strings.ToLower(rule.Alert)
+			want := map[string]string{"runbook": anchor}
+			if page := r.data["repository_url"].(string); page != "" {
+				want = map[string]string{"runbook_url": page + map[bool]string{true: "/-", false: ""}[r.data["ci"] == "gitlab"] + "/blob/HEAD/" + anchor}
+			}
+			for key, link := range want {
+				if rule.Annotations[key] != link {
+					found = append(found, fmt.Sprintf("%s leads to %q", rule.Alert, rule.Annotations[key]))
+				}
 			}
 		}
 	}
@@ -81,24 +88,29 @@ func alertViolations(r rendered) []string {
 
 func TestAlertFaults(t *testing.T) {
 	need(t, "promtool", "apt-get install prometheus")
-	const rules = "deploy/base/prometheusrule.yaml"
-	for name, fault := range map[string]struct{ old, new string }{
-		"a patient caller":    {"            > 0.1\n", "            > 0.6\n"},
-		"an impatient caller": {"            > 0.1\n", "            > 0.01\n"},
-		"a burn rate":         {"> 14.4 * 0.001", "> 144 * 0.001"},
-		"a long window":       {"hotpath:errors:ratio_rate6h{job=\"hello\"} > 6", "hotpath:errors:ratio_rate3d{job=\"hello\"} > 60"},
-		"a threshold":         {"hotpath_permits_in_use_ratio{job=\"hello\"} > 0.8", "hotpath_permits_in_use_ratio{job=\"hello\"} > 0.95"},
-		"a threshold too low": {"hotpath_permits_in_use_ratio{job=\"hello\"} > 0.8", "hotpath_permits_in_use_ratio{job=\"hello\"} > 0.5"},
-		"a patience":          {"for: 10m", "for: 1h"},
-		"health checks count": {"/\n            sum by (namespace, job) (rate(grpc_server_handled_total{job=\"hello\",grpc_service!~\"grpc[.].*\"}", "/\n            sum by (namespace, job) (rate(grpc_server_handled_total{job=\"hello\"}"},
-		"answers that fail":   {"grpc_client_handled_total{job=\"hello\",grpc_code=~\"Unknown|", "grpc_client_handled_total{job=\"hello\",grpc_code=~\"NotFound|Unknown|"},
-		"an exit code":        {"== 139", "== 137"},
-		"another namespace":   {",namespace=\"hello\"} == 1", "} == 1"},
-		"a metric's name":     {"hotpath_shed_total", "hotpath_sheds_total"},
-		"syntax":              {"absent(up", "absent((up"},
+	const alerts, recordings = "deploy/base/prometheusrule.yaml", "deploy/base/recordingrules.yaml"
+	for name, fault := range map[string]struct{ file, old, new string }{
+		"a patient caller":     {alerts, "            > 0.1\n", "            > 0.6\n"},
+		"an impatient caller":  {alerts, "            > 0.1\n", "            > 0.01\n"},
+		"a burn rate":          {alerts, "> 14.4 * 0.001", "> 144 * 0.001"},
+		"a long window":        {alerts, "hotpath:slow:ratio_rate6h{namespace=\"hello\",job=\"hello\"} > 6", "hotpath:slow:ratio_rate3d{namespace=\"hello\",job=\"hello\"} > 60"},
+		"no minimum":           {alerts, "hotpath:failures:rate1h * 3600 > 10", "hotpath:failures:rate1h * 3600 > 0"},
+		"a threshold too low":  {alerts, "hotpath_permits_in_use_ratio{namespace=\"hello\",job=\"hello\"} > 0.8", "hotpath_permits_in_use_ratio{namespace=\"hello\",job=\"hello\"} > 0.5"},
+		"a patience":           {alerts, "for: 10m", "for: 1h"},
+		"health checks count":  {recordings, "namespace=\"hello\",job=\"hello\",grpc_service!~\"grpc[.].*\"}[1h]", "namespace=\"hello\",job=\"hello\"}[1h]"},
+		"callers' faults":      {recordings, "grpc_code=~\"Unknown|Internal|Unavailable|DataLoss\"}[30m]", "grpc_code=~\"Unknown|Internal|Unavailable|DataLoss|ResourceExhausted\"}[30m]"},
+		"shed calls do not":    {recordings, "rate(hotpath_shed_total{job=\"hello\",reason!=\"connection\"}[1h])", "rate(hotpath_shed_total{job=\"hello\",reason=\"connection\"}[1h])"},
+		"streams are slow":     {recordings, ",grpc_type=\"unary\"}[30m]", "}[30m]"},
+		"an exit code":         {alerts, "== 139", "== 137"},
+		"two of three are few": {alerts, "< on (namespace, deployment)", "< bool on (namespace, deployment)"},
+		"any throttling":       {alerts, "            > 0.25\n", "            > 0.05\n"},
+		"another namespace":    {alerts, "up{namespace=\"hello\",", "up{"},
+		"a metric's name":      {alerts, "hotpath_shed_total", "hotpath_sheds_total"},
+		"syntax":               {alerts, "absent(up", "absent((up"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := renderTree(t, cases["full"]).with(t, rules, fault.old, fault.new)
+			t.Parallel()
+			r := renderTree(t, cases["full"]).with(t, fault.file, fault.old, fault.new)
 			if output, err := run(t, r.write(t), "ci/check.sh", "alerts"); err == nil {
 				t.Errorf("passed:\n%s", output)
 			}
@@ -106,7 +118,7 @@ func TestAlertFaults(t *testing.T) {
 	}
 	for fault, r := range map[string]rendered{
 		"HotpathDownstreamFailing is quiet in no test":  renderTree(t, cases["full"]).with(t, "deploy/monitoring/rules_test.yaml", "alertname: HotpathDownstreamFailing\n        eval_time: 40m", "alertname: HotpathDown\n        eval_time: 40m"),
-		"HotpathLatency fires in no test":               renderTree(t, cases["default"]).with(t, "deploy/monitoring/rules_test.yaml", "alertname: HotpathLatency", "alertname: HotpathDown"),
+		"HotpathCpuThrottled fires in no test":          renderTree(t, cases["default"]).with(t, "deploy/monitoring/rules_test.yaml", "alertname: HotpathCpuThrottled", "alertname: HotpathDown"),
 		"does not say what to do on HotpathOutOfMemory": renderTree(t, cases["default"]).with(t, "README.md", "### HotpathOutOfMemory", "### OutOfMemory"),
 	} {
 		if found := alertViolations(r); !strings.Contains(strings.Join(found, "\n"), fault) {

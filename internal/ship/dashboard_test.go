@@ -13,13 +13,31 @@ type dashboard struct {
 	UID, Title    string
 	SchemaVersion int
 	Templating    struct{ List []struct{ Name, Type string } }
+	Annotations   struct{ List []struct{ Name, Expr string } }
 	Panels        []struct {
 		ID                       int
 		Type, Title, Description string
 		GridPos                  struct{ X, Y, W, H int }
 		FieldConfig              struct{ Defaults struct{ Unit string } }
-		Targets                  []struct{ RefID, Expr, LegendFormat string }
+		Targets                  []struct {
+			RefID, Expr, LegendFormat string
+			Exemplar                  bool
+		}
 	}
+}
+
+// queries are the expressions of panels and annotations, by what shows them.
+func (d dashboard) queries() map[string][]string {
+	queries := map[string][]string{}
+	for _, panel := range d.Panels {
+		for _, target := range panel.Targets {
+			queries["panel "+panel.Title] = append(queries["panel "+panel.Title], target.Expr)
+		}
+	}
+	for _, annotation := range d.Annotations.List {
+		queries["annotation "+annotation.Name] = append(queries["annotation "+annotation.Name], annotation.Expr)
+	}
+	return queries
 }
 
 func parseDashboard(t *testing.T, r rendered) dashboard {
@@ -38,6 +56,17 @@ func (d dashboard) violations() []string {
 	variables := map[string]bool{"$__rate_interval": true}
 	for _, variable := range d.Templating.List {
 		variables["$"+variable.Name] = true
+	}
+	for _, variable := range []string{"$datasource", "$namespace", "$instance", "$method"} {
+		found.wrong(variables[variable], "nobody can choose by %s", variable)
+	}
+	found.wrong(len(d.Annotations.List) > 0, "deploys are not marked")
+	for what, expressions := range d.queries() {
+		for _, expression := range expressions {
+			for _, word := range strings.FieldsFunc(expression, func(c rune) bool { return !strings.ContainsRune("$_abcdefghijklmnopqrstuvwxyz", c) }) {
+				found.wrong(!strings.HasPrefix(word, "$") || variables[word], "%s uses %s, which does not exist", what, word)
+			}
+		}
 	}
 	taken, ids := map[[2]int]string{}, map[int]bool{}
 	for _, panel := range d.Panels {
@@ -59,9 +88,7 @@ func (d dashboard) violations() []string {
 		for _, target := range panel.Targets {
 			found.wrong(!refs[target.RefID], "panel %q has two queries %s", panel.Title, target.RefID)
 			refs[target.RefID] = true
-			for _, word := range strings.FieldsFunc(target.Expr, func(c rune) bool { return !strings.ContainsRune("$_abcdefghijklmnopqrstuvwxyz", c) }) {
-				found.wrong(!strings.HasPrefix(word, "$") || variables[word], "panel %q uses %s, which does not exist", panel.Title, word)
-			}
+			found.wrong(target.Exemplar == strings.Contains(target.Expr, "_bucket{"), "panel %q does not lead from its latencies to traces", panel.Title)
 		}
 	}
 	return found
@@ -86,6 +113,9 @@ func TestDashboardFaults(t *testing.T) {
 		{`"x": 16, "y": 1,`, `"x": 20, "y": 1,`, "off the grid"},
 		{`$namespace`, `$nspace`, "$nspace, which does not exist"},
 		{`"unit": "reqps"`, `"unit": ""`, "nor its unit"},
+		{`"name": "method"`, `"name": "methods"`, "nobody can choose by $method"},
+		{`"exemplar": true`, `"exemplar": false`, "does not lead from its latencies to traces"},
+		{`offset 5m)"`, `offset $rate)"`, "annotation Deploys uses $rate"},
 	} {
 		d := parseDashboard(t, renderTree(t, cases["default"]).with(t, file, fault.old, fault.new))
 		if found := d.violations(); !strings.Contains(strings.Join(found, "\n"), fault.found) {
@@ -129,6 +159,7 @@ export const dashboard: Plain<Dashboard> = ` + string(r.Tree["deploy/base/dashbo
 	for _, fault := range []struct{ old, new string }{
 		{`"schemaVersion": 39`, `"schemaVersion": "39"`},
 		{`"graphTooltip": 1`, `"graphTooltipp": 1`},
+		{`"exemplar": true`, `"exemplar": "yes"`},
 		{`"unit": "reqps"`, `"unit": 1`},
 	} {
 		if output, err := check(t, renderTree(t, cases["default"]).with(t, "deploy/base/dashboard.json", fault.old, fault.new)); err == nil {

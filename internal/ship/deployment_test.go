@@ -22,21 +22,25 @@ import (
 
 // deployment is what an overlay applies, decoded into the types that an API server would use.
 type deployment struct {
-	template   *corev1.PodTemplateSpec
-	replicas   *int32
-	selector   *metav1.LabelSelector
-	workload   string
-	claims     []corev1.PersistentVolumeClaim
-	governing  string
-	service    *corev1.Service
-	account    *corev1.ServiceAccount
-	namespace  *corev1.Namespace
-	budget     *policyv1.PodDisruptionBudget
-	scaler     *autoscalingv2.HorizontalPodAutoscaler
-	network    *networkingv1.NetworkPolicy
-	monitor    *monitoringv1.ServiceMonitor
-	rules      *monitoringv1.PrometheusRule
-	configs    []*corev1.ConfigMap
+	template  *corev1.PodTemplateSpec
+	replicas  *int32
+	selector  *metav1.LabelSelector
+	workload  string
+	claims    []corev1.PersistentVolumeClaim
+	governing string
+	service   *corev1.Service
+	// headless gives pods names, and callers outside a mesh their addresses: without a mesh it is the service itself.
+	headless  *corev1.Service
+	account   *corev1.ServiceAccount
+	namespace *corev1.Namespace
+	budget    *policyv1.PodDisruptionBudget
+	scaler    *autoscalingv2.HorizontalPodAutoscaler
+	network   *networkingv1.NetworkPolicy
+	monitor   *monitoringv1.ServiceMonitor
+	rules     []*monitoringv1.PrometheusRule
+	configs   []*corev1.ConfigMap
+	// policies are the mesh's own objects.
+	policies   []*resource.Resource
 	rendered   rendered
 	namespaces map[string]bool
 }
@@ -76,6 +80,10 @@ func (r rendered) build(overlay string) (*deployment, error) {
 		if err != nil {
 			return nil, err
 		}
+		if resource.GetGvk().Group == "policy.linkerd.io" || resource.GetGvk().Group == "security.istio.io" {
+			d.policies = append(d.policies, resource)
+			continue
+		}
 		object, _, err := decoder.Decode(text, nil, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", resource.CurId(), err)
@@ -99,7 +107,12 @@ func (d *deployment) add(object runtime.Object) error {
 		d.replicas = object.Spec.Replicas
 		d.claims, d.governing = object.Spec.VolumeClaimTemplates, object.Spec.ServiceName
 	case *corev1.Service:
-		d.service = object
+		if object.Name == d.rendered.data["name"] {
+			d.service = object
+		}
+		if object.Name == d.rendered.data["headless"] {
+			d.headless = object
+		}
 	case *corev1.ServiceAccount:
 		d.account = object
 	case *corev1.Namespace:
@@ -113,7 +126,7 @@ func (d *deployment) add(object runtime.Object) error {
 	case *monitoringv1.ServiceMonitor:
 		d.monitor = object
 	case *monitoringv1.PrometheusRule:
-		d.rules = object
+		d.rules = append(d.rules, object)
 	case *corev1.ConfigMap:
 		d.configs = append(d.configs, object)
 	default:
@@ -130,8 +143,8 @@ func (d *deployment) dev() bool {
 // allRules are the alerts and the recorded series.
 func (d *deployment) allRules() []monitoringv1.Rule {
 	var all []monitoringv1.Rule
-	if d.rules != nil {
-		for _, group := range d.rules.Spec.Groups {
+	for _, rules := range d.rules {
+		for _, group := range rules.Spec.Groups {
 			all = append(all, group.Rules...)
 		}
 	}
@@ -155,4 +168,9 @@ func (d *deployment) env() map[string]string {
 		env[variable.Name] = variable.Value
 	}
 	return env
+}
+
+// meshed says whether the pods are in a mesh.
+func (d *deployment) meshed() bool {
+	return d.rendered.data["meshed"].(bool)
 }

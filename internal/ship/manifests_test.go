@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -21,9 +22,9 @@ import (
 func (d *deployment) violations() []string {
 	var f findings
 	for what, missing := range map[string]bool{
-		"workload": d.template == nil, "service": d.service == nil, "service account": d.account == nil,
+		"workload": d.template == nil, "service": d.service == nil, "headless service": d.headless == nil, "service account": d.account == nil,
 		"namespace": d.namespace == nil, "disruption budget": d.budget == nil, "network policy": d.network == nil,
-		"service monitor": d.monitor == nil, "rules": d.rules == nil && !d.dev(),
+		"service monitor": d.monitor == nil, "recording rules": len(d.rules) == 0, "alerts": len(d.rules) < 2 && !d.dev(),
 		"autoscaler": d.scaler == nil && !d.stateful(), "dashboard": len(d.configs) != 1,
 	} {
 		f.wrong(!missing, "there is no %s", what)
@@ -32,7 +33,7 @@ func (d *deployment) violations() []string {
 		return f
 	}
 	for _, check := range []func(*findings){
-		d.security, d.resources, d.probes, d.ports, d.grace, d.selectors, d.scaling, d.alerts, d.volume, d.settings, d.spread, d.addresses,
+		d.security, d.resources, d.probes, d.ports, d.grace, d.selectors, d.scaling, d.alerts, d.volume, d.settings, d.spread, d.addresses, d.dashboards,
 	} {
 		check(&f)
 	}
@@ -70,27 +71,33 @@ func (d *deployment) resources(f *findings) {
 }
 
 // probes ask where callers cannot be in the way, for the health of the whole server, and kill nothing that drains. The
-// liveness probe asks for what stays healthy while the service withdraws its readiness.
+// liveness probe asks for what stays healthy while the service withdraws its readiness. A mesh recognises HTTP probes.
 func (d *deployment) probes(f *findings) {
-	container, names := d.container(), map[int32]string{}
+	container, names := d.container(), map[string]string{}
 	for _, port := range container.Ports {
-		names[port.ContainerPort] = port.Name
+		names[port.Name], names[strconv.Itoa(int(port.ContainerPort))] = port.Name, port.Name
 	}
 	for kind, probe := range map[string]*corev1.Probe{"startup": container.StartupProbe, "readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
-		if probe == nil || probe.GRPC == nil {
-			f.wrong(false, "the %s probe is not a gRPC probe", kind)
+		want := map[bool]string{false: "", true: "/readyz"}[d.meshed()]
+		if kind == "liveness" {
+			want = map[bool]string{false: "liveness", true: "/healthz"}[d.meshed()]
+		}
+		var port, asked string
+		switch {
+		case probe != nil && probe.GRPC != nil && !d.meshed():
+			port = strconv.Itoa(int(probe.GRPC.Port))
+			if probe.GRPC.Service != nil {
+				asked = *probe.GRPC.Service
+			}
+		case probe != nil && probe.HTTPGet != nil && d.meshed():
+			port, asked = probe.HTTPGet.Port.String(), probe.HTTPGet.Path
+		default:
+			f.wrong(false, "the %s probe is not %s probe", kind, map[bool]string{false: "a gRPC", true: "an HTTP"}[d.meshed()])
 			continue
 		}
-		f.wrong(names[probe.GRPC.Port] != "", "the %s probe asks port %d, which the container has not", kind, probe.GRPC.Port)
-		f.wrong(names[probe.GRPC.Port] != "grpc", "the %s probe asks where callers may have all connections", kind)
-		want, service := "", ""
-		if kind == "liveness" {
-			want = "liveness"
-		}
-		if probe.GRPC.Service != nil {
-			service = *probe.GRPC.Service
-		}
-		f.wrong(service == want, "the %s probe asks for service %q, not %q", kind, service, want)
+		f.wrong(names[port] != "", "the %s probe asks port %s, which the container has not", kind, port)
+		f.wrong(names[port] != "grpc", "the %s probe asks where callers may have all connections", kind)
+		f.wrong(asked == want, "the %s probe asks for service %q, not %q", kind, asked, want)
 	}
 	if probe := container.LivenessProbe; probe != nil {
 		f.wrong(int64(probe.FailureThreshold*probe.PeriodSeconds) > *d.template.Spec.TerminationGracePeriodSeconds, "the liveness probe kills a process that drains")
@@ -119,12 +126,17 @@ func (d *deployment) ports(f *findings) {
 	allowed := map[string]bool{}
 	for _, rule := range d.network.Spec.Ingress {
 		for _, port := range rule.Ports {
+			if d.meshed() && port.Port.Type == intstr.Int {
+				continue
+			}
 			f.wrong(port.Port.Type == intstr.String && ports[port.Port.StrVal], "the network policy lets in to port %s, which the container has not", port.Port.String())
 			allowed[port.Port.String()] = true
 		}
 	}
 	f.wrong(len(allowed) == len(ports), "the network policy lets in to %d of %d ports", len(allowed), len(ports))
-	f.wrong(d.service.Spec.ClusterIP == corev1.ClusterIPNone, "the service is not headless")
+	f.wrong(d.headless.Spec.ClusterIP == corev1.ClusterIPNone, "the service is not headless")
+	f.wrong(!d.meshed() || d.service.Spec.ClusterIP == "", "a mesh balances the service by its address, and it has none")
+	f.wrong(!d.meshed() || len(d.headless.Spec.Ports) == 1 && d.headless.Spec.Ports[0].Name == "grpc", "replicas are scraped twice, once for each service")
 }
 
 // grace is the sum of what happens between the order to stop and the end.
@@ -181,14 +193,30 @@ func (d *deployment) scaling(f *findings) {
 	}
 }
 
-// alerts are one set for all overlays in a cluster, and the alert that nobody answers is production's.
+// alerts are production's, and every rule sees its own namespace alone: it is the first matcher of each expression.
 func (d *deployment) alerts(f *findings) {
-	f.wrong(d.rules == nil || !d.dev(), "the rules of dev record the series of production a second time")
+	f.wrong(len(d.rules) == map[bool]int{true: 1, false: 2}[d.dev()], "there are %d sets of rules", len(d.rules))
+	scope := fmt.Sprintf("{namespace=%q,", d.namespace.Name)
 	for _, rule := range d.allRules() {
-		if rule.Alert == "HotpathDown" {
-			f.wrong(strings.Contains(rule.Expr.StrVal, fmt.Sprintf("namespace=%q", d.namespace.Name)) && rule.Labels["namespace"] == d.namespace.Name,
-				"HotpathDown is not of namespace %s", d.namespace.Name)
-		}
+		name, expression := rule.Alert+rule.Record, rule.Expr.StrVal
+		f.wrong(!d.dev() || rule.Alert == "", "dev alerts by %s", name)
+		at := strings.Index(expression, `"`)
+		f.wrong(at > 0 && strings.HasPrefix(expression[at-len("{namespace="):], scope), "%s sees other namespaces than %s", name, d.namespace.Name)
+		f.wrong(strings.Count(expression, "namespace=") == 1, "%s names a namespace that no overlay puts in", name)
+		f.wrong(rule.Alert != "HotpathDown" || rule.Labels["namespace"] == d.namespace.Name, "HotpathDown is not of namespace %s", d.namespace.Name)
+	}
+}
+
+// dashboards of all namespaces lie in one folder of Grafana's, under their files' names and uids.
+func (d *deployment) dashboards(f *findings) {
+	want := d.rendered.data["name"].(string)
+	if d.dev() {
+		want += "-dev"
+	}
+	for file, text := range d.configs[0].Data {
+		var board struct{ UID, Title string }
+		err := json.Unmarshal([]byte(text), &board)
+		f.wrong(err == nil && file == want+".json" && board.Title == want && strings.Contains(board.UID, "-dev-") == d.dev(), "the dashboard %s, %q with uid %q, is that of another overlay", file, board.Title, board.UID)
 	}
 }
 
@@ -200,7 +228,7 @@ func (d *deployment) volume(f *findings) {
 	}
 	f.wrong(d.replicas != nil && *d.replicas == 1, "each replica has a state of its own, and callers reach any of them")
 	container := d.container()
-	f.wrong(d.governing == d.service.Name, "the governing service %q does not exist", d.governing)
+	f.wrong(d.governing == d.headless.Name, "the governing service %q does not exist", d.governing)
 	f.wrong(len(d.claims) == 1 && len(container.VolumeMounts) == 1 && container.VolumeMounts[0].Name == d.claims[0].Name, "the volume is not mounted")
 	f.wrong(len(container.VolumeMounts) == 1 && container.VolumeMounts[0].MountPath == d.env()["STATE_DIR"], "the state does not lie on the volume")
 }
@@ -294,6 +322,8 @@ func TestManifestFaults(t *testing.T) {
 		{workload, "grpc:\n              port: 9090\n              service: liveness", "tcpSocket:\n              port: 9090", "liveness probe is not a gRPC probe"},
 		{base + "service.yaml", "targetPort: admin", "targetPort: metrics", "leads to no port"},
 		{base + "servicemonitor.yaml", "port: admin", "port: metrics", "scrapes port"},
+		{base + "recordingrules.yaml", "hotpath:failures:rate5m{namespace=\"hello\",job=\"hello\"}", "hotpath:failures:rate5m{job=\"hello\"}", "hotpath:errors:ratio_rate5m sees other namespaces"},
+		{base + "prometheusrule.yaml", "/ hotpath_connections_limit", "/ hotpath_connections_limit{namespace=\"hello\"}", "names a namespace that no overlay puts in"},
 		{base + "networkpolicy.yaml", "port: grpc", "port: http", "lets in to port http"},
 		{base + "service.yaml", "clusterIP: None", "clusterIP: ''", "not headless"},
 		{workload, "terminationGracePeriodSeconds: 33", "terminationGracePeriodSeconds: 30", "grace period is 30 s"},
@@ -338,7 +368,7 @@ func TestAutoscaling(t *testing.T) {
 			var scalers []string
 			texts := map[string]string{}
 			for _, object := range objects {
-				texts[object.GetKind()] = object.MustYaml()
+				texts[object.GetKind()] += object.MustYaml()
 				if kind := object.GetKind(); kind == "ScaledObject" || kind == "HorizontalPodAutoscaler" {
 					scalers = append(scalers, kind)
 				}
@@ -373,7 +403,7 @@ func TestServicesFindEachOther(t *testing.T) {
 	}
 }
 
-// A team's own namespace for production is that of the alert too; and dev applies no rules of its own.
+// A team's own namespace for production is that of rules and alerts too; and dev has series and a dashboard of its own.
 func TestOverlays(t *testing.T) {
 	const dev, prod = "deploy/overlays/dev/kustomization.yaml", "deploy/overlays/prod/kustomization.yaml"
 	moved := renderTree(t, cases["default"]).with(t, prod, "namespace: hello", "namespace: greetings").
@@ -381,18 +411,20 @@ func TestOverlays(t *testing.T) {
 	for _, test := range []struct {
 		overlay string
 		r       rendered
-		found   []string
+		found   string
 	}{
-		{"prod", moved, nil},
-		{"prod", moved.with(t, prod, "index: 3", "index: 1"), []string{"HotpathDown is not of namespace greetings"}},
-		{"prod", moved.with(t, prod, "labels.namespace", "labels.severity"), []string{"HotpathDown is not of namespace greetings"}},
-		{"dev", renderTree(t, cases["default"]).with(t, dev, "      $patch: delete\n", ""), []string{"the rules of dev record the series of production a second time", "HotpathDown is not of namespace hello-dev"}},
+		{"prod", moved, ""},
+		{"prod", moved.with(t, prod, "index: 1", "index: 3"), "sees other namespaces than greetings"},
+		{"prod", moved.with(t, prod, "labels.namespace", "labels.severity"), "HotpathDown is not of namespace greetings"},
+		{"dev", renderTree(t, cases["default"]).with(t, dev, "      $patch: delete\n", ""), "dev alerts by HotpathDown"},
+		{"dev", renderTree(t, cases["default"]).with(t, dev, "index: 3", "index: 11"), "is that of another overlay"},
+		{"dev", renderTree(t, cases["default"]).with(t, dev, "index: 7", "index: 11"), "is that of another overlay"},
 	} {
 		d, err := test.r.build(test.overlay)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := d.violations(); !slices.Equal(found, test.found) {
+		if found := d.violations(); len(found) > 0 != (test.found != "") || !strings.Contains(strings.Join(found, "\n"), test.found) {
 			t.Errorf("%q were found, not %q", found, test.found)
 		}
 	}

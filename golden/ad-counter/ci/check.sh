@@ -174,10 +174,11 @@ manifests() {
 # The alerts, and for each the cases in which it must and must not fire.
 alerts() {
     need "$promtool"
-    # promtool reads what stands under `spec:` of the PrometheusRule.
-    sed -e '1,/^spec:/d' -e 's/^  //' deploy/base/prometheusrule.yaml >"$work/rules.yaml"
+    # promtool reads what stands under `spec:` of a PrometheusRule.
+    sed -e '1,/^spec:/d' -e 's/^  //' deploy/base/recordingrules.yaml >"$work/recordings.yaml"
+    sed -e '1,/^spec:/d' -e 's/^  //' deploy/base/prometheusrule.yaml >"$work/alerts.yaml"
     cp deploy/monitoring/rules_test.yaml "$work"
-    "$promtool" check rules "$work/rules.yaml"
+    "$promtool" check rules "$work/recordings.yaml" "$work/alerts.yaml"
     "$promtool" test rules "$work/rules_test.yaml"
 }
 

@@ -15,7 +15,7 @@ type Partitions []*grpc.ClientConn
 // on. Their number must be that of the StatefulSet, and the same for all callers: with another, keys go to replicas that
 // do not hold their state.
 func DialPartitions(replicas int, options ...grpc.DialOption) (Partitions, error) {
-	return dialPartitions(replicas, "dns:///order-pricer-%d.order-pricer.order-pricer:50051", options...)
+	return dialPartitions(replicas, "dns:///order-pricer-%d.order-pricer-headless.order-pricer:50051", options...)
 }
 
 // dialPartitions dials the replicas at the targets that the format makes of their numbers.

@@ -113,6 +113,7 @@ async fn the_saturation_and_the_process_are_exported_under_their_names() {
         ("gauge", "hotpath_memory_budget_bytes"),
         ("gauge", "hotpath_memory_in_use_bytes"),
         ("gauge", "hotpath_memory_limit_bytes"),
+        ("gauge", "hotpath_method_info"),
         ("counter", "hotpath_log_lines_dropped_total"),
         ("counter", "hotpath_panics_total"),
         ("gauge", "hotpath_queue_capacity"),

@@ -62,6 +62,7 @@ impl Saturation {
             gauges(registry, "hotpath_in_flight_limit", "Calls that may be admitted at once.", &method_labels)?;
         for_each_method(shared, &in_flight_limit, |limits| limits.in_flight);
         build_info(shared)?;
+        method_info(shared)?;
         let [allocated, resident] = alloc::stats().map(|bytes| bytes.is_some());
         Ok(Self {
             memory_in_use: gauge(registry, "hotpath_memory_in_use_bytes", "What the admitted calls may take.")?,
@@ -126,6 +127,18 @@ fn build_info(shared: &Shared) -> Result<(), Failure> {
     let info = IntGauge::with_opts(info)?;
     info.set(1);
     Ok(shared.metrics.registry.register(Box::new(info))?)
+}
+
+/// `hotpath_method_info`, which is always 1: whether a method answers once or streams is in its label `grpc_type`, which not
+/// every dialect has.
+fn method_info(shared: &Shared) -> Result<(), Failure> {
+    let labels = ["grpc_type", "grpc_service", "grpc_method"];
+    let info = gauges(&shared.metrics.registry, "hotpath_method_info", "What kind of method it is.", &labels)?;
+    for method in shared.methods.values() {
+        let name = &method.name;
+        info.with_label_values(&[name.kind, name.service.as_str(), name.method.as_str()]).set(1);
+    }
+    Ok(())
 }
 
 fn for_each_method(shared: &Shared, gauges: &IntGaugeVec, value: fn(&MethodLimits) -> usize) {

@@ -15,13 +15,16 @@ import (
 )
 
 // clientShim is the docker that the tests, and the scripts that they run, find first: the engine has no network of its
-// own, so what is built and run shares the machine's.
+// own, so what is built and run shares the machine's, and the images that a Dockerfile names by digest are those of bases.
 const clientShim = `#!/bin/sh
 case $1 in
-build | run)
-    command=$1
+build)
     shift
-    exec /usr/bin/docker "$command" --network host "$@"
+    exec /usr/bin/docker build --network host --build-arg BUILDER="$SHIM_BUILDER" --build-arg RUNTIME="$SHIM_RUNTIME" "$@"
+    ;;
+run)
+    shift
+    exec /usr/bin/docker run --network host "$@"
     ;;
 esac
 exec /usr/bin/docker "$@"
@@ -140,14 +143,21 @@ func startEngine(t *testing.T, dockerd, dir string) {
 
 // bases makes the images that a Dockerfile starts from, under the names that it gives them, where the cache has none of
 // this toolchain.
-func bases(t *testing.T, r rendered) (runtimeImage string) {
+func bases(t *testing.T, r rendered) (below string) {
 	t.Helper()
 	_, arguments, err := parseDockerfile(r.Tree["Dockerfile"].Data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rust, suite := arguments["RUST_VERSION"], arguments["DEBIAN_SUITE"]
-	runtimeImage = arguments["RUNTIME"]
+	builder := builderImage.FindStringSubmatch(arguments["BUILDER"])
+	if builder == nil {
+		t.Fatalf("the builder is %q", arguments["BUILDER"])
+	}
+	rust, suite := builder[1], builder[2]
+	// Made here, they have no digest: clientShim builds from their tags.
+	below, _, _ = strings.Cut(arguments["RUNTIME"], "@")
+	t.Setenv("SHIM_BUILDER", "rust:"+rust+"-"+suite)
+	t.Setenv("SHIM_RUNTIME", below)
 	toolchain := mustRun(t, ".", "rustc", "--version")
 	if !strings.HasPrefix(toolchain, "rustc "+rust+".") {
 		t.Logf("the image of Rust %s is made of this machine's %s", rust, toolchain)
@@ -157,12 +167,12 @@ func bases(t *testing.T, r rendered) (runtimeImage string) {
 		t.Fatal(err)
 	}
 	key := fmt.Sprintf("%x", sha256.Sum256(append(script, toolchain...)))
-	for _, image := range []string{"rust:" + rust + "-" + suite, runtimeImage} {
+	for _, image := range []string{"rust:" + rust + "-" + suite, below} {
 		if kept, err := run(t, ".", "docker", "image", "inspect", "--format", `{{index .Config.Labels "key"}}`, image); err != nil || strings.TrimSpace(kept) != key {
 			need(t, "debootstrap", "apt-get install debootstrap")
-			t.Log(mustRun(t, ".", "testdata/bases.sh", rust, suite, runtimeImage, key))
+			t.Log(mustRun(t, ".", "testdata/bases.sh", rust, suite, below, key))
 			break
 		}
 	}
-	return runtimeImage
+	return below
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/rhysd/actionlint"
 	"sigs.k8s.io/yaml"
+
+	"rustgen/internal/tree"
 )
 
 // lint is what actionlint, which knows the syntax, the contexts and the inputs of common actions, says of the workflows.
@@ -40,8 +43,11 @@ func lint(t *testing.T, r rendered) []string {
 var (
 	uses   = regexp.MustCompile(`(?m)uses: *(\S+)(.*)$`)
 	pinned = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`)
-	calls  = regexp.MustCompile(`ci/check\.sh((?: \w+)+)`)
-	steps  = regexp.MustCompile(`(?m)^steps=\((.*)\)$`)
+	// The images of GitLab's jobs, in the jobs and in variables that these name.
+	images   = regexp.MustCompile(`(?m)^ *(?:image|- name|[A-Z]+_IMAGE): *(\S+)$`)
+	byDigest = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
+	calls    = regexp.MustCompile(`ci/check\.sh((?: \w+)+)`)
+	steps    = regexp.MustCompile(`(?m)^steps=\((.*)\)$`)
 
 	upgradeToken = regexp.MustCompile(`(?m)^ *(token|GH_TOKEN): \$\{\{ (.*) \}\}$`)
 )
@@ -58,6 +64,11 @@ func pipelineViolations(r rendered) []string {
 	for _, use := range uses.FindAllSubmatch(pipeline, -1) {
 		if !pinned.Match(use[1]) || !bytes.Contains(use[2], []byte("# v")) {
 			found = append(found, fmt.Sprintf("%s is not pinned by commit and named by version", use[1]))
+		}
+	}
+	for _, image := range images.FindAllSubmatch(r.Tree[".gitlab-ci.yml"].Data, -1) {
+		if name := string(image[1]); !strings.HasPrefix(name, "$") && !byDigest.MatchString(name) {
+			found = append(found, name+" is not pinned by digest")
 		}
 	}
 	var called []string
@@ -118,7 +129,8 @@ func publishViolations(r rendered) []string {
 		return []string{err.Error()}
 	}
 	for job := range github.Jobs {
-		if job != "publish" && !slices.Contains(github.Jobs["publish"].Needs, job) {
+		// The cache of builds is kept by the default branch, which releases nothing.
+		if job != "publish" && job != "build-cache" && !slices.Contains(github.Jobs["publish"].Needs, job) {
 			found = append(found, "an image is published without "+job)
 		}
 	}
@@ -131,6 +143,103 @@ func publishViolations(r rendered) []string {
 		found = append(found, "an image is published before the stage "+gitlab.Stages[last])
 	}
 	return found
+}
+
+// zizmor says where a workflow of GitHub's gives way to an attacker: by credentials, caches, triggers, or what is injected.
+func zizmor(t *testing.T, dir string) (string, error) {
+	t.Helper()
+	return run(t, dir, need(t, "zizmor", "pip install zizmor==1.32.0"), "--offline", "--quiet", "--no-progress", ".github")
+}
+
+func TestGitHubIsSafe(t *testing.T) {
+	eachCase(t, ".github/workflows/check.yml", func(t *testing.T, r rendered) {
+		if output, err := zizmor(t, r.write(t)); err != nil {
+			t.Errorf("%v\n%s", err, output)
+		}
+		for _, name := range r.Paths() {
+			if strings.HasPrefix(name, ".github/workflows/") {
+				for _, violation := range permissionViolations(t, r.Tree[name].Data) {
+					t.Errorf("%s: %s", name, violation)
+				}
+			}
+		}
+	})
+}
+
+func TestGitHubIsSafeFaults(t *testing.T) {
+	const check = ".github/workflows/check.yml"
+	for _, fault := range []struct{ old, new, found string }{
+		{"          persist-credentials: false\n", "          persist-credentials: null\n", "artipacked"},
+		{" # zizmor: ignore[cache-poisoning]", "", "cache-poisoning"},
+		{"ci/check.sh load", "echo ${{ github.head_ref }}", "template-injection"},
+		{"on:\n", "on:\n  pull_request_target:\n", "dangerous-triggers"},
+	} {
+		r := renderTree(t, cases["default"]).with(t, check, fault.old, fault.new)
+		if output, err := zizmor(t, r.write(t)); err == nil || !strings.Contains(output, fault.found) {
+			t.Errorf("%s was not found: %v\n%s", fault.found, err, output)
+		}
+	}
+	r := renderTree(t, cases["default"])
+	for _, fault := range []struct{ old, new, found string }{
+		{"permissions: {}", "permissions: write-all", "the workflow's jobs have"},
+		{"    permissions:\n      contents: read\n    steps:", "    steps:", "check says no permissions"},
+	} {
+		faulty := r.with(t, check, fault.old, fault.new)
+		if found := permissionViolations(t, faulty.Tree[check].Data); len(found) != 1 || !strings.HasPrefix(found[0], fault.found) {
+			t.Errorf("%q was not found: %q", fault.found, found)
+		}
+	}
+}
+
+// permissionViolations are permissions that a job has without asking for them.
+func permissionViolations(t *testing.T, workflow []byte) []string {
+	t.Helper()
+	var parsed struct {
+		Permissions any
+		Jobs        map[string]struct{ Permissions map[string]string }
+	}
+	if err := yaml.Unmarshal(workflow, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	var found findings
+	all, ok := parsed.Permissions.(map[string]any)
+	found.wrong(ok && len(all) == 0, "the workflow's jobs have %v", parsed.Permissions)
+	for name, job := range parsed.Jobs {
+		found.wrong(len(job.Permissions) > 0, "%s says no permissions", name)
+	}
+	return found
+}
+
+// The workflows of this repository are held to the same.
+func TestOwnWorkflows(t *testing.T) {
+	need(t, "shellcheck", "apt-get install shellcheck")
+	own := rendered{Tree: tree.Tree{}}
+	files, err := filepath.Glob("../../.github/workflows/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d workflows, %v", len(files), err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := ".github/workflows/" + filepath.Base(file)
+		own.Tree[name] = tree.File{Mode: 0o644, Data: data}
+		for _, violation := range permissionViolations(t, data) {
+			t.Errorf("%s: %s", name, violation)
+		}
+		for _, use := range uses.FindAllSubmatch(data, -1) {
+			if !pinned.Match(use[1]) || !bytes.Contains(use[2], []byte("# v")) {
+				t.Errorf("%s: %s is not pinned by commit and named by version", name, use[1])
+			}
+		}
+	}
+	for _, violation := range lint(t, own) {
+		t.Error(violation)
+	}
+	if output, err := zizmor(t, own.write(t)); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
 }
 
 func TestGitHub(t *testing.T) {
@@ -190,7 +299,8 @@ func TestGitLabFaults(t *testing.T) {
 	for _, fault := range []struct{ old, new string }{
 		{"stages: [check, ship, publish]", "stages: check"},
 		{"needs: [check]", "needs: 1"},
-		{"services: [docker:28-dind]", "services: docker:28-dind"},
+		{"- name: docker:28-dind", "- nam: docker:28-dind"},
+		{"aud: sigstore", "audience: sigstore"},
 		{"artifacts:\n    when: always", "artifacts:\n    when: ever"},
 	} {
 		r := renderTree(t, cases["stateful"]).with(t, pipeline, fault.old, fault.new)
@@ -205,6 +315,10 @@ func TestGitLabFaults(t *testing.T) {
 	r = renderTree(t, cases["stateful"]).with(t, pipeline, "[check, ship, publish]", "[check, publish, ship]")
 	if found := pipelineViolations(r); !slices.Contains(found, "an image is published before the stage ship") {
 		t.Errorf("publishing too early was not found: %q", found)
+	}
+	r = renderTree(t, cases["stateful"]).with(t, pipeline, "golang:1.26-bookworm@sha256:", "golang:1.26-bookworm-")
+	if found := pipelineViolations(r); len(found) != 1 || !strings.HasSuffix(found[0], " is not pinned by digest") {
+		t.Errorf("a moving image was not found: %q", found)
 	}
 	r = renderTree(t, cases["stateful"]).with(t, pipeline, "    GOPATH: /go\n", "")
 	if found := pipelineViolations(r); !slices.Contains(found, `the upgrade keeps Go's modules in ""`) {

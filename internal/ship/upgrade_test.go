@@ -20,6 +20,7 @@ func newProposal(t *testing.T, r rendered, rustgen string) proposal {
 	for name, text := range map[string]string{
 		filepath.Join(p.bare, "hooks/pre-receive"): hook,
 		filepath.Join(p.bin, "rustgen"):            "#!/bin/sh\n[ \"$*\" = 'upgrade --format markdown' ] || exit 2\n" + rustgen,
+		filepath.Join(p.bin, "curl"):               apiOfGitLab,
 		filepath.Join(p.bin, "gh"):                 "#!/bin/sh\necho \"$*\" >> '" + filepath.Join(p.bin, "asked") + "'\n" + forkOfGh,
 		// A git that notes its arguments, and on a push what it would answer to the forge.
 		filepath.Join(p.bin, "git"): "#!/bin/sh\ngit=$(PATH=${PATH#*:} command -v git)\nprintf '%s\\n' \"$*\" >> '" + filepath.Join(p.bin, "arguments") + "'\n" +
@@ -32,7 +33,7 @@ func newProposal(t *testing.T, r rendered, rustgen string) proposal {
 	}
 	mustRun(t, p.dir, "git", "remote", "add", "origin", p.bare)
 	mustRun(t, p.dir, "git", "push", "--quiet", "origin", "main")
-	mustRun(t, p.dir, "git", "config", "url."+p.bare+".insteadOf", "https://oauth2@gitlab.example.com/team/hello.git")
+	mustRun(t, p.dir, "git", "config", "url."+p.bare+".insteadOf", "https://oauth2@gitlab.example.com:8443/gitlab/team/hello.git")
 	return p
 }
 
@@ -44,12 +45,30 @@ const forkOfGh = `case "$1 $2" in "pr list")
 esac
 `
 
+// apiOfGitLab answers as its merge requests do, to whom brings the token, and keeps the description that it is given. It
+// refuses where there is a file of that name, as it does without the scope api.
+const apiOfGitLab = `#!/bin/sh
+bin=${0%/*}
+echo "curl $*" >> "$bin/arguments"
+[ "$(cat)" = "PRIVATE-TOKEN: $RUSTGEN_PUSH_TOKEN" ] || exit 22
+[ ! -e "$bin/refuse" ] || exit 22
+case "$*" in
+*"/api/v4/projects/42/merge_requests?state=opened&source_branch=rustgen%2Fupgrade")
+	echo '[{"id":1001,"iid":7,"project_id":42,"author":{"id":3}}]' ;;
+*"--request PUT"*"/api/v4/projects/42/merge_requests/7")
+	while [ "$1" != --data-urlencode ]; do shift; done
+	cp "${2#description@}" "$bin/description" ;;
+*) exit 22 ;;
+esac
+`
+
 const pushToken = "s3cret-of-the-forge"
 
 func (p proposal) run(t *testing.T) (output, asked, options string, err error) {
 	t.Helper()
 	output, err = run(t, p.dir, "env", "PATH="+p.bin+":"+os.Getenv("PATH"),
-		"RUSTGEN_PUSH_TOKEN="+pushToken, "GIT_TERMINAL_PROMPT=0", "CI_SERVER_HOST=gitlab.example.com", "CI_PROJECT_PATH=team/hello", "ci/upgrade.sh")
+		"RUSTGEN_PUSH_TOKEN="+pushToken, "GIT_TERMINAL_PROMPT=0", "CI_SERVER_URL=https://gitlab.example.com:8443/gitlab", "CI_PROJECT_PATH=team/hello",
+		"CI_API_V4_URL=https://gitlab.example.com:8443/gitlab/api/v4", "CI_PROJECT_ID=42", "ci/upgrade.sh")
 	askedText, _ := os.ReadFile(filepath.Join(p.bin, "asked"))
 	optionsText, _ := os.ReadFile(filepath.Join(p.bare, "options"))
 	return output, string(askedText), string(optionsText), err
@@ -82,8 +101,9 @@ func TestUpgradeIsProposed(t *testing.T) {
 				if message := mustRun(t, p.bare, "git", "log", "-1", "--format=%B", "rustgen/upgrade"); strings.TrimSpace(message) != "Upgrade to the newest service template\n\nMerges 1.1.0." {
 					t.Errorf("committed as\n%s", message)
 				}
-				if !strings.Contains(asked+options, "better") && ci == "gitlab" {
-					t.Errorf("the changelog is not in the proposal: %s", options)
+				// The report is Markdown, and as such it arrives: with its lines.
+				if description, _ := os.ReadFile(filepath.Join(p.bin, "description")); ci == "gitlab" && string(description) != "Merges 1.1.0.\n\nbetter [skip ci]\n" {
+					t.Errorf("the merge request is described as %q", description)
 				}
 				if arguments, _ := os.ReadFile(filepath.Join(p.bin, "arguments")); strings.Contains(string(arguments), pushToken) || len(arguments) == 0 {
 					t.Errorf("the token is in an argument list:\n%s", arguments)
@@ -100,6 +120,18 @@ func TestUpgradeIsProposed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A token that may push and no more still proposes; that the report is missing is said, and the job fails.
+func TestUpgradeWithoutTheAPI(t *testing.T) {
+	p := newProposal(t, renderTree(t, answers{"name": "hello", "ci": "gitlab"}), upgrades)
+	if err := os.WriteFile(filepath.Join(p.bin, "refuse"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, _, options, err := p.run(t)
+	if err == nil || !strings.Contains(output, "RUSTGEN_PUSH_TOKEN needs the scope api") || !strings.Contains(options, "merge_request.create") {
+		t.Errorf("%v\n%s\n%s", err, output, options)
 	}
 }
 

@@ -48,6 +48,17 @@ export GIT_CONFIG_KEY_0=credential.helper GIT_CONFIG_VALUE_0=
 export GIT_CONFIG_KEY_1=credential.helper
 # shellcheck disable=SC2016 # The shell that git starts expands it.
 export GIT_CONFIG_VALUE_1='!answer() { if [ "$1" = get ]; then printf "password=%s\n" "$RUSTGEN_PUSH_TOKEN"; fi; }; answer'
+url=${CI_SERVER_URL/:\/\//:\/\/oauth2@}
+# A push option is one line, and the report has paragraphs and tables: it is given to the API afterwards.
 git push --quiet --force-with-lease="refs/heads/$branch:$before" \
-    -o merge_request.create -o merge_request.title="$title" -o merge_request.description="$(tr '\n' ' ' <"$body")" \
-    "https://oauth2@$CI_SERVER_HOST/$CI_PROJECT_PATH.git" "$branch"
+    -o merge_request.create -o merge_request.title="$title" -o merge_request.description="$(head -n 1 "$body")" \
+    "$url/$CI_PROJECT_PATH.git" "$branch"
+api() { # PATH OPTION...
+    curl --silent --show-error --fail --header @- "${@:2}" "$CI_API_V4_URL/projects/$CI_PROJECT_ID/merge_requests$1" \
+        <<<"PRIVATE-TOKEN: $RUSTGEN_PUSH_TOKEN"
+}
+number=$(api "?state=opened&source_branch=${branch/\//%2F}" | grep -o '"iid":[0-9]*' | head -n 1) || number=
+if [ -z "$number" ] || ! api "/${number#*:}" --request PUT --data-urlencode "description@$body" --output /dev/null; then
+    echo 'the merge request holds the first line of the report only: RUSTGEN_PUSH_TOKEN needs the scope api' >&2
+    exit 1
+fi

@@ -182,15 +182,16 @@ alerts() {
     "$promtool" test rules "$work/rules_test.yaml"
 }
 
-# Builds the image, as IMAGE and labelled with VERSION and SOURCE if these are set, and runs it as production does:
-# read-only, without privileges, within its memory.
+# Builds the image, as IMAGE, or pulls the one that BUILT names, and runs it as production does: read-only, without
+# privileges, within its memory.
 image() {
     need docker
-    local tag=${IMAGE:-ride-hail:check} labels code
-    labels=(--build-arg "REVISION=$(git rev-parse --verify --quiet HEAD || echo unknown)")
-    if [ -n "${VERSION:-}" ]; then labels+=(--build-arg "VERSION=$VERSION"); fi
-    if [ -n "${SOURCE:-}" ]; then labels+=(--build-arg "SOURCE=$SOURCE"); fi
-    docker build "${labels[@]}" --tag "$tag" .
+    local tag=${BUILT:-${IMAGE:-ride-hail:check}} code
+    if [ -n "${BUILT:-}" ]; then
+        docker pull --quiet "$BUILT"
+    else
+        ci/image.sh build "$tag"
+    fi
     container=$(docker run --detach --read-only --cap-drop ALL --security-opt no-new-privileges \
         --memory 536870912 "$tag")
     for _ in $(seq 30); do

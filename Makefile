@@ -3,7 +3,7 @@
 # make test     runs everything that the machine has the tools for
 # make lint     runs the linters of .golangci.yml, and shellcheck
 # make lock     writes the locked Rust dependencies of the generated services
-# make golden   rewrites the kept services and the generated docs; read the diff
+# make golden   rewrites the kept services, the generated docs, and the benchmark's copies; read the diff
 # make snapshot makes a release in dist/, without publishing it
 
 .PHONY: build install test lint lock golden snapshot
@@ -44,3 +44,4 @@ lock:
 
 golden:
 	go test ./golden ./internal/docs -short -update
+	cd bench/service && go test . -run TestCopiesAreCurrent -update

@@ -39,7 +39,7 @@ func TestCargo(t *testing.T) {
 			// share a target directory, and builds again only what is newer.
 			dir := t.TempDir()
 			write(t, dir, read(t, s.name))
-			if s.out.Answers["layer"].Value == "registry" {
+			if s.out.Answers["layer"].Value.String() == "registry" {
 				if err := layertest.Share(dir); err != nil {
 					t.Fatal(err)
 				}
@@ -57,7 +57,7 @@ func TestCargo(t *testing.T) {
 			cargo(slices.Concat([]string{"fmt"}, packages, []string{"--check"})...)
 			cargo(slices.Concat([]string{"clippy"}, packages, []string{"--all-targets", "--", "-Dwarnings"})...)
 			cargo(slices.Concat([]string{"test", "--quiet"}, packages)...)
-			if s.out.Answers["layer"].Value == "vendored" {
+			if s.out.Answers["layer"].Value.String() == "vendored" {
 				cargo("metadata", "--locked", "--format-version", "1")
 			}
 		})

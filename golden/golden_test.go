@@ -54,16 +54,16 @@ func services(t *testing.T) []service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases map[string]map[string]yaml.Node
+	var cases map[string]map[string]decision.Raw
 	if err := yaml.Unmarshal(data, &cases); err != nil {
 		t.Fatal(err)
 	}
 	set, engine := hotpath(t), render.NewEngine()
 	var all []service
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		given := map[string]decision.Input{decision.NameID: decision.Text(name, "name", true)}
-		for id, node := range cases[name] {
-			given[id] = decision.Input{Node: node, Where: "cases.yaml"}
+		given := map[string]decision.Input{decision.NameID: decision.Text(name, decision.FromArgument())}
+		for id, raw := range cases[name] {
+			given[id] = decision.Input{Raw: raw, From: decision.Source{Way: decision.ByFile, Name: "cases.yaml"}}
 		}
 		out, err := set.Catalog.Resolve(engine.Eval, decision.Request{Given: given, AcceptDefaults: true})
 		if err == nil {
@@ -74,13 +74,13 @@ func services(t *testing.T) []service {
 		}
 		api := ownAPI(t, out)
 		if api != nil {
-			out.Data[ownapi.Value] = ownapi.Data(api)
+			out.Data = ownapi.With(out.Data, api)
 		}
 		rendered, err := engine.Render(set, out.Data)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		record, err := project.New(set.Name, set.Version, "", "", &set.Catalog, ownapi.Recorded(out))
+		record, err := project.New(set.Name, set.Version, "", "", &set.Catalog, ownapi.Recorded(out, api))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,12 +252,11 @@ func write(t *testing.T, dir string, files tree.Tree) {
 func TestCoverage(t *testing.T) {
 	set, all := hotpath(t), services(t)
 	seen := map[string]bool{}
-	pair := func(a, b decision.Answer) string { return a.Value.(string) + "+" + b.Value.(string) }
+	pair := func(a, b decision.Answer) string { return a.Value.String() + "+" + b.Value.String() }
 	of := func(s service, id string) decision.Answer { return s.out.Answers[id] }
 	for _, s := range all {
 		for id, answer := range s.out.Answers {
-			d, _ := set.Catalog.Find(id)
-			seen[id+"="+d.Format(answer.Value)] = true
+			seen[id+"="+answer.Value.String()] = true
 		}
 		seen[pair(of(s, "state"), of(s, "allocator"))] = true
 		seen[pair(of(s, "state"), of(s, "runtime"))] = true
@@ -296,8 +295,7 @@ func TestCoverage(t *testing.T) {
 		need(s)
 		id, _, _ := strings.Cut(s, "=")
 		if !slices.ContainsFunc(all, func(c service) bool {
-			d, _ := set.Catalog.Find(id)
-			return d.Format(of(c, id).Value) != "none"
+			return of(c, id).Value.String() != "none"
 		}) {
 			t.Errorf("every case has %s", s)
 		}

@@ -132,7 +132,7 @@ func (s *service) named(names ...string) (all []rust.Use) {
 			all = append(all, s.program.Methods(method)...)
 			continue
 		}
-		for _, u := range s.program.Named(name[strings.LastIndexAny(name, ":*")+1:]) {
+		for _, u := range s.program.NamedLike(name) {
 			if _, ok := s.spelled(u, name); ok {
 				all = append(all, u)
 			}

@@ -15,12 +15,15 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/ownapi"
 )
 
 // answerFlags are the flags by which decisions are given: one for each, --set for any, --answers for many.
 type answerFlags struct {
 	file string
 	sets []string
+	// arguments are those of the form ID=VALUE.
+	arguments []string
 }
 
 // add declares the flags on a command.
@@ -32,6 +35,9 @@ func (f *answerFlags) add(cmd *cobra.Command, c *decision.Catalog) {
 		d := &c.Decisions[i]
 		flags.Var(&decisionValue{decision: d}, d.ID, describe(c, d))
 		_ = cmd.RegisterFlagCompletionFunc(d.ID, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			if d.ID == ownapi.Paths || d.ID == ownapi.Includes {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
 			return completeValues(d, ""), cobra.ShellCompDirectiveNoFileComp
 		})
 	}
@@ -95,31 +101,46 @@ func (a *app) given(cmd *cobra.Command, c *decision.Catalog, f *answerFlags, nam
 
 func fromFlags(given map[string]decision.Input, cmd *cobra.Command, f *answerFlags, name string) error {
 	explicit := map[string]decision.Input{}
-	put := func(id, text, where string) error {
-		if before, ok := explicit[id]; ok && before.Node.Value != text {
-			return usage("give it once", "%s says %q and %s says %q", before.Where, before.Node.Value, where, text)
+	put := func(id, text string, from decision.Source) error {
+		if before, ok := explicit[id]; ok && before.Raw.String() != text {
+			return usage("give it once", "%s says %q and %s says %q", said(before.From, id), before.Raw, said(from, id), text)
 		}
-		explicit[id] = decision.Text(text, where, true)
+		explicit[id] = decision.Text(text, from)
 		return nil
 	}
 	var errs error
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if v, ok := flag.Value.(*decisionValue); ok {
-			errs = errors.Join(errs, put(flag.Name, v.text, "--"+flag.Name))
+			errs = errors.Join(errs, put(flag.Name, v.text, decision.FromFlag(flag.Name)))
 		}
 	})
 	if name != "" {
-		errs = errors.Join(errs, put(decision.NameID, name, decision.NameID))
+		errs = errors.Join(errs, put(decision.NameID, name, decision.FromArgument()))
+	}
+	for _, argument := range f.arguments {
+		id, value, ok := strings.Cut(argument, "=")
+		if !ok {
+			return usage("write ID=VALUE", "%s: there is no =", argument)
+		}
+		errs = errors.Join(errs, put(id, value, decision.FromArgument()))
 	}
 	for _, set := range f.sets {
 		id, value, ok := strings.Cut(set, "=")
 		if !ok {
 			return usage("write --set ID=VALUE", "--set %s: there is no =", set)
 		}
-		errs = errors.Join(errs, put(id, value, "--set"))
+		errs = errors.Join(errs, put(id, value, decision.Source{Way: decision.ByAssignment, Name: "--set"}))
 	}
 	maps.Copy(given, explicit)
 	return errs
+}
+
+// said names the source of an answer where two contradict each other.
+func said(from decision.Source, id string) string {
+	if from.Name == "" {
+		return id
+	}
+	return from.Name
 }
 
 const envPrefix = "RUSTGEN_"
@@ -140,9 +161,7 @@ func (a *app) fromEnvironment(given map[string]decision.Input, c *decision.Catal
 			continue
 		}
 		if id, ok := known[name]; ok {
-			input := decision.Text(value, name, false)
-			input.Environment = true
-			given[id] = input
+			given[id] = decision.Text(value, decision.Source{Way: decision.ByEnvironment, Name: name})
 		} else if near := decision.Nearest(name, names); near != "" && decision.Nearest(strings.TrimPrefix(name, envPrefix), trimmed(names)) != "" {
 			return usage(fmt.Sprintf("did you mean %s? else unset it", near), "%s: there is no decision of that name", name)
 		}
@@ -190,7 +209,11 @@ func (a *app) fromFile(given map[string]decision.Input, c *decision.Catalog, fil
 		}
 	}
 	for id, node := range answers {
-		given[id] = decision.Input{Node: *node, Where: where}
+		var raw decision.Raw
+		if err := node.Decode(&raw); err != nil {
+			return usage(hint, "%s: %w", where, err)
+		}
+		given[id] = decision.Input{Raw: raw, From: decision.Source{Way: decision.ByFile, Name: where}}
 	}
 	return nil
 }

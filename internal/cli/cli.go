@@ -261,16 +261,16 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "completion":
+			c.Short = "Print the completion script of a shell"
+			c.Long = "Print the script by which a shell completes commands, flags, decisions and their answers. Each shell's own --help says\nhow it is loaded."
 			group(c)
 		case "help":
+			c.Short, c.Long = "Say more of a command", "Say more of a command, as its --help does."
+			c.Use = "help [COMMAND...]"
 			c.Args, c.RunE = cobra.ArbitraryArgs, help
-		case "set":
-			c.ValidArgsFunction = completeAnswers(set)
-		}
-		if c.Flags().Lookup("set") != nil {
-			_ = c.RegisterFlagCompletionFunc("set", completeAnswers(set))
 		}
 	}
+	completions(root, set)
 	return root
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,76 @@ func completeAnswers(set *openedSet) cobra.CompletionFunc {
 		}
 		return ids, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
+}
+
+// completions tells the shell what each command's arguments and flags may be, as far as their commands have not.
+func completions(root *cobra.Command, set *openedSet) {
+	directories := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	files := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	arguments := map[string]cobra.CompletionFunc{
+		"rustgen set": completeAnswers(set), "rustgen man": completeCommands,
+		"rustgen status": directories, "rustgen audit": directories, "rustgen template validate": directories,
+		"rustgen template export": directories, "rustgen layer export": directories,
+		"rustgen diff": files, "rustgen restore": files,
+	}
+	flags := map[string]cobra.CompletionFunc{
+		"set": completeAnswers(set), "dir": directories, "template": directories,
+		"answers": files, "settings": files, "baseline": files,
+		"check": completeList(checks), "format": cobra.FixedCompletions([]cobra.Completion{"text", "markdown"}, cobra.ShellCompDirectiveNoFileComp),
+	}
+	for _, c := range commandsBelow(root) {
+		if f, ok := arguments[c.CommandPath()]; ok && c.ValidArgsFunction == nil {
+			c.ValidArgsFunction = f
+		}
+		for name, f := range flags {
+			if c.Flags().Lookup(name) == nil {
+				continue
+			}
+			if _, has := c.GetFlagCompletionFunc(name); !has {
+				_ = c.RegisterFlagCompletionFunc(name, f)
+			}
+		}
+	}
+}
+
+// completeCommands completes the name of a command, one word after the other.
+func completeCommands(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	at, rest, err := cmd.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, c := range at.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeList completes items that commas separate, each at most once.
+func completeList(items []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		before, _ := cutLast(word)
+		given := strings.Split(before, ",")
+		var all []string
+		for _, item := range items {
+			if !slices.Contains(given, item) {
+				all = append(all, before+item)
+			}
+		}
+		return all, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// cutLast divides a list at its last comma, which stays with what is before it.
+func cutLast(list string) (before, last string) {
+	at := strings.LastIndex(list, ",") + 1
+	return list[:at], list[at:]
 }
 
 // completeIDs completes one decision, with its question.

@@ -8,6 +8,7 @@ import (
 
 	"rustgen/internal/decision"
 	"rustgen/internal/merge"
+	"rustgen/internal/ownapi"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
 )
@@ -80,10 +81,17 @@ func comparedFuture(ctx context.Context, set *openedSet, s *upgrade.Service) (fr
 }
 
 // comparedOwned are the trees of what the template would write in owned files.
-func comparedOwned(_ context.Context, set *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
+func comparedOwned(ctx context.Context, set *openedSet, s *upgrade.Service) (from, to tree.Tree, err error) {
 	out, err := ownAnswers(set, s)
 	if err != nil {
 		return nil, nil, err
+	}
+	if out.Data[ownapi.Kind] == ownapi.Own {
+		api, err := readOwnProtos(ctx, s.Dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		out.Data = ownapi.With(out.Data, api)
 	}
 	return s.Owned(set.template(s), out)
 }

@@ -168,11 +168,11 @@ func (s *openedSet) now(d *decision.Decision) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	value, err := d.ParseNode(&recorded.Value)
+	value, err := d.Read(recorded.Value)
 	if err != nil {
 		return "", false
 	}
-	return d.Format(value), true
+	return value.String(), true
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

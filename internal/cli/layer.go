@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -47,15 +46,15 @@ the registry has already. See docs/layer.md.`,
 			return a.exportLayer(cmd.Context(), args[0], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.registry, "registry", "", "the name of the registry that the crates are for, as cargo's configuration has it")
+	cmd.Flags().StringVar(&o.registry, "registry", "", "the `NAME` of the registry that the crates are for, as cargo's configuration has it")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be written, and write nothing")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 
 func (a *app) exportLayer(ctx context.Context, dir string, o layerExport) error {
-	if _, err := os.Lstat(dir); err == nil {
-		return failed("choose another DIR", "%s exists", dir)
+	if err := refuseExisting(dir, "choose another DIR"); err != nil {
+		return err
 	}
 	set, err := embedded(templates.Default)
 	if err != nil {
@@ -70,7 +69,7 @@ func (a *app) exportLayer(ctx context.Context, dir string, o layerExport) error 
 		return a.printPlan(upgrade.Create(export.Tree), dir)
 	case !o.dryRun:
 		if err := apply.Fresh(ctx, dir, export.Tree, nil); err != nil {
-			return err
+			return failed("choose a DIR that can be written to", "%w", err)
 		}
 		a.written = true
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,9 @@ Nothing is written before every answer is checked, and then the directory appear
 			if len(args) == 1 {
 				if o.name = args[0]; o.name == "" {
 					return usage("rustgen new NAME", "the name is empty")
+				}
+				if err := refusePath(o); err != nil {
+					return err
 				}
 			}
 			if cmd.Flags().Changed("dir") && o.dir == "" {
@@ -145,9 +149,25 @@ func (a *app) newService(ctx context.Context, set *openedSet, o *newOptions) err
 	return a.printReport(result)
 }
 
+// refusePath refuses a path in the place of a name, which says where as well as what.
+func refusePath(o *newOptions) error {
+	if !strings.ContainsAny(o.name, "/\\") && o.name != "." {
+		return nil
+	}
+	name := directoryName(o.name)
+	if decision.CheckName(name) != nil {
+		name = "NAME"
+	}
+	dir := o.dir
+	if dir == "" {
+		dir = filepath.Clean(o.name)
+	}
+	return usage(fmt.Sprintf("rustgen new %s --dir %s", name, quote(dir)), "name %q: it is a path, and the argument is what the service is called", o.name)
+}
+
 // lookAround takes the answers that follow from the repository around the service, if there is one.
 func (o *newOptions) lookAround(set *openedSet) error {
-	name := o.given[decision.NameID].Node.Value
+	name := o.given[decision.NameID].Raw.String()
 	if decision.CheckName(name) != nil {
 		name = set.Name
 	}
@@ -275,7 +295,7 @@ func (a *app) prepare(set *openedSet, o *newOptions, b *bootstrap) error {
 	if b.written, err = set.engine.Render(set.Set, withAPI(o, b.out.Data)); err != nil {
 		return setFault(set.source, err)
 	}
-	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, ownapi.Recorded(b.out))
+	record, err := project.New(set.Name, set.Version, set.kept, set.Base, &set.Catalog, ownapi.Recorded(b.out, o.api))
 	if err != nil {
 		return err
 	}

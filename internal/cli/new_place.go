@@ -71,14 +71,11 @@ func (p *place) answers(set *openedSet, given map[string]decision.Input) map[str
 	for i := range set.Catalog.Decisions {
 		d := &set.Catalog.Decisions[i]
 		if _, ok := given[d.ID]; !ok && d.Nested != nil {
-			all[d.ID] = decision.Input{Node: d.Nested.Value, Where: aroundIt}
+			all[d.ID] = decision.Input{Raw: d.Nested.Value, From: decision.Source{Way: decision.ByPlace, Name: "the repository around it"}}
 		}
 	}
 	return all
 }
-
-// aroundIt is where the answers come from that follow from the repository.
-const aroundIt = "the repository around it"
 
 // claim works out what keeps Cargo working in the workspace above a service, and refuses what rustgen cannot mend.
 func (p *place) claim(t tree.Tree) error {
@@ -139,11 +136,11 @@ func (p *place) notes(set *openedSet, b *bootstrap, dryRun bool) []string {
 			if !ok || d.Nested == nil {
 				continue
 			}
-			nested, err := d.ParseNode(&d.Nested.Value)
-			if err != nil || b.given[d.ID].Where == aroundIt {
-				notes = append(notes, fmt.Sprintf("%s %s: %s", d.ID, d.Format(answer.Value), d.Nested.Reason))
-			} else if d.Format(nested) != d.Format(answer.Value) {
-				notes = append(notes, fmt.Sprintf("%s %s was asked for, but %s", d.ID, d.Format(answer.Value), d.Nested.Reason))
+			nested, err := d.Read(d.Nested.Value)
+			if err != nil || b.given[d.ID].From.Way == decision.ByPlace {
+				notes = append(notes, fmt.Sprintf("%s %s: %s", d.ID, answer.Value, d.Nested.Reason))
+			} else if !nested.Equal(answer.Value) {
+				notes = append(notes, fmt.Sprintf("%s %s was asked for, but %s", d.ID, answer.Value, d.Nested.Reason))
 			}
 		}
 	}
@@ -214,6 +211,19 @@ func executables(t tree.Tree) []string {
 		}
 	}
 	return paths
+}
+
+// refuseExisting refuses a directory that is to be made and exists, or that cannot be made where it is to be.
+func refuseExisting(dir, mend string) error {
+	_, err := os.Lstat(dir)
+	switch {
+	case err == nil:
+		return failed(mend, "%s exists", dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		return failed(mend, "%s: %w", dir, bare(err))
+	}
 }
 
 // absentDir reports whether a directory does not exist.

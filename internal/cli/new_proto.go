@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +26,7 @@ func (s *openedSet) takesProtos() bool {
 func impliedAPI(set *openedSet, given map[string]decision.Input) {
 	paths, ok := given[ownapi.Paths]
 	if _, said := given[ownapi.Kind]; ok && !said && set.takesProtos() {
-		given[ownapi.Kind] = decision.Text(ownapi.Own, paths.Where, paths.Explicit)
+		given[ownapi.Kind] = decision.Text(ownapi.Own, paths.From)
 	}
 }
 
@@ -112,7 +111,5 @@ func withAPI(o *newOptions, data map[string]any) map[string]any {
 	if o.api == nil {
 		return data
 	}
-	data = maps.Clone(data)
-	data[ownapi.Value] = ownapi.Data(o.api)
-	return data
+	return ownapi.With(data, o.api)
 }

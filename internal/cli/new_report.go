@@ -36,7 +36,7 @@ type templateReport struct {
 }
 
 type decisionReport struct {
-	Value any             `json:"value"`
+	Value decision.Value  `json:"value"`
 	From  decision.Origin `json:"from"`
 }
 
@@ -65,13 +65,7 @@ func decisionReports(c *decision.Catalog, out *decision.Outcome) map[string]deci
 		if !ok {
 			continue
 		}
-		value := answer.Value
-		switch value.(type) {
-		case bool, int, []string:
-		default:
-			value = d.Format(value)
-		}
-		reports[d.ID] = decisionReport{value, answer.Origin}
+		reports[d.ID] = decisionReport{answer.Value, answer.Origin}
 	}
 	return reports
 }
@@ -90,9 +84,9 @@ func commandLine(set *openedSet, o *newOptions, out *decision.Outcome) string {
 		switch {
 		case !ok || answer.Origin != decision.Chosen:
 		case d.ID == decision.NameID:
-			name = d.Format(answer.Value)
+			name = answer.Value.String()
 		default:
-			flags = append(flags, d.Flag(), d.Format(answer.Value))
+			flags = append(flags, d.Flag(), answer.Value.String())
 		}
 	}
 	if name != "" {

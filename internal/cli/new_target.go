@@ -29,7 +29,7 @@ func refuseTaken(o *newOptions, out *decision.Outcome) {
 		err = checkTarget(dir, nil)
 	}
 	if errors.As(err, &f) {
-		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %s", name.Value, visible(f.Error()))
+		refused := decision.Refuse("choose another name, or start again with --dir", "name %q: %s", name.Value.String(), visible(f.Error()))
 		out.Problems = append(out.Problems, decision.Problem{ID: decision.NameID, Err: refused})
 	}
 }
@@ -40,7 +40,7 @@ func target(o *newOptions, name decision.Answer) (string, error) {
 	if o.dir != "" {
 		return filepath.Clean(o.dir), nil
 	}
-	text, _ := name.Value.(string)
+	text := name.Value.String()
 	if name.Origin != decision.Chosen {
 		hint := "rustgen new NAME names it, and --dir DIR says where it goes"
 		if name.Origin == decision.Locked {

@@ -42,6 +42,9 @@ func (a *app) write(ctx context.Context, set *openedSet, o *newOptions, b *boots
 		return repository, err
 	}
 	a.written = true
+	if repository == repositoryCommitted {
+		a.say("note: %s is a git repository on the branch %s, with all of it in a first commit", shown(b.dir), vcs.Branch)
+	}
 	if repository == repositoryAround {
 		a.settle(ctx, b.place, b)
 	}

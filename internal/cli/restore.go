@@ -49,7 +49,7 @@ and answers.yaml that was edited by hand is taken as it is, so that the next rus
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 	flags.BoolVar(&o.allowDirty, "allow-dirty", false, "overwrite edits that are not committed")
-	flags.StringVar(&o.source, "template", "", "template set of the service, to mend the record with (default: the service's own)")
+	flags.StringVar(&o.source, "template", "", "template set at `SOURCE`, to mend the record with (default: the service's own)")
 	return cmd
 }
 

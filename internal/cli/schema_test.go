@@ -135,10 +135,13 @@ func parse(t *testing.T, d *decision.Decision, text string) error {
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
 		t.Fatal(err)
 	}
-	value, err := d.ParseNode(doc.Content[0])
+	var raw decision.Raw
+	if err := doc.Content[0].Decode(&raw); err != nil {
+		t.Fatal(err)
+	}
+	value, err := d.Read(raw)
 	if err == nil && d.ID == decision.NameID {
-		name, _ := value.(string)
-		return decision.CheckName(name)
+		return decision.CheckName(value.String())
 	}
 	return err
 }
@@ -152,7 +155,7 @@ func TestSchemaOfEmbeddedSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	schema := schemaOf(t, &set.Catalog)
-	given := map[string]decision.Input{decision.NameID: decision.Text("hello", decision.NameID, true)}
+	given := map[string]decision.Input{decision.NameID: decision.Text("hello", decision.FromArgument())}
 	out, err := resolve(set, given, true)
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +185,7 @@ func TestSchemaOfLockedDecision(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(everyType), &c.Decisions); err != nil {
 		t.Fatal(err)
 	}
-	c.Locked = map[string]decision.Lock{"kind": {Value: yaml.Node{Kind: yaml.ScalarNode, Value: "b"}, Reason: "because"}}
+	c.Locked = map[string]decision.Lock{"kind": {Value: decision.RawText("b"), Reason: "because"}}
 	schema := schemaOf(t, &c)
 	if valid(t, schema, `{"kind": "a"}`) == nil || valid(t, schema, `{"kind": "b"}`) != nil {
 		t.Error("the schema does not hold a lock")

@@ -27,7 +27,8 @@ What nobody chose is derived again from the changed decisions; what somebody cho
 			if err := matches(s, set); err != nil {
 				return err
 			}
-			if err := a.gather(cmd, set, s, o, args); err != nil {
+			o.answers.arguments = args
+			if err := a.gather(cmd, set, s, o); err != nil {
 				return err
 			}
 			if len(o.given) == 0 {

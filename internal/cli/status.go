@@ -61,8 +61,8 @@ type statusReport struct {
 }
 
 type recorded struct {
-	Value any    `json:"value"`
-	From  string `json:"from"`
+	Value decision.Raw    `json:"value"`
+	From  decision.Origin `json:"from"`
 }
 
 // statusOptions is what `rustgen status` was asked to do.
@@ -158,7 +158,7 @@ func (a *app) status(ctx context.Context, dir string, o *statusOptions, open ope
 	a.recallOwned(ctx, s)
 	r.Template, r.Version, r.Extends, r.on = s.Record.Template, s.Record.Version, s.Record.Extends, s.Origin().String()
 	for id, d := range s.Record.Decisions {
-		r.Decisions[id] = recorded{valueText(nil, d.Value), string(d.Origin)}
+		r.Decisions[id] = recorded{d.Value, d.Origin}
 	}
 	r.order = slices.Sorted(maps.Keys(r.Decisions))
 	st, err := s.Stand(ctx)
@@ -252,7 +252,7 @@ func (r *statusReport) text() string {
 		line("template", "%s", r.standing())
 		var decisions []string
 		for _, id := range r.order {
-			if d, ok := r.Decisions[id]; ok && d.From == "chosen" {
+			if d, ok := r.Decisions[id]; ok && d.From == decision.Chosen {
 				decisions = append(decisions, fmt.Sprintf("%s=%v", id, d.Value))
 			}
 		}

@@ -115,7 +115,8 @@ func (s serviceReport) summary() string {
 	add(s.Other && s.different == "", "other content under the same version")
 	add(s.Behind && s.different != "", "behind: %s is newer", s.different)
 	add(s.Unknown != "", "the newest is not known")
-	add(len(s.Edited)+len(s.Deleted) > 0, "%d edited", len(s.Edited)+len(s.Deleted))
+	add(len(s.Edited) > 0, "%d edited", len(s.Edited))
+	add(len(s.Deleted) > 0, "%d deleted", len(s.Deleted))
 	add(len(s.Drift) > 0, "%d drifted", len(s.Drift))
 	add(len(s.Ignored) > 0, "the record is ignored by git")
 	if len(parts) == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -48,8 +47,8 @@ func (a *app) templateExportCommand(set *openedSet) *cobra.Command {
 }
 
 func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun bool) error {
-	if _, err := os.Lstat(dir); err == nil {
-		return failed("choose another DIR", "%s exists", dir)
+	if err := refuseExisting(dir, "choose another DIR"); err != nil {
+		return err
 	}
 	t, err := tree.FromFS(set.files, ".git")
 	if err == nil {
@@ -62,7 +61,7 @@ func (a *app) exportSet(ctx context.Context, set *openedSet, dir string, dryRun 
 		return a.printPlan(upgrade.Create(t), dir)
 	}
 	if err := apply.Fresh(ctx, dir, t, nil); err != nil {
-		return err
+		return failed("choose a DIR that can be written to", "%w", err)
 	}
 	a.written = true
 	_, err = fmt.Fprintf(a.out, "exported %s %s to %s: %s\n", set.Name, set.Version, shown(dir), count(len(t), "file"))

@@ -47,8 +47,8 @@ its own to replace. rustgen template validate NAME checks it, and rustgen new SE
 var setName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func (a *app) startSet(ctx context.Context, name, dir string, dryRun bool) error {
-	if !absentDir(dir) {
-		return failed("choose another name or --dir", "%s exists", dir)
+	if err := refuseExisting(dir, "choose another name or --dir"); err != nil {
+		return err
 	}
 	t := tree.Tree{}
 	for path, text := range map[string]string{

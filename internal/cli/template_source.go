@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/afero"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/git"
 	"rustgen/internal/hint"
 	"rustgen/internal/project"
 	"rustgen/internal/render"
@@ -249,6 +250,9 @@ func (a *app) cloned(ctx context.Context, at setPlace) (fs.FS, *vcs.Checkout, er
 	checkout, err := from.Checkout(ctx, at.commit, dir)
 	if errors.Is(err, context.Canceled) {
 		return nil, nil, err
+	}
+	if errors.Is(err, git.ErrMissing) {
+		mend = "install git 2.38 or newer"
 	}
 	if err != nil {
 		return nil, nil, failed(mend, "template set %s: %s",

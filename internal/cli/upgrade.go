@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/prompt"
@@ -56,7 +55,7 @@ to different lines are joined; a file that both sides changed in the same lines 
 git the three sides, as with git merge. Then the exit code is 3, and --continue or --abort ends the upgrade.
 
 New decisions are asked at a terminal and take their default elsewhere; --ID VALUE and --set answer any decision on the
-way. All is done or nothing.`,
+way. Everything is applied, or nothing is.`,
 		Example: `  rustgen upgrade --dry-run
   rustgen upgrade
   rustgen upgrade --set state=stateful
@@ -83,7 +82,7 @@ way. All is done or nothing.`,
 				return failed(install(set)+"; --allow-downgrade takes the service back",
 					"%s is older than the service's %s", set.exact(), s.Origin())
 			}
-			if err := a.gather(cmd, set, s, o, nil); err != nil {
+			if err := a.gather(cmd, set, s, o); err != nil {
 				return err
 			}
 			return a.change(cmd, set, s, o)
@@ -107,8 +106,7 @@ func install(set *openedSet) string {
 
 // gather collects what was answered: by arguments and flags for any decision, by the environment only for those that the
 // service has not made yet, lest a variable left in a shell change it.
-func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *changeOptions, sets []string) error {
-	o.answers.sets = append(slices.Clone(sets), o.answers.sets...)
+func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *changeOptions) error {
 	given, err := a.given(cmd, &set.Catalog, &o.answers, "")
 	if err != nil {
 		return err
@@ -118,7 +116,7 @@ func (a *app) gather(cmd *cobra.Command, set *openedSet, s *upgrade.Service, o *
 		if d, ok := set.Catalog.Find(id); ok && d.Was != nil && !recorded {
 			_, recorded = s.Record.Decisions[d.Was.ID]
 		}
-		if recorded && input.Environment {
+		if recorded && input.From.Way == decision.ByEnvironment {
 			delete(given, id)
 		}
 	}
@@ -223,15 +221,13 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Servic
 		return out, nil
 	}
 	given, settled := maps.Clone(o.given), map[string]bool{}
-	settle := func(id string, node yaml.Node) {
+	settle := func(id string, raw decision.Raw) {
 		if _, now := given[id]; !now && !slices.Contains(asked, id) {
-			given[id], settled[id] = decision.Input{Node: node, Where: "the service"}, true
+			given[id], settled[id] = decision.Input{Raw: raw, From: decision.Source{Way: decision.ByRecord, Name: "the service"}}, true
 		}
 	}
 	for id, answer := range out.Answers {
-		if d, ok := set.Catalog.Find(id); ok {
-			settle(id, d.Node(answer.Value))
-		}
+		settle(id, answer.Value.Raw())
 	}
 	// What depends on a missing decision has no answer yet, and may have been chosen all the same.
 	for id, recorded := range out.Recorded {
@@ -262,8 +258,7 @@ func (a *app) decideAgain(ctx context.Context, set *openedSet, s *upgrade.Servic
 			}
 			for _, id := range set.Catalog.IDs() {
 				if _, chosen := given[id]; chosen && !settled[id] {
-					d, _ := set.Catalog.Find(id)
-					command += " --set " + quote(id+"="+d.Format(out.Answers[id].Value))
+					command += " --set " + quote(id+"="+out.Answers[id].Value.String())
 				}
 			}
 			return s.Title(set.Set), visible(command), nil

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/upgrade"
@@ -56,14 +54,13 @@ type decisionChange struct {
 }
 
 // thenText is what a decision's set has to say of its changed answer.
-func thenText(set *openedSet, out *decision.Outcome, d *decision.Decision, before any, answer decision.Answer) (string, error) {
+func thenText(set *openedSet, out *decision.Outcome, d *decision.Decision, before decision.Value, answer decision.Answer) (string, error) {
 	if d.Then == "" {
 		return "", nil
 	}
 	data := maps.Clone(out.Data)
-	now, _ := answer.Value.([]string)
-	old, _ := before.([]string)
-	data["added"] = slices.DeleteFunc(slices.Clone(now), func(item string) bool { return slices.Contains(old, item) })
+	old := before.Items()
+	data["added"] = slices.DeleteFunc(answer.Value.Items(), func(item string) bool { return slices.Contains(old, item) })
 	value, err := set.engine.Eval(d.Then, data)
 	if err != nil {
 		return "", fmt.Errorf("decision %s: then: %w", d.ID, err)
@@ -84,16 +81,16 @@ func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome)
 		}
 		switch {
 		case is && !was:
-			d.Added = append(d.Added, decisionChange{ID: c.ID, To: c.Format(answer.Value), How: answer.Origin})
+			d.Added = append(d.Added, decisionChange{ID: c.ID, To: answer.Value.String(), How: answer.Origin})
 		case was && !is:
-			d.Removed = append(d.Removed, decisionChange{ID: c.ID, From: valueText(c, before.Value)})
-		case was && is && (renamed || valueText(c, before.Value) != c.Format(answer.Value)):
-			change := decisionChange{ID: c.ID, From: valueText(c, before.Value), To: c.Format(answer.Value), How: answer.Origin, Was: former}
+			d.Removed = append(d.Removed, decisionChange{ID: c.ID, From: c.Show(before.Value)})
+		case was && is && (renamed || c.Show(before.Value) != answer.Value.String()):
+			change := decisionChange{ID: c.ID, From: c.Show(before.Value), To: answer.Value.String(), How: answer.Origin, Was: former}
 			if answer.Origin == decision.Locked {
 				change.Reason = set.Catalog.Locked[c.ID].Reason
 			}
 			// What a former version of the set took for a value may be none any more.
-			value, _ := c.ParseNode(&before.Value)
+			value, _ := c.Read(before.Value)
 			var err error
 			if change.Then, err = thenText(set, out, c, value, answer); err != nil {
 				return d, setFault(set.source, err)
@@ -102,29 +99,12 @@ func changedDecisions(set *openedSet, s *upgrade.Service, out *decision.Outcome)
 		}
 	}
 	for _, id := range out.Removed {
-		d.Removed = append(d.Removed, decisionChange{ID: id, From: valueText(nil, recorded[id].Value)})
+		d.Removed = append(d.Removed, decisionChange{ID: id, From: recorded[id].Value.String()})
 	}
 	for _, n := range out.NewDefaults {
 		d.NewDefaults = append(d.NewDefaults, decisionChange{ID: n.ID, From: n.Recorded, To: n.Default})
 	}
 	return d, nil
-}
-
-// valueText writes a recorded value as the decision does, or as it stands where there is no such decision any more.
-func valueText(d *decision.Decision, node yaml.Node) string {
-	if d != nil {
-		if value, err := d.ParseNode(&node); err == nil {
-			return d.Format(value)
-		}
-	}
-	if node.Kind == yaml.SequenceNode {
-		var items []string
-		for _, item := range node.Content {
-			items = append(items, item.Value)
-		}
-		return strings.Join(items, ",")
-	}
-	return node.Value
 }
 
 // reportUpgrade says what happened, on standard output, and gives conflicts their exit code.

@@ -49,7 +49,7 @@ func (c *Catalog) Faults(reserved []string) []Fault {
 	c.formerIDs(add)
 	for _, id := range sorted(c.Presets) {
 		preset := c.Presets[id]
-		if err := c.checkConstant(id, func(d *Decision) error { _, err := d.ParseNode(&preset); return err }); err != nil {
+		if err := c.checkConstant(id, func(d *Decision) error { _, err := d.Read(preset); return err }); err != nil {
 			add([]any{"presets", id}, "presets: %w", err)
 		}
 	}
@@ -58,7 +58,7 @@ func (c *Catalog) Faults(reserved []string) []Fault {
 		if lock.Reason == "" {
 			add([]any{"locked", id}, "locked %s: a lock needs a reason, which people see when they ask for another answer", id)
 		}
-		if err := c.checkConstant(id, func(d *Decision) error { _, err := d.ParseNode(&lock.Value); return err }); err != nil {
+		if err := c.checkConstant(id, func(d *Decision) error { _, err := d.Read(lock.Value); return err }); err != nil {
 			add([]any{"locked", id}, "locked: %w", err)
 		}
 	}
@@ -162,12 +162,16 @@ func (d *Decision) faults() []Fault {
 		if d.Nested.Reason == "" {
 			add("nested", "nested: the answer needs a reason, which people see when it is taken")
 		}
-		if _, err := d.ParseNode(&d.Nested.Value); err != nil {
+		if _, err := d.Read(d.Nested.Value); err != nil {
 			add("nested", "nested: %w", err)
 		}
 	}
-	if d.Default != nil && d.Default.Expr == "" {
-		if _, err := d.ParseNode(&d.Default.Constant); err != nil {
+	switch {
+	case d.Default == nil:
+	case d.Default.malformed:
+		add("default", "a default is a constant or {expr: ...}")
+	case d.Default.Expr == "":
+		if _, err := d.Read(d.Default.Constant); err != nil {
 			add("default", "default: %w", err)
 		}
 	}

@@ -4,13 +4,10 @@
 package decision
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"rustgen/internal/hint"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Decision is a question with an answer. One declaration gives its prompt, flag, environment variable, answers key,
@@ -62,27 +59,30 @@ type Check struct {
 
 // Default is a constant, or an expression over earlier decisions.
 type Default struct {
-	Constant yaml.Node
+	Constant Raw
 	Expr     string
+	// malformed says that it was written as neither.
+	malformed bool
 }
 
-// UnmarshalYAML reads a constant, or a mapping with the one key expr.
-func (d *Default) UnmarshalYAML(node *yaml.Node) error {
-	if node.Kind != yaml.MappingNode {
-		d.Constant = *node
-		return nil
+// UnmarshalYAML reads a constant, or a mapping with the one key expr. Decoders of YAML call it by its name. What is
+// neither is a fault of the decision, which [Catalog.Faults] finds.
+func (d *Default) UnmarshalYAML(decode func(any) error) error {
+	*d = Default{}
+	if err := decode(&d.Constant); err != nil || d.Constant.form != other {
+		return err
 	}
-	if len(node.Content) != 2 || node.Content[0].Value != "expr" || node.Content[1].Kind != yaml.ScalarNode {
-		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: a default is a constant or {expr: ...}", node.Line)}}
-	}
-	d.Expr = node.Content[1].Value
+	var mapping map[string]string
+	err := decode(&mapping)
+	d.Expr = mapping["expr"]
+	d.malformed = err != nil || len(mapping) != 1 || d.Expr == ""
 	return nil
 }
 
 // Lock is an answer that a set gives in place of its users, and why.
 type Lock struct {
-	Value  yaml.Node `yaml:"value"`
-	Reason string    `yaml:"reason"`
+	Value  Raw    `yaml:"value"`
+	Reason string `yaml:"reason"`
 }
 
 // Rule refuses a combination of decisions, or warns of it, where its expression is true.
@@ -98,7 +98,7 @@ type Derived struct{ Name, Expr string }
 // Catalog is every decision of a template set, in the order in which they are asked, and what the set says about them.
 type Catalog struct {
 	Decisions []Decision
-	Presets   map[string]yaml.Node
+	Presets   map[string]Raw
 	Locked    map[string]Lock
 	Derived   []Derived
 	Rules     []Rule
@@ -179,10 +179,10 @@ func Refuse(mend, format string, args ...any) *Error {
 // DefaultText is what the set answers by itself, for help texts. It is empty where nobody answers.
 func (c *Catalog) DefaultText(d *Decision) string {
 	if lock, ok := c.Locked[d.ID]; ok {
-		return c.constantText(d, &lock.Value)
+		return d.Show(lock.Value)
 	}
 	if preset, ok := c.Presets[d.ID]; ok {
-		return c.constantText(d, &preset)
+		return d.Show(preset)
 	}
 	switch {
 	case d.Default == nil:
@@ -190,7 +190,7 @@ func (c *Catalog) DefaultText(d *Decision) string {
 	case d.Default.Expr != "":
 		return "computed from other decisions"
 	default:
-		return c.constantText(d, &d.Default.Constant)
+		return d.Show(d.Default.Constant)
 	}
 }
 
@@ -199,13 +199,5 @@ func (c *Catalog) NestedText(d *Decision) string {
 	if d.Nested == nil {
 		return ""
 	}
-	return c.constantText(d, &d.Nested.Value)
-}
-
-func (c *Catalog) constantText(d *Decision, node *yaml.Node) string {
-	value, err := d.ParseNode(node)
-	if err != nil {
-		return ""
-	}
-	return d.Format(value)
+	return d.Show(d.Nested.Value)
 }

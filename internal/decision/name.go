@@ -33,6 +33,13 @@ com8 com9 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9`)
 
 // CheckName refuses what is not a Cargo package name and a DNS label at once. The hint names one that is.
 func CheckName(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return nil
+}
+
+func checkName(name string) *Error {
 	var what string
 	switch {
 	case name == "":

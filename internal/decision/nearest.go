@@ -1,8 +1,18 @@
 package decision
 
 // Nearest returns the candidate that text most likely meant, or nothing where none is near: at most a third of the
-// characters may differ.
+// characters may differ, unless the text is the beginning of one candidate alone.
 func Nearest(text string, candidates []string) string {
+	const short = 3
+	var longer []string
+	for _, c := range candidates {
+		if len(text) >= short && len(c) > len(text) && c[:len(text)] == text {
+			longer = append(longer, c)
+		}
+	}
+	if len(longer) == 1 {
+		return longer[0]
+	}
 	best, least := "", max(len(text)/3, 1)+1
 	for _, c := range candidates {
 		if d := distance(text, c); d < least {

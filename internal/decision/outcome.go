@@ -1,10 +1,6 @@
 package decision
 
-import (
-	"strings"
-
-	"go.yaml.in/yaml/v3"
-)
+import "strings"
 
 // Origin is how an answer came about. Only what was derived is derived again when another decision changes.
 type Origin string
@@ -19,32 +15,23 @@ const (
 
 // Answer is a decision's value and how it came about.
 type Answer struct {
-	Value  any
+	Value  Value
 	Origin Origin
 }
 
 // Input is one answer as it was given, before anything is known about it.
 type Input struct {
-	// Node is a scalar, or a sequence for a list.
-	Node yaml.Node
-	// Where it was given, for errors: "--port", "RUSTGEN_PORT", "answers.yaml".
-	Where string
-	// Environment says that it is from a variable, which a shell keeps for more runs than one.
-	Environment bool
-	// Explicit input names this decision for this run (a flag); it is refused where the decision does not apply, while
-	// input that may serve many services (a file, the environment) is passed over with a warning.
-	Explicit bool
+	Raw  Raw
+	From Source
 }
 
-// Text makes an input of one scalar.
-func Text(text, where string, explicit bool) Input {
-	return Input{Node: yaml.Node{Kind: yaml.ScalarNode, Value: text}, Where: where, Explicit: explicit}
-}
+// Text makes an input of one text.
+func Text(text string, from Source) Input { return Input{RawText(text), from} }
 
 // Recorded is an answer as a service's record holds it.
 type Recorded struct {
-	Value  yaml.Node `yaml:"value"`
-	Origin Origin    `yaml:"from"`
+	Value  Raw    `yaml:"value"`
+	Origin Origin `yaml:"from"`
 }
 
 // Request is all that Resolve decides from.
@@ -62,7 +49,9 @@ type Problem struct {
 	// ID of the decision; empty for a combination, which Rule then refuses.
 	ID   string
 	Rule *Rule
-	Err  *Error
+	// Explained says that the explanation of decisions is all that the hint has to offer, as a prompt shows it anyhow.
+	Explained bool
+	Err       *Error
 }
 
 // NewDefault is a default that changed since a service recorded it.
@@ -92,10 +81,18 @@ type Outcome struct {
 // OK reports whether every decision is made and none is refused.
 func (o *Outcome) OK() bool { return len(o.Problems) == 0 && len(o.Missing) == 0 }
 
-// Err is the first problem, or all missing decisions as one, or nil.
+// Err is all problems as one, or all missing decisions as one, or nil.
 func (o *Outcome) Err() error {
-	if len(o.Problems) > 0 {
+	switch len(o.Problems) {
+	case 0:
+	case 1:
 		return o.Problems[0].Err
+	default:
+		texts := make([]string, len(o.Problems))
+		for i, p := range o.Problems {
+			texts[i] = p.Err.Error()
+		}
+		return Refuse("mend each; rustgen explain ID says what a decision takes", "%s", strings.Join(texts, "; "))
 	}
 	if len(o.Missing) == 0 {
 		return nil

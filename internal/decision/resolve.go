@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Resolve decides every decision in order: given, recorded as chosen, locked, preset, default. It reports all that is
@@ -44,6 +41,13 @@ func (r *resolver) problem(id string, err *Error) {
 	r.out.Problems = append(r.out.Problems, Problem{ID: id, Err: err})
 }
 
+// wrong is a problem that the explanation of the decision helps with.
+func (r *resolver) wrong(d *Decision, format string, args ...any) {
+	r.out.Problems = append(r.out.Problems, Problem{
+		ID: d.ID, Explained: true, Err: Refuse("rustgen explain "+d.ID, format, args...),
+	})
+}
+
 // unknown refuses given keys that no decision has, and notes recorded ones.
 func (r *resolver) unknown() {
 	ids := r.catalog.IDs()
@@ -57,7 +61,7 @@ func (r *resolver) unknown() {
 		} else if near := Nearest(id, ids); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
-		r.problem(id, Refuse(hint, "%s: there is no decision %q", r.req.Given[id].Where, id))
+		r.problem(id, Refuse(hint, "%s: there is no decision %q", r.req.Given[id].From.place(id), id))
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.req.Recorded)) {
 		if !slices.Contains(ids, id) {
@@ -85,60 +89,54 @@ func (r *resolver) decide(d *Decision) error {
 		return r.locked(d, lock, given, isGiven)
 	}
 	if isGiven {
-		return r.accept(d, given.Node, given.Where, Chosen)
+		return r.accept(d, given.Raw, given.From)
 	}
 	if recorded, ok := r.req.Recorded[d.ID]; ok && recorded.Origin == Chosen {
-		return r.accept(d, recorded.Value, "the recorded answer", Chosen)
+		return r.accept(d, recorded.Value, fromRecord)
 	}
 	return r.fallback(d)
 }
 
+// Where answers come from that nobody gave in this run.
+var (
+	fromRecord  = Source{ByRecord, "the recorded answer"}
+	fromDefault = Source{ByDefault, "the default"}
+)
+
 // accept takes an answer that somebody gave, if it is valid.
-func (r *resolver) accept(d *Decision, node yaml.Node, where string, origin Origin) error {
-	value, err := d.ParseNode(&node)
+func (r *resolver) accept(d *Decision, raw Raw, from Source) error {
+	value, err := d.Read(raw)
 	if err != nil {
-		r.problem(d.ID, Refuse(explain(d), "%s: %v", label(d, where), err))
+		r.wrong(d, "%s: %v", from.label(d.ID), err)
 		return nil
 	}
-	return r.take(d, value, where, origin)
+	valid, err := r.check(d, value, raw.String(), from)
+	if valid {
+		r.put(d, value, Chosen)
+	}
+	return err
 }
 
-// take puts a value down, or says what is wrong with it.
-func (r *resolver) take(d *Decision, value any, where string, origin Origin) error {
-	refused, err := r.check(d, value, where)
-	if err != nil {
-		return err
-	}
+// check reports whether a value is valid, and says what is wrong with it where it is not. said is how it was written. An
+// error is the set's fault.
+func (r *resolver) check(d *Decision, value Value, said string, from Source) (valid bool, err error) {
+	refused, err := r.refused(d, value, said, from)
 	if refused != nil {
-		r.problem(d.ID, refused)
-		return nil
+		r.out.Problems = append(r.out.Problems, *refused)
 	}
-	r.put(d, value, origin)
-	return nil
+	return refused == nil && err == nil, err
 }
 
-func label(d *Decision, where string) string {
-	if strings.HasPrefix(where, "--") || strings.HasPrefix(where, "RUSTGEN_") || where == d.ID {
-		return where
-	}
-	return where + ": " + d.ID
-}
-
-func explain(d *Decision) string {
-	return fmt.Sprintf("rustgen explain %s", d.ID)
-}
-
-// check validates a value; refused is the answer's fault, err the set's.
-func (r *resolver) check(d *Decision, value any, where string) (refused *Error, err error) {
+// refused is what is wrong with a value; nil where it is valid.
+func (r *resolver) refused(d *Decision, value Value, said string, from Source) (*Problem, error) {
 	if d.ID == NameID && len(d.Validate) == 0 {
-		name, _ := value.(string)
-		if err := CheckName(name); err != nil {
-			return err.(*Error), nil
+		if err := checkName(value.text); err != nil {
+			return &Problem{ID: d.ID, Err: err}, nil
 		}
 		return nil, nil
 	}
 	data := maps.Clone(r.out.Data)
-	data[d.Key()] = value
+	data[d.Key()] = value.Data()
 	for _, c := range d.Validate {
 		got, err := r.eval(c.Expr, data)
 		if err != nil {
@@ -148,15 +146,16 @@ func (r *resolver) check(d *Decision, value any, where string) (refused *Error, 
 			return nil, fmt.Errorf("decision %s: validate: %w", d.ID, err)
 		}
 		if ok, _ := template.IsTrue(got); !ok {
-			return Refuse(explain(d), "%s %s: %s", label(d, where), d.Format(value), c.Message), nil
+			err := Refuse("rustgen explain "+d.ID, "%s %s: %s", from.label(d.ID), said, c.Message)
+			return &Problem{ID: d.ID, Explained: true, Err: err}, nil
 		}
 	}
 	return nil, nil
 }
 
-func (r *resolver) put(d *Decision, value any, origin Origin) {
+func (r *resolver) put(d *Decision, value Value, origin Origin) {
 	r.out.Answers[d.ID] = Answer{Value: value, Origin: origin}
-	r.out.Data[d.Key()] = value
+	r.out.Data[d.Key()] = value.Data()
 	if _, ok := r.req.Recorded[d.ID]; !ok && len(r.req.Recorded) > 0 {
 		r.out.Added = append(r.out.Added, d.ID)
 	}
@@ -164,8 +163,8 @@ func (r *resolver) put(d *Decision, value any, origin Origin) {
 
 func (r *resolver) inapplicable(d *Decision, given Input, isGiven bool) error {
 	if isGiven {
-		what := fmt.Sprintf("%s has no effect here: %s applies only when %s", label(d, given.Where), d.ID, d.When)
-		if given.Explicit {
+		what := fmt.Sprintf("%s has no effect here: %s applies only when %s", given.From.label(d.ID), d.ID, d.When)
+		if given.From.Explicit() {
 			r.problem(d.ID, Refuse("leave it out", "%s", what))
 		} else {
 			r.out.Warnings = append(r.out.Warnings, what)
@@ -179,28 +178,20 @@ func (r *resolver) inapplicable(d *Decision, given Input, isGiven bool) error {
 		value = zero(d.Type)
 	}
 	r.out.Inapplicable = append(r.out.Inapplicable, d.ID)
-	r.out.Data[d.Key()] = value
+	r.out.Data[d.Key()] = value.Data()
 	return nil
 }
 
-func zero(t Type) any {
-	values := map[Type]any{Bool: false, Int: 0, Size: int64(0), Duration: time.Duration(0), List: []string{}}
-	if v, ok := values[t]; ok {
-		return v
-	}
-	return ""
-}
-
 func (r *resolver) locked(d *Decision, lock Lock, given Input, isGiven bool) error {
-	value, err := d.ParseNode(&lock.Value)
+	value, err := d.Read(lock.Value)
 	if err != nil {
 		return fmt.Errorf("locked %s: %w", d.ID, err)
 	}
 	if isGiven {
-		wanted, err := d.ParseNode(&given.Node)
-		if err != nil || d.Format(wanted) != d.Format(value) {
+		wanted, err := d.Read(given.Raw)
+		if err != nil || !wanted.Equal(value) {
 			r.problem(d.ID, Refuse("leave it out", "%s: the platform has set %s to %s: %s",
-				label(d, given.Where), d.ID, d.Format(value), lock.Reason))
+				given.From.label(d.ID), d.ID, value, lock.Reason))
 		}
 	}
 	r.put(d, value, Locked)
@@ -210,7 +201,7 @@ func (r *resolver) locked(d *Decision, lock Lock, given Input, isGiven bool) err
 // fallback decides what nobody gave: preset, then default; a recorded constant stays.
 func (r *resolver) fallback(d *Decision) error {
 	if preset, ok := r.catalog.Presets[d.ID]; ok {
-		value, err := d.ParseNode(&preset)
+		value, err := d.Read(preset)
 		if err != nil {
 			return fmt.Errorf("preset %s: %w", d.ID, err)
 		}
@@ -235,52 +226,56 @@ func (r *resolver) fallback(d *Decision) error {
 
 // settle takes the set's own answer, or the one it gave when the service recorded it. What an expression gives is
 // derived again.
-func (r *resolver) settle(d *Decision, value any, origin Origin) error {
+func (r *resolver) settle(d *Decision, value Value, origin Origin) error {
 	constant := origin == Preset || d.Default.Expr == ""
 	if recorded, ok := r.req.Recorded[d.ID]; ok && constant {
-		kept, err := d.ParseNode(&recorded.Value)
-		if err == nil && d.Format(kept) != d.Format(value) {
-			refused, err := r.check(d, kept, "the recorded answer")
+		kept, err := d.Read(recorded.Value)
+		if err == nil && !kept.Equal(value) {
+			refused, err := r.refused(d, kept, kept.String(), fromRecord)
 			if err != nil {
 				return err
 			}
 			if refused == nil {
-				r.out.NewDefaults = append(r.out.NewDefaults, NewDefault{d.ID, d.Format(kept), d.Format(value)})
+				r.out.NewDefaults = append(r.out.NewDefaults, NewDefault{d.ID, kept.String(), value.String()})
 				r.put(d, kept, recorded.Origin)
 				return nil
 			}
 		}
 	}
-	return r.take(d, value, "the default", origin)
+	valid, err := r.check(d, value, value.String(), fromDefault)
+	if valid {
+		r.put(d, value, origin)
+	}
+	return err
 }
 
 // setsValue is what the set answers by itself: locked, preset, default.
-func (r *resolver) setsValue(d *Decision) (value any, found bool, err error) {
-	node, found := r.catalog.Presets[d.ID]
+func (r *resolver) setsValue(d *Decision) (value Value, found bool, err error) {
+	raw, found := r.catalog.Presets[d.ID]
 	if lock, ok := r.catalog.Locked[d.ID]; ok {
-		node, found = lock.Value, true
+		raw, found = lock.Value, true
 	}
 	if !found {
 		return r.defaultValue(d)
 	}
-	value, err = d.ParseNode(&node)
+	value, err = d.Read(raw)
 	return value, true, err
 }
 
-func (r *resolver) defaultValue(d *Decision) (value any, found bool, err error) {
+func (r *resolver) defaultValue(d *Decision) (value Value, found bool, err error) {
 	switch {
 	case d.Default == nil:
-		return nil, false, nil
+		return Value{}, false, nil
 	case d.Default.Expr == "":
-		value, err = d.ParseNode(&d.Default.Constant)
+		value, err = d.Read(d.Default.Constant)
 	default:
-		value, err = r.eval(d.Default.Expr, r.out.Data)
-		if err == nil {
-			value, err = d.coerce(value)
+		var result any
+		if result, err = r.eval(d.Default.Expr, r.out.Data); err == nil {
+			value, err = d.coerce(result)
 		}
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("decision %s: default: %w", d.ID, err)
+		return Value{}, false, fmt.Errorf("decision %s: default: %w", d.ID, err)
 	}
 	return value, true, nil
 }
@@ -324,22 +319,44 @@ func (r *resolver) rules() error {
 
 // refuse reports a rule at work: as a decision's own fault where it speaks of that one alone.
 func (r *resolver) refuse(rule *Rule) {
-	if d := r.catalog.subject(rule.Refuse); d != nil {
-		answer := fmt.Sprintf("%s %s", d.ID, d.Format(r.out.Data[d.Key()]))
-		r.problem(d.ID, Refuse("choose another", "%s: %s", answer, rule.Message))
+	d := r.catalog.subject(rule.Refuse)
+	if answer, ok := r.answer(d); ok {
+		said := answer.Value.String()
+		if given, ok := r.req.Given[d.ID]; ok {
+			said = given.Raw.String()
+		}
+		r.problem(d.ID, Refuse("choose another", "%s %s: %s", d.ID, said, rule.Message))
 		return
 	}
 	refused := Refuse("change one of them; rustgen explain says what each does", "%s", rule.Message)
-	r.out.Problems = append(r.out.Problems, Problem{Rule: rule, Err: refused})
+	r.out.Problems = append(r.out.Problems, Problem{Rule: rule, Explained: true, Err: refused})
+}
+
+// answer is the answer to a decision; none where there is no decision, or it does not apply.
+func (r *resolver) answer(d *Decision) (Answer, bool) {
+	if d == nil {
+		return Answer{}, false
+	}
+	answer, ok := r.out.Answers[d.ID]
+	return answer, ok
 }
 
 var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
 
+// Reads are the names of the values that an expression reads, as they stand there.
+func Reads(expr string) []string {
+	var keys []string
+	for _, match := range field.FindAllStringSubmatch(expr, -1) {
+		keys = append(keys, match[1])
+	}
+	return keys
+}
+
 // subject is the decision that an expression reads, where it reads one value only.
 func (c *Catalog) subject(expr string) *Decision {
 	var only *Decision
-	for _, match := range field.FindAllStringSubmatch(expr, -1) {
-		at := slices.IndexFunc(c.Decisions, func(d Decision) bool { return d.Key() == match[1] })
+	for _, key := range Reads(expr) {
+		at := slices.IndexFunc(c.Decisions, func(d Decision) bool { return d.Key() == key })
 		if at < 0 || only != nil && only != &c.Decisions[at] {
 			return nil
 		}

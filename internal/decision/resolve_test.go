@@ -13,7 +13,7 @@ func catalog(t *testing.T, text string) *Catalog {
 	t.Helper()
 	var doc struct {
 		Decisions []Decision
-		Presets   map[string]yaml.Node
+		Presets   map[string]Raw
 		Locked    map[string]Lock
 		Derived   []struct{ Name, Expr string }
 		Rules     []Rule
@@ -44,7 +44,7 @@ func equals(expr string, data map[string]any) (any, error) {
 func given(pairs ...string) map[string]Input {
 	all := map[string]Input{}
 	for i := 0; i < len(pairs); i += 2 {
-		all[pairs[i]] = Text(pairs[i+1], "--"+pairs[i], true)
+		all[pairs[i]] = Text(pairs[i+1], FromFlag(pairs[i]))
 	}
 	return all
 }
@@ -55,7 +55,7 @@ func show(c *Catalog, out *Outcome) string {
 	for i := range c.Decisions {
 		d := &c.Decisions[i]
 		if answer, ok := out.Answers[d.ID]; ok {
-			all = append(all, fmt.Sprintf("%s=%s %s", d.ID, d.Format(answer.Value), answer.Origin))
+			all = append(all, fmt.Sprintf("%s=%s %s", d.ID, answer.Value, answer.Origin))
 		}
 	}
 	return strings.Join(all, ", ")
@@ -141,10 +141,10 @@ func TestResolve(t *testing.T) {
 func TestResolveWithRecord(t *testing.T) {
 	t.Parallel()
 	record := map[string]Recorded{
-		"state": {Value: yaml.Node{Kind: yaml.ScalarNode, Value: "no"}, Origin: Chosen},
-		"panic": {Value: yaml.Node{Kind: yaml.ScalarNode, Value: "no"}, Origin: Defaulted},
-		"level": {Value: yaml.Node{Kind: yaml.ScalarNode, Value: "0"}, Origin: Defaulted},
-		"gone":  {Value: yaml.Node{Kind: yaml.ScalarNode, Value: "x"}, Origin: Chosen},
+		"state": {Value: RawText("no"), Origin: Chosen},
+		"panic": {Value: RawText("no"), Origin: Defaulted},
+		"level": {Value: RawText("0"), Origin: Defaulted},
+		"gone":  {Value: RawText("x"), Origin: Chosen},
 	}
 	cat := catalog(t, small)
 	out, err := cat.Resolve(equals, Request{Recorded: record, Given: given("wait", "1s", "state", "full")})

@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Schema is the JSON Schema (draft 2020-12) of an answers file, for editors and scripts.
@@ -65,12 +63,12 @@ func (d *Decision) schema(c *Catalog) map[string]any {
 		}
 	}
 	if lock, ok := c.Locked[d.ID]; ok {
-		s["const"] = c.constant(d, &lock.Value)
+		s["const"] = d.constant(lock.Value)
 		s["description"] = lock.Reason
 	} else if preset, ok := c.Presets[d.ID]; ok {
-		s["default"] = c.constant(d, &preset)
+		s["default"] = d.constant(preset)
 	} else if d.Default != nil && d.Default.Expr == "" {
-		s["default"] = c.constant(d, &d.Default.Constant)
+		s["default"] = d.constant(d.Default.Constant)
 	}
 	return s
 }
@@ -95,15 +93,10 @@ func optionSchemas(options []Option) []any {
 }
 
 // constant is a value of the set's own, as JSON holds it. Check has parsed it before.
-func (c *Catalog) constant(d *Decision, node *yaml.Node) any {
-	value, err := d.ParseNode(node)
+func (d *Decision) constant(raw Raw) any {
+	value, err := d.Read(raw)
 	if err != nil {
 		return nil
 	}
-	switch value.(type) {
-	case bool, int, []string:
-		return value
-	default:
-		return d.Format(value)
-	}
+	return value.Raw().Plain()
 }

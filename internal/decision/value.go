@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -10,8 +11,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/tree"
 )
@@ -44,44 +43,135 @@ var sizeUnits = []struct {
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
 }
 
-// Parse reads an answer as it stands on a command line, in the environment, or as a scalar of YAML.
-func (d *Decision) Parse(text string) (any, error) {
-	if err := checkLine(text); err != nil {
-		return nil, err
+// Value is the answer to a decision: one of the types, and nothing else. The zero value is an empty text.
+type Value struct {
+	kind  Type
+	text  string
+	yes   bool
+	n     int64 // a number, bytes, or nanoseconds
+	items []string
+}
+
+// TextValue is the value of a decision of type String.
+func TextValue(s string) Value { return Value{kind: String, text: s} }
+
+// ListValue is the value of a decision of type List.
+func ListValue(items ...string) Value { return Value{kind: List, items: slices.Clone(items)} }
+
+// Data is the value as templates see it; [Type] says which Go type that is.
+func (v Value) Data() any {
+	switch v.kind {
+	case Bool:
+		return v.yes
+	case Int:
+		return int(v.n)
+	case Size:
+		return v.n
+	case Duration:
+		return time.Duration(v.n)
+	case List:
+		return v.Items()
+	default:
+		return v.text
 	}
+}
+
+// Items are those of a list; none of any other value.
+func (v Value) Items() []string { return append([]string{}, v.items...) }
+
+// String writes a value as Parse reads it.
+func (v Value) String() string {
+	switch v.kind {
+	case Bool:
+		if v.yes {
+			return "yes"
+		}
+		return "no"
+	case Int:
+		return strconv.FormatInt(v.n, 10)
+	case Size:
+		return FormatSize(v.n)
+	case Duration:
+		return FormatDuration(time.Duration(v.n))
+	case List:
+		if len(v.items) == 0 {
+			return "none"
+		}
+		return strings.Join(v.items, ",")
+	default:
+		return v.text
+	}
+}
+
+// Equal reports whether two values are the same answer.
+func (v Value) Equal(w Value) bool {
+	return v.kind == w.kind && v.text == w.text && v.yes == w.yes && v.n == w.n && slices.Equal(v.items, w.items)
+}
+
+// Raw is the value as a file holds it: booleans, numbers and lists as such, all else as text.
+func (v Value) Raw() Raw {
+	switch v.kind {
+	case Bool:
+		return Raw{form: text, text: strconv.FormatBool(v.yes), plain: v.yes}
+	case Int:
+		return Raw{form: text, text: v.String(), plain: int(v.n)}
+	case List:
+		return RawList(v.items...)
+	default:
+		return RawText(v.String())
+	}
+}
+
+// MarshalJSON writes the value as an answers file holds it.
+func (v Value) MarshalJSON() ([]byte, error) { return json.Marshal(v.Raw().Plain()) }
+
+// zero is the value of a type that stands for none.
+func zero(t Type) Value { return Value{kind: t} }
+
+// Parse reads an answer as it stands on a command line, in the environment, or as a scalar of YAML.
+func (d *Decision) Parse(text string) (Value, error) {
+	if err := checkLine(text); err != nil {
+		return Value{}, err
+	}
+	v := Value{kind: d.Type}
 	switch d.Type {
 	case Choice:
 		if !slices.Contains(d.Values(), text) {
-			return nil, fmt.Errorf("%q is not one of %s", text, strings.Join(d.Values(), ", "))
+			return Value{}, fmt.Errorf("%q is not one of %s", text, strings.Join(d.Values(), ", "))
 		}
-		return text, nil
+		v.text = text
 	case Bool:
 		switch strings.ToLower(text) {
 		case "yes", "true":
-			return true, nil
+			v.yes = true
 		case "no", "false":
-			return false, nil
+		default:
+			return Value{}, fmt.Errorf("%q is neither yes nor no", text)
 		}
-		return nil, fmt.Errorf("%q is neither yes nor no", text)
 	case Int:
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a whole number", text)
+			return Value{}, fmt.Errorf("%q is not a whole number", text)
 		}
-		return n, nil
+		v.n = int64(n)
 	case Size:
-		return ParseSize(text)
+		n, err := ParseSize(text)
+		if err != nil {
+			return Value{}, err
+		}
+		v.n = n
 	case Duration:
 		span, err := time.ParseDuration(text)
 		if err != nil || text[0] == '-' || text[0] == '+' {
-			return nil, fmt.Errorf("%q is not a duration such as 250ms, 1s or 2m", text)
+			return Value{}, fmt.Errorf("%q is not a duration such as 250ms, 1s or 2m", text)
 		}
-		return span, nil
+		v.n = int64(span)
 	case List:
 		return d.parseList(text)
 	default:
-		return text, nil
+		v.text = text
 	}
+	return v, nil
 }
 
 // checkLine refuses what would break out of the line of a file that it is rendered into, or out of a terminal, and what
@@ -96,79 +186,60 @@ func checkLine(text string) error {
 	return nil
 }
 
-func (d *Decision) parseList(text string) (any, error) {
+func (d *Decision) parseList(text string) (Value, error) {
 	if strings.TrimSpace(text) == "" {
-		return []string{}, nil
+		return ListValue(), nil
 	}
 	return d.checkItems(strings.Split(text, ","))
 }
 
 // checkItems makes a list of items. The one item none, where it is no option, says that there are none.
-func (d *Decision) checkItems(given []string) (any, error) {
+func (d *Decision) checkItems(given []string) (Value, error) {
 	items := make([]string, len(given))
 	for i, item := range given {
 		items[i] = strings.TrimSpace(item)
 	}
 	if len(items) == 1 && items[0] == "none" && !slices.Contains(d.Values(), "none") {
-		return []string{}, nil
+		return ListValue(), nil
 	}
 	for _, item := range items {
 		if err := checkLine(item); err != nil {
-			return nil, err
+			return Value{}, err
 		}
 		switch {
 		case item == "":
-			return nil, fmt.Errorf("the list has an empty item")
+			return Value{}, fmt.Errorf("the list has an empty item")
 		case strings.Contains(item, ","):
-			return nil, fmt.Errorf("item %q has a comma, which separates items", item)
+			return Value{}, fmt.Errorf("item %q has a comma, which separates items", item)
 		case len(d.Options) > 0 && !slices.Contains(d.Values(), item):
-			return nil, fmt.Errorf("%q is not one of %s", item, strings.Join(d.Values(), ", "))
+			return Value{}, fmt.Errorf("%q is not one of %s", item, strings.Join(d.Values(), ", "))
 		}
 	}
-	return items, nil
+	return ListValue(items...), nil
 }
 
-// ParseNode reads an answer from YAML or JSON: a scalar, or a sequence of scalars for a list.
-func (d *Decision) ParseNode(node *yaml.Node) (any, error) {
+// Read reads an answer as it was written: a text, or a list of texts for a list.
+func (d *Decision) Read(raw Raw) (Value, error) {
 	switch {
-	case node.Kind == yaml.AliasNode:
-		return d.ParseNode(node.Alias)
-	case node.Kind == yaml.ScalarNode && node.Tag != "!!null":
-		return d.Parse(node.Value)
-	case node.Kind == yaml.SequenceNode && d.Type == List:
-		items := make([]string, 0, len(node.Content))
-		for _, item := range node.Content {
-			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
-				return nil, fmt.Errorf("a list holds plain values")
-			}
-			items = append(items, item.Value)
-		}
-		return d.checkItems(items)
+	case raw.form == text:
+		return d.Parse(raw.text)
+	case raw.form == list && d.Type == List:
+		return d.checkItems(raw.items)
+	case raw.form == other && d.Type == List:
+		return Value{}, errors.New("a list holds plain values")
+	case d.Type == Int:
+		return Value{}, errors.New("the value is not a whole number")
 	default:
-		return nil, fmt.Errorf("the value is not a %s", d.Type)
+		return Value{}, fmt.Errorf("the value is not a %s", d.Type)
 	}
 }
 
-// Format writes a value as Parse reads it.
-func (d *Decision) Format(value any) string {
-	switch v := value.(type) {
-	case bool:
-		if v {
-			return "yes"
-		}
-		return "no"
-	case int64:
-		return FormatSize(v)
-	case time.Duration:
-		return FormatDuration(v)
-	case []string:
-		if len(v) == 0 {
-			return "none"
-		}
-		return strings.Join(v, ",")
-	default:
-		return fmt.Sprint(v)
+// Show writes an answer of a record as the decision does, or as it stands where it is none of the decision's any more.
+func (d *Decision) Show(raw Raw) string {
+	if value, err := d.Read(raw); err == nil {
+		return value.String()
 	}
+	return raw.String()
 }
 
 // ParseSize reads a number of bytes with an optional unit, as in 512MiB.
@@ -216,7 +287,7 @@ func FormatDuration(span time.Duration) string {
 }
 
 // coerce turns what an expression gave into the decision's type.
-func (d *Decision) coerce(value any) (any, error) {
+func (d *Decision) coerce(value any) (Value, error) {
 	switch v := value.(type) {
 	case []string:
 		if d.Type == List {
@@ -232,29 +303,8 @@ func (d *Decision) coerce(value any) (any, error) {
 		}
 	case time.Duration:
 		if d.Type == Duration {
-			return v, nil
+			return Value{kind: Duration, n: int64(v)}, nil
 		}
 	}
 	return d.Parse(fmt.Sprint(value))
-}
-
-// Node writes a value as YAML that ParseNode reads back: booleans, numbers and lists as such, all else as text.
-func (d *Decision) Node(value any) yaml.Node {
-	var n yaml.Node
-	switch v := value.(type) {
-	case bool:
-		n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v)}
-	case int:
-		n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)}
-	case []string:
-		n = yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for _, item := range v {
-			var i yaml.Node
-			i.SetString(item)
-			n.Content = append(n.Content, &i)
-		}
-	default:
-		n.SetString(d.Format(value))
-	}
-	return n
 }

@@ -47,10 +47,10 @@ func TestParseAndFormat(t *testing.T) {
 			t.Errorf("%s %q: %v", c.d.Type, c.text, err)
 			continue
 		}
-		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s %q is %#v, want %#v", c.d.Type, c.text, got, c.want)
+		if !reflect.DeepEqual(got.Data(), c.want) {
+			t.Errorf("%s %q is %#v, want %#v", c.d.Type, c.text, got.Data(), c.want)
 		}
-		if text := c.d.Format(got); text != c.format {
+		if text := got.String(); text != c.format {
 			t.Errorf("%s %q is written %q, want %q", c.d.Type, c.text, text, c.format)
 		}
 	}
@@ -74,23 +74,45 @@ func FuzzValueRoundTrip(f *testing.F) {
 				}
 				continue
 			}
-			again, err := d.Parse(d.Format(value))
-			if err != nil || !reflect.DeepEqual(again, value) {
-				t.Errorf("%s: %q is %#v, and written as %q it is %#v (%v)", kind, text, value, d.Format(value), again, err)
+			again, err := d.Parse(value.String())
+			if err != nil || !again.Equal(value) {
+				t.Errorf("%s: %q is %#v, and written as %q it is %#v (%v)", kind, text, value, value, again, err)
 			}
-			node := d.Node(value)
-			data, err := yaml.Marshal(&node)
+			data, err := yaml.Marshal(value.Raw())
 			if err != nil {
 				t.Fatal(err)
 			}
-			var read yaml.Node
+			var read Raw
 			if err := yaml.Unmarshal(data, &read); err != nil {
 				t.Fatalf("%s: %q: %v", kind, data, err)
 			}
-			recorded, err := d.ParseNode(read.Content[0])
-			if err != nil || !reflect.DeepEqual(recorded, value) {
+			recorded, err := d.Read(read)
+			if err != nil || !recorded.Equal(value) {
 				t.Errorf("%s: %#v is recorded as %q, which reads as %#v (%v)", kind, value, data, recorded, err)
 			}
 		}
 	})
+}
+
+// What a file holds is read as it was written: no number loses its zeros, and what is no answer stays none.
+func TestRawReadsWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		text string
+		ok   bool
+	}{
+		"007": {"007", true}, "1.0": {"1.0", true}, "yes": {"yes", true}, "true": {"true", true}, "2026-01-01": {"2026-01-01", true},
+		`"a b"`: {"a b", true}, "[a, 1, true]": {"a,1,true", true}, "[]": {"", true}, "&x a": {"a", true},
+		"{a: b}": {"", false}, "[a, ~]": {"", false}, "[[a]]": {"", false}, "~": {"", true},
+	}
+	for written, want := range cases {
+		var holder struct{ Value Raw }
+		if err := yaml.Unmarshal([]byte("value: "+written+"\n"), &holder); err != nil {
+			t.Errorf("%s: %v", written, err)
+			continue
+		}
+		if _, ok := holder.Value.Texts(); holder.Value.String() != want.text || ok != want.ok {
+			t.Errorf("%s is read as %q (%v), want %q (%v)", written, holder.Value, ok, want.text, want.ok)
+		}
+	}
 }

@@ -17,7 +17,7 @@ func (c *Catalog) DefaultWords(eval Evaluate, d *Decision) string {
 	}
 	answer := func(out *Outcome) (string, bool) {
 		a, ok := out.Answers[d.ID]
-		return d.Format(a.Value), ok
+		return a.Value.String(), ok
 	}
 	reads := c.reads(d.Default.Expr)
 	if len(reads) == 1 && len(reads[0].finite()) > 0 {
@@ -78,9 +78,9 @@ func (c *Catalog) cases(eval Evaluate, other *Decision, answer func(*Outcome) (s
 
 // example resolves with a few answers, and the defaults for the rest.
 func (c *Catalog) example(eval Evaluate, answers map[string]string) (*Outcome, error) {
-	given := map[string]Input{NameID: Text(exampleName, NameID, false)}
+	given := map[string]Input{NameID: Text(exampleName, FromArgument())}
 	for id, text := range answers {
-		given[id] = Text(text, id, false)
+		given[id] = Text(text, FromPrompt())
 	}
 	return c.Resolve(eval, Request{Given: given, AcceptDefaults: true})
 }
@@ -100,8 +100,8 @@ func (d *Decision) finite() []string {
 // reads are the decisions that an expression reads, each once.
 func (c *Catalog) reads(expr string) []*Decision {
 	var all []*Decision
-	for _, match := range field.FindAllStringSubmatch(expr, -1) {
-		at := slices.IndexFunc(c.Decisions, func(d Decision) bool { return d.Key() == match[1] })
+	for _, key := range Reads(expr) {
+		at := slices.IndexFunc(c.Decisions, func(d Decision) bool { return d.Key() == key })
 		if at >= 0 && !slices.Contains(all, &c.Decisions[at]) {
 			all = append(all, &c.Decisions[at])
 		}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"rustgen/internal/decision"
 	"rustgen/internal/render"
 	"rustgen/internal/templateset"
@@ -98,7 +96,7 @@ func TestDecisionsOfAnotherSet(t *testing.T) {
 	t.Parallel()
 	c := decision.Catalog{
 		Decisions: []decision.Decision{
-			{ID: "x", Type: decision.Choice, Options: []decision.Option{{Value: "m"}, {Value: "n"}}, Default: &decision.Default{Constant: yaml.Node{Kind: yaml.ScalarNode, Value: "m"}}},
+			{ID: "x", Type: decision.Choice, Options: []decision.Option{{Value: "m"}, {Value: "n"}}, Default: &decision.Default{Constant: decision.RawText("m")}},
 			{ID: "kind", Type: decision.Choice, Question: "Which?", Options: []decision.Option{{Value: "a"}, {Value: "b", Why: "better"}}, When: `eq .x "m"`},
 			{ID: "y", Type: decision.Int, Default: &decision.Default{Expr: `ternary 1 2 (eq .x "m")`}},
 		},

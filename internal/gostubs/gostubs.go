@@ -9,7 +9,11 @@ import (
 	"maps"
 	"path"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	gengo "google.golang.org/protobuf/cmd/protoc-gen-go/internal_gengo"
 	"google.golang.org/protobuf/compiler/protogen"
@@ -89,6 +93,23 @@ func ofAnotherModule(service tree.Tree, p string) bool {
 	return false
 }
 
+// generators write the stub of a file whose name ends as theirs does; the second writes none where there is no service.
+var generators = []struct {
+	suffix string
+	write  func(*protogen.Plugin, *protogen.File) *protogen.GeneratedFile
+}{
+	{".pb.go", gengo.GenerateFile},
+	{"_grpc.pb.go", writeGRPC},
+}
+
+// stub is what a generator has written of a proto file.
+type stub struct {
+	path    string
+	written *protogen.GeneratedFile
+	content []byte
+	err     error
+}
+
 // generate runs both generators for the files of an API, and for those that it imports and that name no Go package in which
 // their stubs would already be.
 func generate(api *proto.API, module string) (tree.Tree, error) {
@@ -96,35 +117,72 @@ func generate(api *proto.API, module string) (tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	plugin, err := protogen.Options{}.New(request)
+	if err != nil {
+		return nil, fmt.Errorf("the Go stubs: %w", err)
+	}
+	all := stubsOf(plugin, module)
+	// With every file passed over, what is left of the response is the error of a generator.
+	for _, s := range all {
+		s.written.Skip()
+	}
+	if failure := plugin.Response().Error; failure != nil {
+		return nil, fmt.Errorf("the Go stubs: %s", *failure)
+	}
 	stubs := tree.Tree{}
-	for _, write := range []func(*protogen.Plugin, *protogen.File){
-		func(plugin *protogen.Plugin, file *protogen.File) { gengo.GenerateFile(plugin, file) },
-		writeGRPC,
-	} {
-		plugin, err := protogen.Options{}.New(request)
-		if err != nil {
-			return nil, fmt.Errorf("the Go stubs: %w", err)
+	for _, s := range all {
+		if s.err != nil {
+			return nil, fmt.Errorf("the Go stubs: %w", s.err)
 		}
-		for _, file := range plugin.Files {
-			if file.Generate {
-				write(plugin, file)
+		if _, taken := stubs[s.path]; taken {
+			return nil, &proto.Fault{
+				Place: s.path, What: "two proto files of one package would both give this Go stub", Hint: "rename one of them",
 			}
 		}
-		response := plugin.Response()
-		if response.Error != nil {
-			return nil, fmt.Errorf("the Go stubs: %s", response.GetError())
-		}
-		for _, file := range response.GetFile() {
-			at := Folder + "/" + file.GetName()
-			if _, taken := stubs[at]; taken {
-				return nil, &proto.Fault{
-					Place: at, What: "two proto files of one package would both give this Go stub", Hint: "rename one of them",
-				}
-			}
-			stubs[at] = tree.File{Mode: tree.ModeFile, Data: []byte(file.GetContent())}
-		}
+		stubs[s.path] = tree.File{Mode: tree.ModeFile, Data: s.content}
 	}
 	return stubs, nil
+}
+
+// stubsOf writes the stubs of a plugin's files, on every processor. A plugin writes one file at a time; the most work is to
+// lay it out as gofmt does, which it lets be done beside.
+func stubsOf(plugin *protogen.Plugin, module string) []stub {
+	each := make([][]stub, len(plugin.Files))
+	var (
+		writing sync.Mutex
+		next    atomic.Int64
+		workers sync.WaitGroup
+	)
+	for range min(runtime.GOMAXPROCS(0), len(each)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(each); i = int(next.Add(1)) - 1 {
+				writing.Lock()
+				each[i] = write(plugin, plugin.Files[i], module)
+				writing.Unlock()
+				for j := range each[i] {
+					s := &each[i][j]
+					s.content, s.err = s.written.Content()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return slices.Concat(each...)
+}
+
+// write calls each generator for a file, if its stubs are wanted.
+func write(plugin *protogen.Plugin, file *protogen.File, module string) []stub {
+	if !file.Generate {
+		return nil
+	}
+	var all []stub
+	for _, g := range generators {
+		if out := g.write(plugin, file); out != nil {
+			name := strings.TrimPrefix(file.GeneratedFilenamePrefix, module+"/") + g.suffix
+			all = append(all, stub{path: Folder + "/" + name, written: out})
+		}
+	}
+	return all
 }
 
 // requestFor is what a proto compiler would hand to the generators.
@@ -134,7 +192,7 @@ func requestFor(api *proto.API, module string) (*pluginpb.CodeGeneratorRequest, 
 		own[file.Path] = file.Own
 	}
 	request := &pluginpb.CodeGeneratorRequest{}
-	parameters := []string{"module=" + module}
+	var parameters []string
 	for _, file := range api.Linked {
 		request.ProtoFile = append(request.ProtoFile, protodesc.ToFileDescriptorProto(file))
 		options, _ := file.Options().(*descriptorpb.FileOptions)

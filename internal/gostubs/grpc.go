@@ -18,10 +18,10 @@ const (
 
 const deprecated = "// Deprecated: Do not use."
 
-// writeGRPC writes the clients and servers of a file's services.
-func writeGRPC(plugin *protogen.Plugin, file *protogen.File) {
+// writeGRPC writes the clients and servers of a file's services; nil where it has none.
+func writeGRPC(plugin *protogen.Plugin, file *protogen.File) *protogen.GeneratedFile {
 	if len(file.Services) == 0 {
-		return
+		return nil
 	}
 	o := output{plugin.NewGeneratedFile(file.GeneratedFilenamePrefix+"_grpc.pb.go", file.GoImportPath)}
 	o.comments(file, syntaxField)
@@ -58,6 +58,7 @@ func writeGRPC(plugin *protogen.Plugin, file *protogen.File) {
 		o.handlers(service, methods)
 		o.description(file, service, methods)
 	}
+	return o.GeneratedFile
 }
 
 // output is a stub that is being written. gofmt lays it out at the end.

@@ -4,6 +4,7 @@ package ownapi
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"rustgen/internal/apidiff"
@@ -74,6 +75,21 @@ func Data(api *proto.API) map[string]any {
 	}
 }
 
+// With is the data of decisions with an API: what templates know of it, and the root of its imports in a service.
+func With(data map[string]any, api *proto.API) map[string]any {
+	data = maps.Clone(data)
+	data[Value], data[Includes] = Data(api), includes(api)
+	return data
+}
+
+// includes are the import roots of an API in a service, beside that of its own protos.
+func includes(api *proto.API) []string {
+	if slices.ContainsFunc(api.Files, func(f proto.File) bool { return !f.Own }) {
+		return []string{ForeignFolder}
+	}
+	return []string{}
+}
+
 // Files are the protos of an API, where the build of a service looks for them.
 func Files(api *proto.API) tree.Tree {
 	files := tree.Tree{}
@@ -87,14 +103,15 @@ func Files(api *proto.API) tree.Tree {
 	return files
 }
 
-// Recorded is what a service records of its decisions: where its protos lie from now on, and no path of this machine.
-func Recorded(out *decision.Outcome) *decision.Outcome {
-	if out.Data[Kind] != Own {
+// Recorded is what a service with an API of its own, or with none (nil), records of its decisions: where its protos lie
+// from now on, and no path of this machine.
+func Recorded(out *decision.Outcome, api *proto.API) *decision.Outcome {
+	if api == nil {
 		return out
 	}
 	recorded := *out
 	recorded.Answers = maps.Clone(out.Answers)
-	for id, value := range map[string][]string{Paths: {Folder}, Includes: {}} {
+	for id, value := range map[string]decision.Value{Paths: decision.ListValue(Folder), Includes: decision.ListValue(includes(api)...)} {
 		if answer, ok := recorded.Answers[id]; ok {
 			answer.Value = value
 			recorded.Answers[id] = answer

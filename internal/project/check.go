@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"github.com/Masterminds/semver/v3"
-	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/tree"
@@ -134,12 +133,13 @@ func checkRecorded(id string, d decision.Recorded) error {
 	default:
 		return fmt.Errorf("decision %s: from %+q is not one of chosen, preset, locked, default", id, d.Origin)
 	}
-	for _, value := range append([]*yaml.Node{&d.Value}, d.Value.Content...) {
-		if len(value.Content) > 0 && value != &d.Value {
-			return fmt.Errorf("decision %s: its value is neither a text nor a list of texts", id)
-		}
-		if strings.ContainsFunc(value.Value, unseen) {
-			return fmt.Errorf("decision %s: the value %+q has a character that is not printed", id, value.Value)
+	texts, ok := d.Value.Texts()
+	if !ok {
+		return fmt.Errorf("decision %s: its value is neither a text nor a list of texts", id)
+	}
+	for _, text := range texts {
+		if strings.ContainsFunc(text, unseen) {
+			return fmt.Errorf("decision %s: the value %+q has a character that is not printed", id, text)
 		}
 	}
 	return nil

@@ -82,11 +82,10 @@ type Record struct {
 func New(template, version, source, extends string, c *decision.Catalog, out *decision.Outcome) (*Record, error) {
 	r := &Record{Template: template, Version: version, Source: source, Extends: extends, Decisions: map[string]decision.Recorded{}}
 	for id, answer := range out.Answers {
-		d, ok := c.Find(id)
-		if !ok {
+		if _, ok := c.Find(id); !ok {
 			return nil, fmt.Errorf("answer to unknown decision %q", id)
 		}
-		r.Decisions[id] = decision.Recorded{Value: d.Node(answer.Value), Origin: answer.Origin}
+		r.Decisions[id] = decision.Recorded{Value: answer.Value.Raw(), Origin: answer.Origin}
 	}
 	return r, nil
 }
@@ -121,9 +120,8 @@ func (r *Record) Encode(order []string) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		value := recorded.Value
 		answer := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
-		add(answer, "value", &value)
+		add(answer, "value", valueNode(recorded.Value))
 		add(answer, "from", scalar(string(recorded.Origin)))
 		add(decisions, id, answer)
 	}
@@ -159,6 +157,20 @@ func scalar(text string) *yaml.Node {
 	var n yaml.Node
 	n.SetString(text)
 	return &n
+}
+
+// valueNode is a recorded answer as the record holds it.
+func valueNode(raw decision.Raw) *yaml.Node {
+	switch v := raw.Plain().(type) {
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v)}
+	case int:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)}
+	case []string:
+		return sequence(v, yaml.FlowStyle)
+	default:
+		return scalar(raw.String())
+	}
 }
 
 func sequence(items []string, style yaml.Style) *yaml.Node {
@@ -244,18 +256,6 @@ func (r *Record) Same(other *Record) bool {
 		return false
 	}
 	return maps.EqualFunc(r.Decisions, other.Decisions, func(a, b decision.Recorded) bool {
-		return a.Origin == b.Origin && text(a.Value) == text(b.Value)
+		return a.Origin == b.Origin && a.Value.String() == b.Value.String()
 	})
-}
-
-// text is a value for comparing: YAML has more than one way to write each.
-func text(n yaml.Node) string {
-	if n.Kind != yaml.SequenceNode {
-		return n.Value
-	}
-	var items []string
-	for _, item := range n.Content {
-		items = append(items, item.Value)
-	}
-	return strings.Join(items, ",")
 }

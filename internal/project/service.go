@@ -25,6 +25,8 @@ type FS interface {
 var (
 	// ErrNone says that a directory holds no service that rustgen made.
 	ErrNone = errors.New("there is no service that rustgen made")
+	// ErrAbsent says that there is no such directory.
+	ErrAbsent = errors.New("there is no such directory")
 	// ErrEdited says that the record is not as rustgen wrote it.
 	ErrEdited = errors.New("it was changed by hand or by a merge, and does not match its checksum")
 	// ErrNewer says that a record is of a format that this rustgen does not know.
@@ -48,6 +50,9 @@ func Find(dir string) (string, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
+	}
+	if _, err := os.Stat(at); errors.Is(err, os.ErrNotExist) {
+		return "", ErrAbsent
 	}
 	for {
 		if _, err := os.Lstat(filepath.Join(at, filepath.FromSlash(AnswersPath))); err == nil {

@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/spf13/afero"
-	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
@@ -33,8 +32,7 @@ func (m memory) LstatIfPossible(name string) (info os.FileInfo, lstat bool, err 
 func record(t *testing.T) (memory, tree.Tree, tree.Tree) {
 	t.Helper()
 	written := tree.Tree{"src/main.rs": {Mode: tree.ModeFile, Data: []byte("fn main() {}\n")}, "run.sh": {Mode: tree.ModeExec, Data: []byte("true\n")}}
-	value := yaml.Node{}
-	value.SetString("yes: it's \"quoted\"")
+	value := decision.RawText("yes: it's \"quoted\"")
 	r := &project.Record{Template: "small", Version: "1.0.0", Rooms: []string{"crates/**"}, Decisions: map[string]decision.Recorded{
 		"name": {Value: value, Origin: decision.Chosen},
 	}}
@@ -58,7 +56,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.Base.Equal(written) || s.Conflicts != nil || s.Record.Decisions["name"].Value.Value != "yes: it's \"quoted\"" {
+	if !s.Base.Equal(written) || s.Conflicts != nil || s.Record.Decisions["name"].Value.String() != "yes: it's \"quoted\"" {
 		t.Errorf("loaded %+v", s)
 	}
 }
@@ -203,9 +201,7 @@ func TestCheckPath(t *testing.T) {
 func TestDecodeRefusesWhatNobodyRecorded(t *testing.T) {
 	t.Parallel()
 	value := func(text string) map[string]decision.Recorded {
-		var n yaml.Node
-		n.SetString(text)
-		return map[string]decision.Recorded{"name": {Value: n, Origin: decision.Chosen}}
+		return map[string]decision.Recorded{"name": {Value: decision.RawText(text), Origin: decision.Chosen}}
 	}
 	good := func() *project.Record {
 		return &project.Record{Template: "small", Version: "1.0.0", Extends: "hotpath 1.7.0", Source: "https://example.com/set@v1",

@@ -2,9 +2,7 @@ package prompt
 
 import (
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 
 	"rustgen/internal/decision"
 )
@@ -15,7 +13,7 @@ func (iv *interview) given(answers map[string]string) map[string]decision.Input 
 	maps.Copy(all, iv.opts.Given)
 	for id, text := range answers {
 		if !slices.Contains(iv.out.Inapplicable, id) {
-			all[id] = decision.Text(text, id, false)
+			all[id] = decision.Text(text, decision.FromPrompt())
 		}
 	}
 	return all
@@ -27,7 +25,7 @@ func (iv *interview) try(answers map[string]string) (*decision.Outcome, error) {
 	all := map[string]decision.Input{}
 	maps.Copy(all, iv.opts.Given)
 	for id, text := range answers {
-		all[id] = decision.Text(text, id, false)
+		all[id] = decision.Text(text, decision.FromPrompt())
 	}
 	out, err := iv.opts.Resolve(all)
 	if err != nil {
@@ -47,7 +45,7 @@ func (iv *interview) try(answers map[string]string) (*decision.Outcome, error) {
 
 // answer takes an answer, or says why not. An answer that is also the default is not kept, so that it is derived again
 // when what it follows from changes; one that must be made is kept in any case.
-func (iv *interview) answer(id, text string) (*decision.Error, error) {
+func (iv *interview) answer(id, text string) (*decision.Problem, error) {
 	d := iv.find(id)
 	without := maps.Clone(iv.answers)
 	delete(without, id)
@@ -65,7 +63,7 @@ func (iv *interview) answer(id, text string) (*decision.Error, error) {
 		return refused, nil
 	}
 	before, ok := fallback.Answers[id]
-	if ok && !iv.must(d) && d.Format(before.Value) == d.Format(out.Answers[id].Value) {
+	if ok && !iv.must(d) && before.Value.Equal(out.Answers[id].Value) {
 		with, out = without, fallback
 	}
 	iv.answers, iv.out = with, out
@@ -75,7 +73,7 @@ func (iv *interview) answer(id, text string) (*decision.Error, error) {
 // current is the text of a question's answer as it stands: given by the person, or what follows without them.
 func (iv *interview) current(id string) string {
 	if answer, ok := iv.out.Answers[id]; ok {
-		return iv.find(id).Format(answer.Value)
+		return answer.Value.String()
 	}
 	return iv.answers[id]
 }
@@ -94,16 +92,16 @@ func (iv *interview) fallback(id string) (text, called string, err error) {
 		if d.Deliberate {
 			called = "recommended"
 		}
-		return d.Format(answer.Value), called, nil
+		return answer.Value.String(), called, nil
 	}
 	return iv.opts.Suggest[id], "suggested", nil
 }
 
 // refusal is the first problem that a question is the place to mend.
-func (iv *interview) refusal(id string, out *decision.Outcome) *decision.Error {
-	for _, p := range out.Problems {
+func (iv *interview) refusal(id string, out *decision.Outcome) *decision.Problem {
+	for i, p := range out.Problems {
 		if iv.place(p, out) == id {
-			return p.Err
+			return &out.Problems[i]
 		}
 	}
 	return nil
@@ -127,9 +125,6 @@ func (iv *interview) place(p decision.Problem, out *decision.Outcome) string {
 	return last
 }
 
-// field finds the values that an expression reads.
-var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
-
 // mentioned are the keys that a problem's expressions speak of, those behind derived values as well.
 func (iv *interview) mentioned(p decision.Problem) map[string]bool {
 	var exprs []string
@@ -146,8 +141,7 @@ func (iv *interview) mentioned(p decision.Problem) map[string]bool {
 	for len(exprs) > 0 {
 		expr := exprs[0]
 		exprs = exprs[1:]
-		for _, match := range field.FindAllStringSubmatch(expr, -1) {
-			key := match[1]
+		for _, key := range decision.Reads(expr) {
 			if keys[key] {
 				continue
 			}
@@ -163,9 +157,9 @@ func (iv *interview) mentioned(p decision.Problem) map[string]bool {
 }
 
 // hint is what mends a refusal, unless it is to run rustgen explain, which the prompt does by itself.
-func hint(refused *decision.Error) string {
-	if strings.Contains(refused.Hint, "rustgen explain") {
+func hint(refused *decision.Problem) string {
+	if refused.Explained {
 		return ""
 	}
-	return refused.Hint
+	return refused.Err.Hint
 }

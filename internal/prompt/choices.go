@@ -47,9 +47,9 @@ func (iv *interview) rows() []row {
 		if !ok || iv.opts.Settled[d.ID] {
 			continue
 		}
-		r := row{id: d.ID, title: title(d), value: d.Format(answer.Value), origin: string(answer.Origin)}
-		if input, given := iv.opts.Given[d.ID]; given && answer.Origin == decision.Chosen && input.Where != d.ID {
-			r.origin += " by " + input.Where
+		r := row{id: d.ID, title: title(d), value: answer.Value.String(), origin: string(answer.Origin)}
+		if input, given := iv.opts.Given[d.ID]; given && answer.Origin == decision.Chosen && input.From.String() != "" {
+			r.origin += " by " + input.From.String()
 		}
 		if answer.Origin == decision.Locked {
 			r.reason = iv.opts.Catalog.Locked[d.ID].Reason

@@ -28,7 +28,7 @@ type form struct {
 	empty  string
 	called string
 	// refused is why the answer was not taken.
-	refused *decision.Error
+	refused *decision.Problem
 	// offset is how far the review or the explanation is scrolled, page how much of it is on the screen, and overflow how
 	// much below.
 	offset, page, overflow int

@@ -90,7 +90,7 @@ func options(set *templateset.Set, given ...string) Options {
 	inputs := map[string]decision.Input{}
 	for _, g := range given {
 		flag, text, _ := strings.Cut(g, "=")
-		inputs[strings.TrimPrefix(flag, "--")] = decision.Text(text, flag, true)
+		inputs[strings.TrimPrefix(flag, "--")] = decision.Text(text, decision.FromFlag(strings.TrimPrefix(flag, "--")))
 	}
 	return Options{
 		In: strings.NewReader(""), Out: io.Discard, Getenv: func(string) string { return "" },
@@ -149,7 +149,7 @@ func wantRefused(t *testing.T, iv *interview, id, text, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if refused == nil || !strings.Contains(refused.Error(), what) {
+	if refused == nil || !strings.Contains(refused.Err.Error(), what) {
 		t.Fatalf("%s=%s: refused is %v, want %q", id, text, refused, what)
 	}
 }
@@ -165,7 +165,7 @@ func wantGiven(t *testing.T, iv *interview, want ...string) {
 	t.Helper()
 	var got []string
 	for id, input := range iv.given(iv.answers) {
-		got = append(got, id+"="+input.Node.Value)
+		got = append(got, id+"="+input.Raw.String())
 	}
 	slices.Sort(got)
 	slices.Sort(want)
@@ -242,7 +242,7 @@ func TestWhatDoesNotApplyIsNotAsked(t *testing.T) {
 	}
 	iv.back()
 	take(t, iv, "state=stateful", "panic=unwind", "snapshot=1m")
-	if got := iv.given(iv.answers)["snapshot"].Node.Value; got != "1m" {
+	if got := iv.given(iv.answers)["snapshot"].Raw.String(); got != "1m" {
 		t.Errorf("snapshot is %q", got)
 	}
 	iv.edit("state")

@@ -249,8 +249,8 @@ func picked(d *decision.Decision, choices []choice, line string) string {
 	return strings.Join(parts, ",")
 }
 
-func (a *asker) refuse(refused *decision.Error) {
-	a.say("Not taken: %s.", refused.Error())
+func (a *asker) refuse(refused *decision.Problem) {
+	a.say("Not taken: %s.", refused.Err)
 	if mend := hint(refused); mend != "" {
 		a.say("Hint: %s.", mend)
 	}

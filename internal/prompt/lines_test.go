@@ -28,7 +28,7 @@ func ask(t *testing.T, opts Options, lines ...string) (map[string]decision.Input
 func answers(given map[string]decision.Input) []string {
 	var all []string
 	for id, input := range given {
-		all = append(all, id+"="+input.Node.Value)
+		all = append(all, id+"="+input.Raw.String())
 	}
 	slices.Sort(all)
 	return all
@@ -160,7 +160,7 @@ func TestLinesEndWithTheirContext(t *testing.T) {
 	if !errors.Is(err, ErrAborted) {
 		t.Errorf("the error is %v", err)
 	}
-	if got := answers["name"].Node.Value; got != "hello" {
+	if got := answers["name"].Raw.String(); got != "hello" {
 		t.Errorf("the name that was answered is %q", got)
 	}
 }

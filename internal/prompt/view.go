@@ -109,7 +109,7 @@ func (m *form) stretch(top, bottom []string) []string {
 func (m *form) header(crumbs bool) []string {
 	left := m.iv.opts.Command
 	if name, ok := m.iv.out.Answers[decision.NameID]; ok {
-		left += " " + fmt.Sprint(name.Value)
+		left += " " + name.Value.String()
 	}
 	width := m.column()
 	right := m.iv.opts.Title

@@ -78,7 +78,7 @@ func (m *form) refusal(width int) []string {
 		return nil
 	}
 	indented := func(text string) []string { return indent("  ", fold(text, width-2)) }
-	all := indented(m.refused.Error())
+	all := indented(m.refused.Err.Error())
 	all[0] = m.look.mark.wrong + all[0][1:]
 	all = append([]string{""}, paint(m.look.bad, all)...)
 	if mend := hint(m.refused); mend != "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/token"
 	"path"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -21,7 +20,9 @@ type checker struct {
 
 // claim is what has a Rust name.
 type claim struct {
-	what, place string
+	what string
+	// at is what is declared; for a package a file of it.
+	at protoreflect.Descriptor
 	// id is the same for what may share the name: the messages of one package are all in its module.
 	id string
 }
@@ -40,7 +41,7 @@ func (l *loader) check(files []protoreflect.FileDescriptor) error {
 // claim takes a name in a scope, or says who has it.
 func (c *checker) claim(scope, name string, by claim) error {
 	if name == "" {
-		return fault(by.place, "give it a name with a letter", "%s has no letter and no digit, so that Rust has no name for it", by.what)
+		return fault(c.l.place(by.at), "give it a name with a letter", "%s has no letter and no digit, so that Rust has no name for it", by.what)
 	}
 	key := scope + "\x00" + name
 	other, ok := c.taken[key]
@@ -51,11 +52,11 @@ func (c *checker) claim(scope, name string, by claim) error {
 	if other.id != "" && other.id == by.id {
 		return nil
 	}
-	return fault(by.place, "rename one of them", "%s is %s in Rust, and so is %s at %s", by.what, name, other.what, other.place)
+	return fault(c.l.place(by.at), "rename one of them", "%s is %s in Rust, and so is %s at %s", by.what, name, other.what, c.l.place(other.at))
 }
 
-func (c *checker) named(what string, d protoreflect.Descriptor) claim {
-	return claim{what: what + " " + string(d.FullName()), place: c.l.place(d)}
+func named(what string, d protoreflect.Descriptor) claim {
+	return claim{what: what + " " + string(d.FullName()), at: d}
 }
 
 func (c *checker) file(fd protoreflect.FileDescriptor) error {
@@ -86,16 +87,52 @@ func (c *checker) file(fd protoreflect.FileDescriptor) error {
 	return nil
 }
 
+// accessors takes the names of the functions that prost gives a message for a field: one that reads an enum, or a scalar that
+// is marked optional, and one that sets the enum, or adds it to a list or a map.
+func (c *checker) accessors(f protoreflect.FieldDescriptor) error {
+	if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() {
+		return nil
+	}
+	read := Snake(string(f.Name()))
+	plain := strings.TrimPrefix(read, "r#")
+	var functions []string
+	switch {
+	case f.IsMap():
+		if f.MapValue().Enum() == nil {
+			return nil
+		}
+		if plain != read {
+			return fault(c.l.place(f), "rename it", "field %s is a map of enums and has the name of a Rust keyword, which the Rust build (prost-derive) cannot take", f.FullName())
+		}
+		functions = []string{"get_" + plain, "insert_" + plain}
+	case f.Enum() != nil && f.IsList():
+		functions = []string{read, "push_" + plain}
+	case f.Enum() != nil:
+		functions = []string{read, "set_" + plain}
+	case f.HasOptionalKeyword() && f.Message() == nil:
+		functions = []string{read}
+	}
+	for _, name := range functions {
+		if err := c.claim("functions of message "+string(f.Parent().FullName()), name, named("an accessor of field", f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // packages takes the modules of a package and of those around it.
 func (c *checker) packages(fd protoreflect.FileDescriptor) error {
-	shown := c.l.loaded[fd.Path()].Shown
+	if pkg := string(fd.Package()); pkg == googleProtobuf || strings.HasPrefix(pkg, googleProtobuf+".") {
+		return fault(c.l.place(fd), `import Google's own files by their paths, as "google/protobuf/timestamp.proto", which need no file; or give it another package`,
+			"it is in package %s, whose messages the Rust build takes from the crate prost-types", pkg)
+	}
 	scope, prefix := "", ""
 	for part := range strings.SplitSeq(string(fd.Package()), ".") {
 		if part == "" {
 			break
 		}
 		prefix = strings.TrimPrefix(prefix+"."+part, ".")
-		by := claim{what: "package " + prefix, place: shown, id: "package " + inside(scope, Snake(part))}
+		by := claim{what: "package " + prefix, at: fd, id: "package " + inside(scope, Snake(part))}
 		if err := c.claim(scope, Snake(part), by); err != nil {
 			return err
 		}
@@ -105,12 +142,12 @@ func (c *checker) packages(fd protoreflect.FileDescriptor) error {
 }
 
 func (c *checker) enum(scope string, e protoreflect.EnumDescriptor) error {
-	if err := c.claim(scope, UpperCamel(string(e.Name())), c.named("enum", e)); err != nil {
+	if err := c.claim(scope, UpperCamel(string(e.Name())), named("enum", e)); err != nil {
 		return err
 	}
 	names, values := variants(e)
 	for i, v := range values {
-		by := claim{what: fmt.Sprintf("value %s of enum %s", v.Name(), e.FullName()), place: c.l.place(v)}
+		by := claim{what: fmt.Sprintf("value %s of enum %s", v.Name(), e.FullName()), at: v}
 		if err := c.claim(scope+" enum "+string(e.FullName()), names[i], by); err != nil {
 			return err
 		}
@@ -122,11 +159,11 @@ func (c *checker) message(scope string, m protoreflect.MessageDescriptor) error 
 	if m.IsMapEntry() {
 		return nil
 	}
-	if err := c.claim(scope, UpperCamel(string(m.Name())), c.named("message", m)); err != nil {
+	if err := c.claim(scope, UpperCamel(string(m.Name())), named("message", m)); err != nil {
 		return err
 	}
 	if hasModule(m) {
-		by := c.named("the module of what is nested in message", m)
+		by := named("the module of what is nested in message", m)
 		if err := c.claim(scope, Snake(string(m.Name())), by); err != nil {
 			return err
 		}
@@ -150,7 +187,7 @@ func (c *checker) message(scope string, m protoreflect.MessageDescriptor) error 
 		if o.IsSynthetic() {
 			continue
 		}
-		if err := c.claim(nested, oneofType(m, o), c.named("oneof", o)); err != nil {
+		if err := c.claim(nested, oneofType(m, o), named("oneof", o)); err != nil {
 			return err
 		}
 	}
@@ -200,7 +237,10 @@ func (c *checker) fields(m protoreflect.MessageDescriptor) error {
 		if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() {
 			in, name = scope+" oneof "+string(o.Name()), UpperCamel(string(f.Name()))
 		}
-		if err := c.claim(in, name, c.named("field", f)); err != nil {
+		if err := c.claim(in, name, named("field", f)); err != nil {
+			return err
+		}
+		if err := c.accessors(f); err != nil {
 			return err
 		}
 		if f.HasDefault() && f.Kind() == protoreflect.StringKind && !utf8.ValidString(f.Default().String()) {
@@ -212,51 +252,11 @@ func (c *checker) fields(m protoreflect.MessageDescriptor) error {
 		if o.IsSynthetic() {
 			continue
 		}
-		if err := c.claim(scope, Snake(string(o.Name())), c.named("oneof", o)); err != nil {
+		if err := c.claim(scope, Snake(string(o.Name())), named("oneof", o)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// clientMethods are the functions that tonic gives every client, by their Rust names. `connect` is left out of it, as
-// services are built without tonic's own transport.
-var clientMethods = []string{
-	"accept_compressed", "max_decoding_message_size", "max_encoding_message_size", "new", "send_compressed",
-	"with_interceptor", "with_origin",
-}
-
-func (c *checker) service(scope string, s protoreflect.ServiceDescriptor) error {
-	for _, side := range []string{"_server", "_client"} {
-		if err := c.claim(scope, serviceModule(string(s.Name()))+side, c.named("service", s)); err != nil {
-			return err
-		}
-	}
-	var reserved []string
-	for i := range s.Methods().Len() {
-		m := s.Methods().Get(i)
-		if err := c.claim("service "+string(s.FullName()), Snake(string(m.Name())), methodClaim(c.l, m)); err != nil {
-			return err
-		}
-		if slices.Contains(clientMethods, Snake(string(m.Name()))) {
-			reserved = append(reserved, string(m.Name()))
-		}
-		for _, message := range []protoreflect.MessageDescriptor{m.Input(), m.Output()} {
-			if rust, _ := rustType(message); slices.Contains(bare, rust) {
-				return fault(c.l.place(m), "put it into a field of a message of your own",
-					"rpc %s takes or gives %s itself, which the Rust build (tonic-build) cannot name there", m.Name(), message.FullName())
-			}
-		}
-	}
-	if len(reserved) > 0 {
-		return fault(c.l.place(s), "rename them; their names in Rust are functions of the client itself",
-			"service %s has %s, of whose names tonic's client has functions of its own, so that it does not compile", s.FullName(), strings.Join(reserved, ", "))
-	}
-	return nil
-}
-
-func methodClaim(l *loader, m protoreflect.MethodDescriptor) claim {
-	return claim{what: fmt.Sprintf("rpc /%s/%s", m.Parent().FullName(), m.Name()), place: l.place(m)}
 }
 
 // goPackage refuses a go_package that leads elsewhere, or is no package at all. One that is not there is no fault: the Go

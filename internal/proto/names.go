@@ -126,6 +126,9 @@ func scopeOf(d protoreflect.Descriptor) string {
 	return moduleOf(d.ParentFile().Package())
 }
 
+// googleProtobuf is the package of the files that every compiler has.
+const googleProtobuf = "google.protobuf"
+
 // wellKnown are the types that prost has a Rust type of its own for. The others of google.protobuf are prost_types'.
 var wellKnown = map[protoreflect.FullName]string{
 	"google.protobuf.Empty":       "()",
@@ -150,10 +153,11 @@ func rustType(m protoreflect.MessageDescriptor) (path string, own bool) {
 	if t, ok := wellKnown[m.FullName()]; ok {
 		return t, false
 	}
-	if m.ParentFile().Package() == "google.protobuf" {
-		return "prost_types::" + UpperCamel(string(m.Name())), false
+	path = inside(scopeOf(m.Parent()), UpperCamel(string(m.Name())))
+	if rest, ok := strings.CutPrefix(path, moduleOf(googleProtobuf)+"::"); ok {
+		return "prost_types::" + rest, false
 	}
-	return inside(scopeOf(m.Parent()), UpperCamel(string(m.Name()))), true
+	return path, true
 }
 
 // variants are the Rust names of an enum's values, each with the first value of that number, in their order.

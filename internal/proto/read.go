@@ -139,12 +139,15 @@ func countFiles(n int) string {
 	return fmt.Sprintf("%d proto files", n)
 }
 
-// place is where something is declared.
+// place is where something is declared: FILE:LINE:COLUMN, and FILE for a file itself.
 func (l *loader) place(d protoreflect.Descriptor) string {
 	file := d.ParentFile()
 	shown := file.Path()
 	if f, ok := l.loaded[shown]; ok {
 		shown = f.Shown
+	}
+	if _, whole := d.(protoreflect.FileDescriptor); whole {
+		return shown
 	}
 	at := file.SourceLocations().ByDescriptor(d)
 	return position(shown, at.StartLine+1, at.StartColumn+1)

@@ -7,8 +7,9 @@ func TestGates(t *testing.T) {
 	cases := map[string][]string{
 		"stateless, system":           {"--state", "stateless", "--allocator", "system"},
 		"stateless, mimalloc, single": {"--state", "stateless", "--allocator", "mimalloc", "--runtime", "current-thread"},
-		"stateful, jemalloc":          {"--state", "stateful", "--allocator", "jemalloc", "--downstream", "features"},
-		"stateful, system, queue":     {"--state", "stateful", "--allocator", "system", "--queue", "1024"},
+		"stateful, jemalloc, queue, calls of its own": {
+			"--state", "stateful", "--allocator", "jemalloc", "--queue", "1024", "--downstream", "features",
+		},
 	}
 	unquiet := spare
 	for name, answers := range cases {

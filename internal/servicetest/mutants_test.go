@@ -18,6 +18,7 @@ type edit struct{ file, old, new string }
 
 var mutants = map[string]mutant{
 	"CPU work on the workers": {
+		answers: []string{"--layer", "registry"},
 		edits: []edit{{
 			file: "src/handlers.rs",
 			old:  "self.cpu.run(move |call| score(&payload, rounds, || call.check())).await?",
@@ -75,6 +76,7 @@ var mutants = map[string]mutant{
 		cause: "a channel has no bound",
 	},
 	"a leak": {
+		answers: []string{"--layer", "registry"},
 		edits: []edit{{
 			file: "src/handlers.rs",
 			old:  "        Ok(Response::new(ScoreReply { score, digest, downstream }))",
@@ -96,7 +98,7 @@ func TestMutants(t *testing.T) {
 				s.edit(t, e.file, e.old, e.new)
 			}
 			// Faults of this size show without link-time optimisation, which is most of the build.
-			s.judge(t, &unquiet, m.missed, "CARGO_PROFILE_RELEASE_LTO=off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16")
+			s.judge(t, &unquiet, m.missed, quickBuild...)
 		})
 	}
 }

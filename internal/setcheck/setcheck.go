@@ -94,9 +94,9 @@ func trials(d *decision.Decision) []string {
 const exampleName = "example"
 
 func (c *checker) resolve(answers map[string]string) (*decision.Outcome, error) {
-	given := map[string]decision.Input{decision.NameID: decision.Text(exampleName, decision.NameID, true)}
+	given := map[string]decision.Input{decision.NameID: decision.Text(exampleName, decision.FromArgument())}
 	for id, value := range answers {
-		given[id] = decision.Text(value, id, false)
+		given[id] = decision.Text(value, decision.FromPrompt())
 	}
 	return c.set.Catalog.Resolve(c.engine.Eval, decision.Request{Given: given, AcceptDefaults: true})
 }

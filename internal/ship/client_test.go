@@ -150,7 +150,7 @@ func TestClientFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			faulty := r.with(t, "clients/go/"+fault.file, fault.old, fault.new).write(t)
-			output, err := run(t, filepath.Join(faulty, "clients/go"), "go", "test", "-count=1", ".")
+			output, err := run(t, filepath.Join(faulty, "clients/go"), "go", "test", "-count=1", "-failfast", "-vet=off", ".")
 			if err == nil {
 				t.Errorf("passed:\n%s", output)
 			}

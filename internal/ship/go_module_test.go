@@ -145,9 +145,9 @@ func resolve(t *testing.T, given answers) (*decision.Outcome, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inputs := map[string]decision.Input{decision.NameID: decision.Text("hello", "name", true)}
+	inputs := map[string]decision.Input{decision.NameID: decision.Text("hello", decision.FromArgument())}
 	for id, value := range given {
-		inputs[id] = decision.Text(value, id, true)
+		inputs[id] = decision.Text(value, decision.FromFlag(id))
 	}
 	outcome, err := set.Catalog.Resolve(render.NewEngine().Eval, decision.Request{AcceptDefaults: true, Given: inputs})
 	if err != nil {

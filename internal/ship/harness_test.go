@@ -56,7 +56,7 @@ func renderTree(t testing.TB, given answers) rendered {
 	engine := render.NewEngine()
 	inputs := map[string]decision.Input{}
 	for id, value := range given {
-		inputs[id] = decision.Text(value, id, true)
+		inputs[id] = decision.Text(value, decision.FromFlag(id))
 	}
 	outcome, err := set.Catalog.Resolve(engine.Eval, decision.Request{Given: inputs, AcceptDefaults: true})
 	if err != nil {

@@ -283,6 +283,16 @@ func TestGitLab(t *testing.T) {
 	})
 }
 
+// The files of the dependency bots against the schemas that they publish.
+func TestBots(t *testing.T) {
+	need(t, "check-jsonschema", "pip install check-jsonschema")
+	for file, schema := range map[string]string{"renovate.json": "vendor.renovate", ".github/dependabot.yml": "vendor.dependabot"} {
+		eachCase(t, file, func(t *testing.T, r rendered) {
+			mustRun(t, r.write(t), "check-jsonschema", "--builtin-schema", schema, file)
+		})
+	}
+}
+
 func TestGitLabFaults(t *testing.T) {
 	need(t, "check-jsonschema", "pip install check-jsonschema")
 	const pipeline = ".gitlab-ci.yml"

@@ -42,8 +42,8 @@ var built = sync.OnceValues(func() (string, error) {
 	return to, live.Build(folder, "hotpath-suites", to, []string{live.RustFlags}, "--package", "hotpath-suites", "--locked")
 })
 
-// server is the compiled server; without cargo the test is skipped aloud, or fails where RUSTGEN_REQUIRE_TOOLS is set.
-func server(t *testing.T) string {
+// needCargo skips the test aloud without cargo, or fails it where RUSTGEN_REQUIRE_TOOLS is set.
+func needCargo(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("cargo"); err != nil {
 		const why = "cargo is missing: https://rustup.rs"
@@ -52,6 +52,12 @@ func server(t *testing.T) string {
 		}
 		t.Skip("SKIPPED: " + why)
 	}
+}
+
+// server is the compiled server.
+func server(t *testing.T) string {
+	t.Helper()
+	needCargo(t)
 	path, err := built()
 	if err != nil {
 		t.Fatal(err)

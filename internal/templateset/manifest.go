@@ -31,7 +31,7 @@ type manifest struct {
 	Requires  string                   `yaml:"requires"`
 	Extends   string                   `yaml:"extends"`
 	Decisions []decision.Decision      `yaml:"decisions"`
-	Presets   map[string]yaml.Node     `yaml:"presets"`
+	Presets   map[string]decision.Raw  `yaml:"presets"`
 	Locked    map[string]decision.Lock `yaml:"locked"`
 	Derived   derived                  `yaml:"derived"`
 	Rules     []decision.Rule          `yaml:"rules"`

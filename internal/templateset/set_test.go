@@ -82,7 +82,7 @@ func TestExtends(t *testing.T) {
 		t.Errorf("sources %s", got)
 	}
 	preset := set.Catalog.Presets["port"]
-	if set.Name != "team" || set.Base != "company 3.0.0" || preset.Value != "3" || set.Catalog.Locked["name"].Reason != "y" || len(set.Catalog.Rules) != 1 {
+	if set.Name != "team" || set.Base != "company 3.0.0" || preset.String() != "3" || set.Catalog.Locked["name"].Reason != "y" || len(set.Catalog.Rules) != 1 {
 		t.Errorf("loaded %+v", set)
 	}
 

@@ -70,6 +70,9 @@ func OpenToRead(dir string) (s *Service, pending string, err error) {
 // lock finds the service around dir, and keeps other runs out until it is closed.
 func lock(dir string) (*Service, error) {
 	at, err := project.Find(dir)
+	if errors.Is(err, project.ErrAbsent) {
+		return nil, hint.Fail("name the directory of a service, or one in it", "%s: %w", dir, err)
+	}
 	if errors.Is(err, project.ErrNone) {
 		return nil, hint.Fail("rustgen new NAME makes one; --dir DIR names another place", "%s: %w", dir, err)
 	}

@@ -381,10 +381,10 @@ const file_hello_v1_hello_proto_rawDesc = "" +
 	"\n" +
 	"WatchEvent\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key2\xb8\x01\n" +
-	"\fHelloService\x125\n" +
-	"\x05Score\x12\x16.hello.v1.ScoreRequest\x1a\x14.hello.v1.ScoreReply\x128\n" +
-	"\x06Lookup\x12\x17.hello.v1.LookupRequest\x1a\x15.hello.v1.LookupReply\x127\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key2\xc2\x01\n" +
+	"\fHelloService\x12:\n" +
+	"\x05Score\x12\x16.hello.v1.ScoreRequest\x1a\x14.hello.v1.ScoreReply\"\x03\x90\x02\x01\x12=\n" +
+	"\x06Lookup\x12\x17.hello.v1.LookupRequest\x1a\x15.hello.v1.LookupReply\"\x03\x90\x02\x01\x127\n" +
 	"\x05Watch\x12\x16.hello.v1.WatchRequest\x1a\x14.hello.v1.WatchEvent0\x01b\x06proto3"
 
 var (

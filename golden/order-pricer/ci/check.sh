@@ -2,6 +2,7 @@
 # Every check of this service. The pipeline calls it step by step; people call it the same way:
 #   ci/check.sh                 all steps, in order
 #   ci/check.sh lint unit       only these
+#   ci/check.sh doctor          what the steps need, and what of it is missing here
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,8 +22,72 @@ fail() {
     exit 1
 }
 
-need() { # TOOL HOW-TO-GET-IT
-    command -v "$1" >/dev/null || fail "$1 is missing" "get it by: $2"
+how() { # PROGRAM
+    case $1 in
+    bash) echo 'your package manager: macOS has 3.2' ;;
+    git) echo 'https://git-scm.com/downloads' ;;
+    cargo) echo 'https://rustup.rs, then: rustup update' ;;
+    rustfmt) echo 'rustup component add rustfmt' ;;
+    cargo-clippy) echo 'rustup component add clippy' ;;
+    cc) echo 'apt-get install build-essential, or xcode-select --install' ;;
+    cargo-nextest) echo 'cargo install --locked cargo-nextest' ;;
+    cargo-deny) echo 'cargo install --locked cargo-deny' ;;
+    buf) echo 'go install github.com/bufbuild/buf/cmd/buf@v1.75.0' ;;
+    go) echo 'https://go.dev/dl' ;;
+    kubectl | kustomize) echo 'https://kubernetes.io/docs/tasks/tools' ;;
+    docker) echo 'https://docs.docker.com/engine/install; its daemon must run' ;;
+    *) echo 'apt-get install prometheus, or https://prometheus.io/download' ;;
+    esac
+}
+
+need() { # PROGRAM
+    command -v "$1" >/dev/null || fail "$1 is missing" "get it by: $(how "$1")"
+}
+
+# One line of the doctor: a program, the version found, and the one that is wanted at least.
+program() { # PROGRAM WANTED STEPS COMMAND-THAT-SAYS-ITS-VERSION...
+    local name=$1 wanted=$2 for=$3 said found=- verdict=ok
+    shift 3
+    if ! command -v "$name" >/dev/null; then
+        verdict=missing
+    elif ! said=$("$@" 2>/dev/null) || ! found=$(grep -oE '[0-9]+([.][0-9]+)+' <<<"$said" | sed -n 1p); then
+        verdict='does not run'
+        found=-
+    elif [ "$wanted" != any ] && [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | sed -n 1p)" != "$wanted" ]; then
+        verdict='too old'
+    fi
+    printf '%-13s %-14s %-10s %-10s %s\n' "$verdict" "$name" "$found" "$wanted" "$for"
+    if [ "$verdict" != ok ]; then
+        printf '%-13s get it by: %s\n' '' "$(how "$name")"
+        lacking=$((lacking + 1))
+    fi
+}
+
+# All programs that the steps need. The versions are those that the pipeline and the manifests of the code name, or the
+# oldest that the steps were tried with.
+doctor() {
+    local rust lacking=0
+    rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    printf '%-13s %-14s %-10s %-10s %s\n' '' PROGRAM FOUND WANTED STEPS
+    program bash 4.4 all bash --version
+    program git any 'proto image' git --version
+    program cargo "$rust" 'fmt lint unit client load' cargo --version
+    program rustfmt any fmt rustfmt --version
+    program cargo-clippy any lint cargo-clippy --version
+    program cc any 'lint unit client load' cc --version
+    program cargo-nextest 0.9.143 unit cargo-nextest nextest --version
+    program cargo-deny 0.20.2 'deps advisories' cargo-deny --version
+    program buf 1.75.0 proto buf --version
+    program go "$(sed -n 's/^go //p' clients/go/go.mod)" client go -C clients/go version
+    if command -v kustomize >/dev/null; then
+        program kustomize 5.0 manifests kustomize version
+    else
+        program kubectl 1.27 manifests kubectl version --client
+    fi
+    program "$promtool" 2.42 alerts "$promtool" --version
+    program docker 20.10 image docker version --format '{{.Server.Version}}'
+    [ "$lacking" = 0 ] || fail "missing, too old or not running: $lacking of these programs"
+    echo 'nothing is missing'
 }
 
 fmt() {
@@ -34,19 +99,19 @@ lint() {
 }
 
 unit() {
-    need cargo-nextest 'cargo install --locked cargo-nextest'
+    need cargo-nextest
     cargo nextest run --locked "${packages[@]}"
 }
 
 # Licences, sources and banned crates; needs no network.
 deps() {
-    need cargo-deny 'cargo install --locked cargo-deny'
+    need cargo-deny
     cargo deny --locked check bans licenses sources
 }
 
 # Known vulnerabilities, from the RustSec database.
 advisories() {
-    need cargo-deny 'cargo install --locked cargo-deny'
+    need cargo-deny
     cargo deny --locked check advisories
 }
 
@@ -61,8 +126,8 @@ api() { # FOLDER
 # The API against its last release, the highest tag such as v1.2.3 before this commit: what breaks a caller, on the wire
 # or in its code, fails. Until the first release there is nobody to break.
 proto() {
-    need buf 'go install github.com/bufbuild/buf/cmd/buf@v1.75.0'
-    buf lint
+    need buf
+    if grep -q '^lint:' buf.yaml; then buf lint; fi
     if [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then
         fail 'this clone is shallow, and the last release may be missing' 'git fetch --unshallow --tags'
     fi
@@ -85,7 +150,7 @@ proto() {
 
 # The Go client: its stubs are those of the protos, and it holds against the running service.
 client() {
-    need go 'https://go.dev/dl'
+    need go
     if [ -z "${SERVICE_BINARY:-}" ]; then
         cargo build --locked --bin order-pricer
         export SERVICE_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/order-pricer
@@ -97,7 +162,7 @@ client() {
 manifests() {
     local overlay build='kustomize build'
     if ! command -v kustomize >/dev/null; then
-        need kubectl 'https://kubernetes.io/docs/tasks/tools'
+        need kubectl
         build='kubectl kustomize'
     fi
     for overlay in dev prod; do
@@ -108,7 +173,7 @@ manifests() {
 
 # The alerts, and for each the cases in which it must and must not fire.
 alerts() {
-    need "$promtool" 'apt-get install prometheus'
+    need "$promtool"
     # promtool reads what stands under `spec:` of the PrometheusRule.
     sed -e '1,/^spec:/d' -e 's/^  //' deploy/base/prometheusrule.yaml >"$work/rules.yaml"
     cp deploy/monitoring/rules_test.yaml "$work"
@@ -119,7 +184,7 @@ alerts() {
 # Builds the image, as IMAGE, or pulls the one that BUILT names, and runs it as production does: read-only, without
 # privileges, within its memory.
 image() {
-    need docker 'https://docs.docker.com/engine/install'
+    need docker
     local tag=${BUILT:-${IMAGE:-order-pricer:check}} code
     if [ -n "${BUILT:-}" ]; then
         docker pull --quiet "$BUILT"
@@ -154,9 +219,13 @@ load() {
     return "$code"
 }
 
+if [ "$*" = doctor ]; then
+    doctor
+    exit
+fi
 [ $# -gt 0 ] || set -- "${steps[@]}"
 for step; do
-    [[ " ${steps[*]} " == *" $step "* ]] || fail "no step $step" "steps: ${steps[*]}"
+    [[ " ${steps[*]} " == *" $step "* ]] || fail "no step $step" "steps: ${steps[*]}; or: doctor"
 done
 for step; do
     printf '\n== %s\n' "$step"

@@ -29,7 +29,7 @@ func (p *Program) callee(f *File, open int) *Function {
 		return nil
 	}
 	if f.byte(i-1) == '.' {
-		return p.method(f, i, candidates)
+		return p.method(f, i, len(candidates))
 	}
 	start := f.start(i)
 	if f.byte(i-1) != ':' {
@@ -40,19 +40,20 @@ func (p *Program) callee(f *File, open int) *Function {
 	}
 	parts, _ := f.path(start)
 	if len(parts) == 1 {
-		return p.free(f, i, candidates)
+		return p.free(f, i)
 	}
-	return p.associated(f, i, parts, candidates)
+	return p.associated(f, i, parts)
 }
 
 // free is the function that a single name calls.
-func (p *Program) free(f *File, i int, candidates []*Function) *Function {
+func (p *Program) free(f *File, i int) *Function {
+	candidates := p.belong[owned{"", f.Text(i)}]
+	if len(candidates) == 0 {
+		return nil
+	}
 	var found *Function
 	resolved := p.Resolve(f, i, []string{f.Text(i)})
 	for _, fn := range candidates {
-		if fn.Type != "" {
-			continue
-		}
 		whole := fn.Path()
 		if slices.Contains(resolved, whole) || fn.File == f && fn.File.within(fn.From) == f.within(i) {
 			if found != nil {
@@ -65,15 +66,15 @@ func (p *Program) free(f *File, i int, candidates []*Function) *Function {
 }
 
 // associated is the function that Type::name or module::name calls.
-func (p *Program) associated(f *File, i int, parts []string, candidates []*Function) *Function {
-	owner := parts[len(parts)-2]
+func (p *Program) associated(f *File, i int, parts []string) *Function {
+	owner, name := parts[len(parts)-2], parts[len(parts)-1]
 	if owner == "Self" {
 		if in := f.Enclosing(i); in != nil {
 			owner = in.Type
 		}
 	}
 	var found *Function
-	for _, fn := range candidates {
+	for _, fn := range p.belong[owned{owner, name}] {
 		if fn.Type != "" && fn.Type == owner {
 			if found != nil {
 				return nil
@@ -81,11 +82,11 @@ func (p *Program) associated(f *File, i int, parts []string, candidates []*Funct
 			found = fn
 		}
 	}
-	if found != nil {
+	if found != nil || p.ownerOf(parts) != "" {
 		return found
 	}
 	resolved := p.Resolve(f, i, parts)
-	for _, fn := range candidates {
+	for _, fn := range p.functions[name] {
 		if fn.Type == "" && slices.Contains(resolved, fn.Path()) {
 			return fn
 		}
@@ -101,24 +102,25 @@ func (p *Program) associated(f *File, i int, parts []string, candidates []*Funct
 
 // method is the function that .name() calls: of self, of a field or parameter of a known type, or the only one of a name
 // that no library has.
-func (p *Program) method(f *File, i int, candidates []*Function) *Function {
-	from := f.start(i - 1)
-	in := f.Enclosing(i)
-	owner := p.receiverType(f, in, from, i-1)
+func (p *Program) method(f *File, i, known int) *Function {
+	name := f.Text(i)
+	owner := p.receiverType(f, f.Enclosing(i), f.start(i-1), i-1)
+	candidates := p.belong[owned{owner, name}]
+	if owner == "" {
+		if known > 1 || slices.Contains(common, name) {
+			return nil
+		}
+		candidates = p.functions[name]
+	}
 	var found *Function
 	for _, fn := range candidates {
 		switch {
 		case fn.Type == "" || len(fn.Params) == 0 || fn.Params[0].Name != "self":
 			continue
-		case owner != "" && fn.Type != owner && fn.Trait != owner:
-			continue
-		case found != nil:
+		case owner == "" && fn.Trait != "" || found != nil:
 			return nil
 		}
 		found = fn
-	}
-	if owner == "" && (len(candidates) > 1 || slices.Contains(common, f.Text(i)) || found != nil && found.Trait != "") {
-		return nil
 	}
 	return found
 }

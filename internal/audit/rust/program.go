@@ -35,11 +35,18 @@ type Program struct {
 	defined map[string]struct{}
 	// named are paths that are called, by their last word; methods, calls of a method by its name.
 	named, methods map[string][]Use
-	functions      map[string][]*Function
-	fields         map[string][]typed
-	constants      map[string][]constant
-	closures       map[string]bool
-	edges          func() []Edge
+	// under are the indexes of the uses in named by what their path ends with, owners the types of a name among them.
+	under  map[owned][]int32
+	owners map[string][]string
+	// renamed are names that stand for something of another name.
+	renamed   map[string]bool
+	functions map[string][]*Function
+	// belong are the functions of a type or a trait; those of none are filed under the empty name.
+	belong    map[owned][]*Function
+	fields    map[string][]typed
+	constants map[string][]constant
+	closures  map[string]bool
+	edges     func() []Edge
 	// spelled are the answers of Spelled, for all who ask at once.
 	spelled  map[Use][]string
 	spelling sync.Mutex
@@ -77,6 +84,7 @@ func Link(files []*File, packages []*Package) *Program {
 		files: map[string]*File{}, libraries: map[string]*Module{}, defined: map[string]struct{}{},
 		named: map[string][]Use{}, methods: map[string][]Use{}, functions: map[string][]*Function{},
 		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, types: map[string]bool{},
+		under: map[owned][]int32{}, owners: map[string][]string{}, belong: map[owned][]*Function{},
 	}
 	p.edges = sync.OnceValue(p.findEdges)
 	for _, f := range files {
@@ -122,11 +130,12 @@ func each(n int, do func(int)) {
 
 // index notes what all files call, and what routers are given.
 func (p *Program) index() {
+	p.findRenamed()
 	found := make([]calls, len(p.sorted))
 	each(len(found), func(i int) { found[i] = p.callsOf(p.sorted[i]) })
 	for _, c := range found {
 		for _, n := range c.named {
-			p.named[n.name] = append(p.named[n.name], n.use)
+			p.indexUse(n)
 		}
 		for _, u := range c.methods {
 			name := u.File.Text(u.I)
@@ -140,19 +149,15 @@ func (p *Program) index() {
 
 // calls are what one file calls: paths by the word that they end with, methods, and what it gives to routers.
 type calls struct {
-	named []struct {
-		name string
-		use  Use
-	}
+	named   []namedUse
 	methods []Use
 	routed  []string
 }
 
-func (c *calls) note(name string, u Use) {
-	c.named = append(c.named, struct {
-		name string
-		use  Use
-	}{name, u})
+// namedUse is a use with the last word of its path and the type that this is of, if the path says it.
+type namedUse struct {
+	owned
+	use Use
 }
 
 // dropTestModules leaves out files that only tests declare.
@@ -237,7 +242,7 @@ func (p *Program) define(f *File) {
 		if m := f.within(fn.From - 1); m != nil {
 			fn.path = m.String() + "::" + fn.Name
 		}
-		p.functions[fn.Name] = append(p.functions[fn.Name], fn)
+		p.indexFunction(fn)
 	}
 }
 
@@ -272,7 +277,7 @@ func (p *Program) callsOf(f *File) (c calls) {
 			open = -1
 		}
 		if open >= 0 || len(parts) > 1 {
-			c.path(Use{f, i, open, false, macro}, parts)
+			p.notePath(&c, Use{f, i, open, false, macro}, parts)
 		}
 		i = after
 	}
@@ -280,14 +285,14 @@ func (p *Program) callsOf(f *File) (c calls) {
 	return c
 }
 
-// path files a use under its last word, and under that of the import that renames it.
-func (c *calls) path(u Use, parts []string) {
+// notePath notes a use with its last word, and with that of the import that renames it.
+func (p *Program) notePath(c *calls, u Use, parts []string) {
 	last := parts[len(parts)-1]
-	c.note(last, u)
+	c.named = append(c.named, namedUse{owned{p.ownerOf(parts), last}, u})
 	if len(parts) == 1 {
 		for _, imported := range u.File.imports[last] {
 			if original := imported.whole[strings.LastIndex(imported.whole, ":")+1:]; original != last {
-				c.note(original, u)
+				c.named = append(c.named, namedUse{owned{"", original}, u})
 				break
 			}
 		}

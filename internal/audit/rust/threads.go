@@ -16,7 +16,7 @@ var threads = []string{
 func (p *Program) markHelpers() {
 	for _, spelled := range threads {
 		name := spelled[strings.LastIndex(spelled, ":")+1:]
-		for _, u := range p.named[name] {
+		for _, u := range p.NamedLike("*" + spelled) {
 			if u.Open >= 0 && (spelled == name || p.ends(u, spelled)) {
 				u.File.handOver(u.Open)
 			}

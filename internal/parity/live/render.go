@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"go.yaml.in/yaml/v3"
-
 	"rustgen/internal/decision"
 	"rustgen/internal/layertest"
 	"rustgen/internal/render"
@@ -28,16 +26,16 @@ type Tree struct {
 func Render(name string, answers map[string]string) (*Tree, error) {
 	given := map[string]decision.Input{}
 	for id, value := range answers {
-		given[id] = decision.Text(value, id, true)
+		given[id] = decision.Text(value, decision.FromFlag(id))
 	}
 	return renderGiven(name, given)
 }
 
 // RenderYAML is Render for answers as a YAML file holds them.
-func RenderYAML(name string, answers map[string]yaml.Node) (*Tree, error) {
+func RenderYAML(name string, answers map[string]decision.Raw) (*Tree, error) {
 	given := map[string]decision.Input{}
-	for id, node := range answers {
-		given[id] = decision.Input{Node: node, Where: id}
+	for id, raw := range answers {
+		given[id] = decision.Input{Raw: raw, From: decision.FromFlag(id)}
 	}
 	return renderGiven(name, given)
 }
@@ -51,7 +49,7 @@ func renderGiven(name string, given map[string]decision.Input) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	given[decision.NameID] = decision.Text(name, "name", true)
+	given[decision.NameID] = decision.Text(name, decision.FromArgument())
 	engine := render.NewEngine()
 	outcome, err := set.Catalog.Resolve(engine.Eval, decision.Request{Given: given, AcceptDefaults: true})
 	if err != nil {

@@ -75,8 +75,9 @@ func (p Place) String() string {
 type Finding struct {
 	Place
 	What string `json:"what"`
-	// Allowed is the reason that the service gives for it.
-	Allowed string `json:"allowed,omitempty"`
+	// Allowed is the reason that the service gives for it; InSource says that a comment beside it does.
+	Allowed  string `json:"allowed,omitempty"`
+	InSource bool   `json:"in_source,omitempty"`
 }
 
 // Result is a check and how it ended. Note says why it does not apply; Unseen, what would have to be seen.
@@ -156,14 +157,14 @@ func (s *service) judge(c Check, found outcome) Result {
 	}
 	r := Result{Check: c, State: Passed, Findings: []Finding{}, Unseen: distinct(found.unseen), Note: found.absent}
 	for _, f := range distinct(found.findings) {
-		if reason, ok := s.allowed(c.ID, f); ok {
-			f.Allowed = reason
+		if a := s.allowing(c.ID, f); a != nil {
+			f.Allowed, f.InSource = a.reason, a.comment
 			r.Allowed = append(r.Allowed, f)
 			continue
 		}
 		r.Findings = append(r.Findings, f)
 	}
-	r.Unseen = slices.DeleteFunc(r.Unseen, func(f Finding) bool { _, ok := s.allowed(c.ID, f); return ok })
+	r.Unseen = slices.DeleteFunc(r.Unseen, func(f Finding) bool { return s.allowing(c.ID, f) != nil })
 	switch {
 	case found.absent != "":
 		r.State = NoMatch

@@ -216,6 +216,21 @@ func TestGeneratedServicesPass(t *testing.T) {
 	}
 }
 
+// TestModuleOfTwoParents: a file that two modules declare by its path is found through each of them.
+func TestModuleOfTwoParents(t *testing.T) {
+	files := tree.Tree{
+		"Cargo.toml":    {Data: []byte("[package]\nname = \"s\"\n")},
+		"src/main.rs":   {Data: []byte("#[path = \"./db/mod.rs\"]\nmod db;\nmod calls;\nfn main() {}")},
+		"src/calls.rs":  {Data: []byte("#[path = \"./db/mod.rs\"]\nmod db;\npub use db::pg::connect;\nasync fn f() { connect(); }")},
+		"src/db/mod.rs": {Data: []byte("pub mod pg;")},
+		"src/db/pg.rs":  {Data: []byte("pub fn connect() { std::fs::read(\"x\"); }")},
+	}
+	want := "blocking src/calls.rs:4: connect in async code calls std::fs::read (src/db/pg.rs:1); tokio::fs does not block"
+	if got := faults(t, files); !slices.Contains(got, want) {
+		t.Errorf("%q is not among %q", want, got)
+	}
+}
+
 func TestWhatIsNotThereIsLeftOut(t *testing.T) {
 	files := tree.Tree{
 		"Cargo.toml":  {Mode: tree.ModeFile, Data: []byte("[workspace]\nmembers = [\"svc\"]\n")},

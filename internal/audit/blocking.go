@@ -20,9 +20,21 @@ type blockingCall struct {
 	none bool
 }
 
+// onRayon is how a service waits for rayon's threads without holding its own, and readOnce what is better than an async read.
+const (
+	onRayon  = "rayon::spawn with an answer by tokio::sync::oneshot"
+	readOnce = "reading it once at the start"
+)
+
 // blockingCalls are those that wait: for a disk, the network, a process, another thread, a model.
 var blockingCalls = []blockingCall{
 	{path: "std::thread::sleep", instead: "tokio::time::sleep"},
+	{path: "std::thread::scope", instead: "spawn_blocking"},
+	{path: ".install", crate: "rayon", instead: onRayon, args: 1}, {path: "rayon::join", instead: onRayon}, {path: "rayon::scope", instead: onRayon},
+	{path: ".par_iter", crate: "rayon", instead: onRayon, none: true}, {path: ".into_par_iter", crate: "rayon", instead: onRayon, none: true},
+	{path: ".par_iter_mut", crate: "rayon", instead: onRayon, none: true}, {path: ".par_chunks", crate: "rayon", instead: onRayon, args: 1},
+	{path: "dotenv::dotenv", instead: readOnce}, {path: "dotenvy::dotenv", instead: readOnce},
+	{path: "dotenv::from_filename", instead: readOnce}, {path: "dotenvy::from_filename", instead: readOnce},
 	{path: "std::thread::park", instead: "tokio::sync::Notify"},
 	{path: "std::net::TcpStream::connect", instead: "tokio::net::TcpStream"},
 	{path: "std::net::TcpStream::connect_timeout", instead: "tokio::net::TcpStream"},
@@ -55,7 +67,7 @@ var blockingCalls = []blockingCall{
 	{path: ".execute_batch", crate: "rusqlite", instead: "spawn_blocking behind a bound, or sqlx", args: 1},
 	{path: ".prepare", crate: "rusqlite", instead: "spawn_blocking behind a bound, or sqlx", args: 1},
 	{path: "postgres::Client::connect", instead: "tokio_postgres or sqlx"}, {path: "mysql::Pool::new", instead: "mysql_async or sqlx"},
-	{path: ".get", crate: "r2d2", instead: "bb8 or deadpool", none: true}, {path: "memcache::connect", instead: "an async client"},
+	{path: "mysql::Conn::new", instead: "mysql_async or sqlx"}, {path: ".get", crate: "r2d2", instead: "bb8 or deadpool", none: true}, {path: "memcache::connect", instead: "an async client"},
 	{path: "memcache::Client::connect", instead: "an async client"}, {path: "ldap3::LdapConn::new", instead: "ldap3::LdapConnAsync"},
 	{path: ".run", crate: "ort", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".run", crate: "tract_onnx", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
@@ -113,7 +125,8 @@ func (s *service) blocking(calls []cause) (o outcome) {
 		fn := c.use.File.Enclosing(c.use.I)
 		switch {
 		case c.use.OnWorker():
-			if !c.atStart || !s.once(c.use) && !s.builds(fn) && !runByHand(c.use.File.Path) && !watchesFiles(fn) {
+			_, again := c.use.File.LoopAround(c.use.I)
+			if !c.atStart || !s.once(c.use) && (again || !s.builds(fn)) && !runByHand(c.use.File.Path) && !watchesFiles(fn) {
 				direct = append(direct, c)
 			}
 		case fn != nil && !c.use.File.Off(c.use.I):
@@ -139,20 +152,22 @@ func (s *service) blocking(calls []cause) (o outcome) {
 			o.findings = append(o.findings, at(place(c.use), "%s in async code%s", c.what, instead(c.mend)))
 		}
 	}
-	callers := map[key]bool{}
+	o.findings = append(o.findings, s.leading(through)...)
+	return o
+}
+
+// leading finds the calls in async code of functions that block: one finding for each place that blocks.
+func (s *service) leading(through map[*rust.Function]cause) (all []Finding) {
+	seen := map[rust.Use]bool{}
 	for _, u := range s.program.Edges() {
-		fn, callee := u.Caller, u.Callee
-		c, ok := through[callee]
-		if !ok || callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(fn) {
+		c, ok := through[u.Callee]
+		if !ok || seen[c.use] || u.Maybe || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
 			continue
 		}
-		if k := (key{fn, callee.Name}); !callers[k] && !callers[key{nil, callee.Path()}] {
-			callers[k] = true
-			callers[key{nil, callee.Path()}] = true
-			o.findings = append(o.findings, at(place(u.Use), "%s in async code calls %s (%s)%s", callee.Name, c.what, place(c.use), instead(c.mend)))
-		}
+		seen[c.use] = true
+		all = append(all, at(place(u.Use), "%s in async code calls %s (%s)%s", u.Callee.Name, c.what, place(c.use), instead(c.mend)))
 	}
-	return o
+	return all
 }
 
 func instead(mend string) string {
@@ -192,7 +207,7 @@ func (s *service) builds(fn *rust.Function) bool {
 func (s *service) spread(through map[*rust.Function]cause) (more bool) {
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if _, known := through[u.Caller]; !ok || known || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
+		if _, known := through[u.Caller]; !ok || known || u.Maybe || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
 			continue
 		}
 		through[u.Caller] = c
@@ -227,7 +242,7 @@ func (s *service) hashes() (all []cause) {
 // calls finds the calls of one entry.
 func (s *service) calls(c blockingCall) (all []cause) {
 	for _, u := range s.named(c.path) {
-		if u.Open < 0 || c.crate != "" && !u.File.Names(c.crate) {
+		if u.Open < 0 || c.crate != "" && !u.File.Names(c.crate) && !(c.crate == "r2d2" && s.isPool(u)) {
 			continue
 		}
 		from, to := u.Open+1, u.File.End(u.Open)-1
@@ -240,7 +255,7 @@ func (s *service) calls(c blockingCall) (all []cause) {
 		if c.crate == "ort" && !u.File.Names("inputs") && !u.File.Names("Session") {
 			continue
 		}
-		if strings.HasPrefix(c.path, "std::fs::") && inMemory(u.File.Phrase(from, to)) {
+		if strings.HasPrefix(c.path, "std::fs::") && inMemory(u.File.Phrase(from, to), u.File.Source) {
 			continue
 		}
 		name, _ := s.spelled(u, c.path)
@@ -249,9 +264,21 @@ func (s *service) calls(c blockingCall) (all []cause) {
 	return all
 }
 
-// inMemory reports whether a path is of a file system that no disk is behind.
-func inMemory(argument string) bool {
-	return strings.Contains(argument, `"/proc/`) || strings.Contains(argument, `"/sys/`) || strings.Contains(argument, `"/dev/shm/`)
+// isPool reports whether a method is called on what is named a pool, in a service whose pools are synchronous.
+func (s *service) isPool(u rust.Use) bool {
+	from, to := u.Receiver()
+	return strings.Contains(strings.ToLower(u.File.Phrase(from, to)), "pool") &&
+		s.depends("r2d2", "diesel") && !s.depends("bb8", "deadpool", "deadpool-postgres", "deadpool-redis", "deadpool-diesel", "diesel-async", "mobc")
+}
+
+// inMemory reports whether a path is of a file system that no disk is behind: it is written down in the call, or it is a name
+// in a file that writes such paths down.
+func inMemory(argument, source string) bool {
+	text := argument
+	if !strings.Contains(argument, `"`) {
+		text = source
+	}
+	return strings.Contains(text, `"/proc/`) || strings.Contains(text, `"/sys/`) || strings.Contains(text, `"/dev/shm/`)
 }
 
 // isDiesel tells a method of diesel from another of the name by its argument: a connection.

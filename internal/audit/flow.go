@@ -47,11 +47,12 @@ func (s *service) flow() {
 			pending = append(pending, calls[fn]...)
 		}
 	}
-	s.findStartup(callers, repeated)
+	s.callers = callers
+	s.findStartup(repeated)
 }
 
 // findStartup takes main, and then every function that only such functions call, outside of loops.
-func (s *service) findStartup(callers map[*rust.Function][]*rust.Function, repeated map[*rust.Function]bool) {
+func (s *service) findStartup(repeated map[*rust.Function]bool) {
 	s.startup = map[*rust.Function]bool{}
 	for again := true; again; {
 		again = false
@@ -60,7 +61,7 @@ func (s *service) findStartup(callers map[*rust.Function][]*rust.Function, repea
 				if s.startup[fn] || s.hot[fn] || repeated[fn] || fn.Trait != "" {
 					continue
 				}
-				from := callers[fn]
+				from := s.callers[fn]
 				once := len(from) > 0 && !slices.ContainsFunc(from, func(c *rust.Function) bool { return !s.startup[c] })
 				if once || fn.Name == "main" && fn.Type == "" {
 					s.startup[fn], again = true, true
@@ -71,12 +72,15 @@ func (s *service) findStartup(callers map[*rust.Function][]*rust.Function, repea
 }
 
 // requests are the types by which a parameter shows that a function answers calls.
-var requests = []string{"Request", "HttpRequest", "ServiceRequest", "Multipart", "Extension", "Json", "Form", "Query", "RpcContext", "UnarySink"}
+var requests = []string{"Request", "HttpRequest", "ServiceRequest", "Multipart", "Extension", "Json", "Form", "Query"}
 
 // handles reports whether a function answers calls: a method of a service's trait, a handler of axum or actix, a
 // middleware.
 func handles(fn *rust.Function) bool {
 	if fn.HasAttribute("get", "post", "put", "patch", "delete", "head", "handler", "utoipa") && fn.Async {
+		return true
+	}
+	if fn.AnswersRPC() {
 		return true
 	}
 	f := fn.File

@@ -185,11 +185,14 @@ var perCall = []string{
 	"tokio_postgres::connect", "mongodb::Client::with_uri_str", "mongodb::Client::with_options", "*rusqlite::Connection::open",
 	"async_nats::connect", "*lapin::Connection::connect", "*LdapConnAsync::new", "*SmtpTransport::relay", "*aws_config::load_from_env",
 	"*FutureProducer::from_config", "awc::Client::new", "awc::Client::default", "hyper::Client::new", "sea_orm::Database::connect",
-	"reqwest::blocking::get", "*reqwest::blocking::Client::new", "curl::easy::Easy::new", "curl::easy::Easy2::new",
+	"postgres::Client::connect", "mysql::Pool::new", "mysql::Conn::new", "mysql_async::Pool::new", "mysql_async::Conn::new", "*SessionBuilder::new",
+	"neo4rs::Graph::new", "elasticsearch::Elasticsearch::default", "elasticsearch::Elasticsearch::new", "aws_config::load_defaults", "aws_config::from_env",
+	"ureq::Agent::new", "ureq::AgentBuilder::new", "ureq::agent", "isahc::HttpClient::new", "surf::Client::new", "surf::client",
+	"reqwest::blocking::get", "*reqwest::blocking::Client::new", "*reqwest::blocking::Client::builder", "curl::easy::Easy::new", "curl::easy::Easy2::new",
 }
 
 func clientPerCall(s *service) (o outcome) {
-	all := append(s.named(perCall...), s.connects()...)
+	all := slices.Concat(s.named(perCall...), s.connects(), s.redisConnections())
 	seen := map[*rust.Function]bool{}
 	for _, u := range all {
 		fn := u.File.Enclosing(u.I)
@@ -202,12 +205,26 @@ func clientPerCall(s *service) (o outcome) {
 	return o
 }
 
+// redisConnections are the places where a client of redis' opens one more connection.
+func (s *service) redisConnections() (all []rust.Use) {
+	if !s.depends("redis") {
+		return nil
+	}
+	all = s.named(".get_multiplexed_async_connection", ".get_multiplexed_tokio_connection", ".get_async_connection", ".get_tokio_connection")
+	for _, u := range s.named(".get_connection", ".get_connection_manager") {
+		if u.File.Names("redis") && s.program.Callee(u) == nil {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
 // cached reports whether something that runs once holds what is made: a cell, an entry of a map.
 func (s *service) cached(u rust.Use) bool {
-	if strings.Contains(strings.ToLower(path.Base(u.File.Path)), "pool") {
+	fn := u.File.Enclosing(u.I)
+	if s.keeps(fn, 3) {
 		return true // what makes the connections of a pool
 	}
-	fn := u.File.Enclosing(u.I)
 	for i := fn.From; i < fn.To; i++ {
 		for _, name := range []string{"get_or_init", "get_or_try_init", "or_insert_with", "call_once", "or_insert", "insert", "get_or_insert_with", "try_get_with"} {
 			if u.File.Is(i-1, ".", name) {
@@ -220,6 +237,14 @@ func (s *service) cached(u rust.Use) bool {
 		}
 	}
 	return false
+}
+
+// keeps reports whether a function is of what keeps connections, by the name of its file or its type, or is called by such.
+func (s *service) keeps(fn *rust.Function, steps int) bool {
+	if strings.Contains(strings.ToLower(path.Base(fn.File.Path)), "pool") || strings.HasSuffix(fn.Type, "Pool") || strings.HasSuffix(fn.Type, "Manager") || strings.HasSuffix(fn.Type, "Cache") {
+		return true
+	}
+	return steps > 0 && slices.ContainsFunc(s.callers[fn], func(c *rust.Function) bool { return s.keeps(c, steps-1) })
 }
 
 // connects are the places where a connection of tonic's is made.

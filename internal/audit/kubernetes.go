@@ -49,7 +49,7 @@ func (s *service) readManifests(rendered map[string][]byte) {
 		}
 		if dir, in := inChart(charts, p); in {
 			if _, ok := rendered[dir]; !ok && path.Base(p) == "Chart.yaml" {
-				s.unrendered = append(s.unrendered, at(Place{p, 0}, "a Helm chart, and helm is not there to render it"))
+				s.unrendered = append(s.unrendered, at(Place{p, 0}, "a Helm chart that was not rendered: helm is not there, or it failed"))
 			}
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 // server is one place where a server is made, and what it is told.
 type server struct {
 	use rust.Use
-	// kind is tonic, hyper, auto (hyper's of HTTP/1 and 2), axum, actix or other.
+	// kind is tonic, hyper, auto (hyper's of HTTP/1 and 2), axum, actix, rocket or other.
 	kind string
 	rust.Traced
 }
@@ -27,7 +27,7 @@ var makers = []struct{ path, kind string }{
 	{"axum::serve", "axum"}, {"axum::Server::bind", "axum"}, {"axum_server::bind", "axum"}, {"axum_server::from_tcp", "axum"},
 	{"actix_web::HttpServer::new", "actix"},
 	{"grpcio::ServerBuilder::new", "other"}, {"warp::serve", "other"}, {"poem::Server::new", "other"}, {"volo_grpc::server::Server::new", "other"},
-	{"hotpath::run", "layer"}, {"rocket::build", "other"}, {"salvo::Server::new", "other"},
+	{"hotpath::run", "layer"}, {"rocket::build", "rocket"}, {"rocket::custom", "rocket"}, {"salvo::Server::new", "other"},
 }
 
 // findServers finds where servers are made, and follows what each is told.

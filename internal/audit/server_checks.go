@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"strings"
 
 	"rustgen/internal/audit/rust"
@@ -178,7 +179,7 @@ func connectionAge(s *service) (o outcome) {
 	return o
 }
 
-// sigterm judges whether anything hears SIGTERM. actix does so by itself.
+// sigterm judges whether anything hears SIGTERM. actix and rocket do so by themselves.
 func sigterm(s *service) outcome {
 	if len(s.servers) == 0 && len(s.stubs()) == 0 {
 		return s.noServer()
@@ -186,8 +187,8 @@ func sigterm(s *service) outcome {
 	if s.hearsItself() {
 		return found()
 	}
-	if len(s.named("*::SignalKind::terminate", "*SIGTERM", "*TERM_SIGNALS")) > 0 || len(s.program.Named("terminate")) > 0 {
-		return found()
+	if unheard, ok := s.hearsTerm(); ok {
+		return found(unheard...)
 	}
 	if s.depends("tokio-graceful-shutdown", "tokio-graceful", "async-shutdown", "shutdown-async") && len(s.named(".catch_signals")) > 0 {
 		return found()
@@ -209,10 +210,23 @@ func sigterm(s *service) outcome {
 	return found(at(Place{}, "nothing hears SIGTERM"))
 }
 
+// hearsTerm reports whether SIGTERM is waited for; where only a function does that nobody calls, that is the finding.
+func (s *service) hearsTerm() (unheard []Finding, ok bool) {
+	for _, u := range append(s.named("*::SignalKind::terminate", "*SIGTERM", "*TERM_SIGNALS"), s.program.Named("terminate")...) {
+		fn := u.File.Enclosing(u.I)
+		serves := slices.ContainsFunc(s.servers, func(v server) bool { return v.file().Enclosing(v.use.I) == fn })
+		if fn == nil || fn.Name == "main" || fn.Trait != "" || serves || s.program.Mentioned(fn) {
+			return nil, true
+		}
+		unheard = []Finding{at(place(u), "%s hears SIGTERM, and nothing calls it", fn.Name)}
+	}
+	return unheard, len(unheard) > 0
+}
+
 // hearsItself reports whether the library that serves handles signals.
 func (s *service) hearsItself() bool {
 	for _, v := range s.servers {
-		if v.kind != "actix" && v.kind != "layer" || v.kind == "actix" && v.told("disable_signals") {
+		if v.kind != "actix" && v.kind != "layer" && v.kind != "rocket" || v.kind == "actix" && v.told("disable_signals") {
 			return false
 		}
 	}
@@ -261,7 +275,7 @@ func drain(s *service) (o outcome) {
 	ends := []string{"serve_with_shutdown", "serve_with_incoming_shutdown", "with_graceful_shutdown", "graceful_shutdown", "shutdown_timeout", "bind_with_graceful_shutdown", "handle"}
 	for _, v := range s.servers {
 		switch {
-		case v.kind == "actix" || v.kind == "layer" || v.kind == "other":
+		case v.kind == "actix" || v.kind == "layer" || v.kind == "rocket" || v.kind == "other":
 			continue
 		case hasAny(v, ends):
 			continue

@@ -52,7 +52,9 @@ type service struct {
 
 	// hot runs for calls, startup once, aside on a thread of its own.
 	hot, startup, aside map[*rust.Function]bool
-	servers             []server
+	// callers are the functions that call one.
+	callers map[*rust.Function][]*rust.Function
+	servers []server
 	// heldLocks are those that are held over an await, and locked the versions in Cargo.lock; both are looked for once.
 	heldLocks func() []Finding
 	lock      func() map[string]*semver.Version
@@ -80,10 +82,15 @@ func (s *service) readRust(ctx context.Context) error {
 	s.focusPackages()
 	paths := s.rustFiles()
 	files := make([]*rust.File, len(paths))
-	each(ctx, len(paths), func(i int) { files[i] = rust.Parse(paths[i], string(s.files[paths[i]].Data)) })
+	each(ctx, len(paths), func(i int) {
+		if data := s.files[paths[i]].Data; !generated(data) {
+			files[i] = rust.Parse(paths[i], string(data))
+		}
+	})
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	files = slices.DeleteFunc(files, func(f *rust.File) bool { return f == nil })
 	s.link(files)
 	if kept, less := s.serving(); less {
 		s.packages = kept
@@ -106,7 +113,7 @@ func (s *service) link(files []*rust.File) {
 	s.program = rust.Link(files, packages)
 }
 
-// rustFiles are the source files of the packages, without tests, examples, tools and what a tool wrote.
+// rustFiles are the source files of the packages, without tests, examples and tools.
 func (s *service) rustFiles() (paths []string) {
 	for _, p := range s.paths {
 		if !strings.HasSuffix(p, ".rs") || !s.files[p].IsText() {
@@ -123,7 +130,7 @@ func (s *service) rustFiles() (paths []string) {
 		}
 		inside, _ := below(best.dir(), p)
 		member, _ := below(s.dir, best.dir())
-		if isService(inside) && isService(path.Join(member, "x")) && !s.isToolBinary(best, p) && !generated(s.files[p].Data) {
+		if isService(inside) && isService(path.Join(member, "x")) && !s.isToolBinary(best, p) {
 			paths = append(paths, p)
 		}
 	}
@@ -249,12 +256,15 @@ var apart = []string{
 	"fuzz", "loadtest", "vendor", "vendored", "third", "xtask", "e2e", "testdata", "fixtures",
 }
 
-var generatedMark = regexp.MustCompile(`@generated|Code generated|DO NOT EDIT`)
-
 // generated reports whether a tool wrote the file: prost and others say so on its first line, tonic above each module.
 func generated(data []byte) bool {
 	first, _, _ := bytes.Cut(data[:min(len(data), 400)], []byte("\n"))
-	return generatedMark.Match(first) || bytes.Contains(data, []byte(" Generated client implementations.")) ||
+	for _, mark := range []string{"@generated", "Code generated", "DO NOT EDIT"} {
+		if bytes.Contains(first, []byte(mark)) {
+			return true
+		}
+	}
+	return bytes.Contains(data, []byte(" Generated client implementations.")) ||
 		bytes.Contains(data, []byte(" Generated server implementations."))
 }
 

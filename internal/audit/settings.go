@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -124,7 +125,8 @@ func (s *service) gatherAllows(settings Settings, b Baseline) {
 	for _, a := range settings.Allow {
 		s.allows = append(s.allows, &allow{check: a.Check, pattern: a.Path, reason: a.Reason})
 	}
-	for key, n := range b {
+	for _, key := range slices.Sorted(maps.Keys(b)) {
+		n := b[key]
 		s.allows = append(s.allows, &allow{key: key, left: n, reason: "it is in the baseline"})
 	}
 }
@@ -146,8 +148,8 @@ func (s *service) addComment(p string, line int, text string) {
 	s.allows = append(s.allows, &allow{check: m[1], place: Place{p, line}, reason: reason, comment: true})
 }
 
-// allowed finds what allows a finding, and counts it as used.
-func (s *service) allowed(id string, f Finding) (string, bool) {
+// allowing finds what allows a finding, and counts it as used.
+func (s *service) allowing(id string, f Finding) *allow {
 	for _, a := range s.allows {
 		switch {
 		case a.key != "" && a.left > 0 && a.key == baselineKey(id, f):
@@ -160,9 +162,9 @@ func (s *service) allowed(id string, f Finding) (string, bool) {
 			continue
 		}
 		a.used = true
-		return a.reason, true
+		return a
 	}
-	return "", false
+	return nil
 }
 
 func matchesPath(pattern, p string) bool { ok, _ := doublestar.Match(pattern, p); return ok }
@@ -184,17 +186,30 @@ func (s *service) next(comment Place, line int) bool {
 // unusedAllows says what allows nothing that was found, of the checks that ran.
 func (s *service) unusedAllows(ran []Check) (all []Finding) {
 	for _, a := range s.allows {
+		if a.key != "" {
+			all = append(all, outdated(a, ran)...)
+			continue
+		}
 		if a.used || a.check != "" && !slices.ContainsFunc(ran, func(c Check) bool { return c.ID == a.check }) {
 			continue
 		}
 		switch {
 		case a.comment:
 			all = append(all, at(a.place, "allow(%s) allows nothing: take it out", a.check))
-		case a.key == "":
+		default:
 			all = append(all, at(Place{SettingsFile, 0}, "the allowance of %s in %q allows nothing: take it out", a.check, a.pattern))
 		}
 	}
 	return all
+}
+
+// outdated says what an entry of the baseline counts and no check that ran finds any more.
+func outdated(a *allow, ran []Check) []Finding {
+	id, _, _ := strings.Cut(a.key, " ")
+	if a.left == 0 || !slices.ContainsFunc(ran, func(c Check) bool { return c.ID == id }) {
+		return nil
+	}
+	return []Finding{at(Place{BaselineFile, 0}, "%q is found %d times less than it says: rustgen audit --format baseline prints a new one", a.key, a.left)}
 }
 
 // SettingsFile is where a service keeps its settings, and BaselineFile its baseline.

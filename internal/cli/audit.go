@@ -52,7 +52,8 @@ func (a *app) auditCommand() *cobra.Command {
 		Short: "Go through the production checklist, for any Rust gRPC service",
 		Long: `Look in a Rust service, whoever wrote it, for what the hot path needs before it meets load: build, code, server,
 clients, image, Kubernetes, pipeline. DIR is a Cargo package or workspace, or a directory inside (default: the current
-one); its pipeline, images and manifests are looked for in the whole repository. Nothing is built or run.
+one); its pipeline, images and manifests are looked for in the whole repository. Nothing of the service is built or run;
+Helm charts are rendered where there is helm.
 
 A check has passed, has failed, or could not be judged ("not seen", with what would have to be seen). Findings are faults,
 risks or advice; faults and risks are shown. It exits 4 where there is a finding of --fail-on or worse.
@@ -235,8 +236,9 @@ func auditDir(ctx context.Context, dir string, checks []audit.Check, o auditOpti
 		return nil, settings, auditFailed(dir, err)
 	}
 	top := filepath.Join(place.root, filepath.FromSlash(place.dir))
-	report, err := audit.Run(ctx, audit.Input{
+	report, err := runAudit(ctx, audit.Input{
 		Files: files, Dir: place.dir, Focus: place.focus, Unread: unread, Settings: settings, Baseline: baseline,
+		Rendered: renderCharts(ctx, place, files),
 	}, checks)
 	if err != nil {
 		return nil, settings, auditFailed(near(top), err)
@@ -253,6 +255,25 @@ func auditDir(ctx context.Context, dir string, checks []audit.Check, o auditOpti
 		}
 	}
 	return r, settings, nil
+}
+
+// runAudit runs the checks, and leaves them behind when the context ends: the process ends with it.
+func runAudit(ctx context.Context, in audit.Input, checks []audit.Check) (*audit.Report, error) {
+	type end struct {
+		report *audit.Report
+		err    error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		report, err := audit.Run(ctx, in, checks)
+		ended <- end{report, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case e := <-ended:
+		return e.report, e.err
+	}
 }
 
 // auditFailed is the error of a run that could not be done.

@@ -236,7 +236,11 @@ func sarifFinding(id string, index int, level, kind string, f audit.Finding) sar
 	}
 	result.Locations = []sarifLocation{{physical}}
 	if f.Allowed != "" {
-		result.Suppressions = []sarifSuppression{{"external", f.Allowed}}
+		kind := "external"
+		if f.InSource {
+			kind = "inSource"
+		}
+		result.Suppressions = []sarifSuppression{{kind, f.Allowed}}
 	}
 	return result
 }

@@ -103,8 +103,7 @@ func (p *Program) associated(f *File, i int, parts []string) *Function {
 // method is the function that .name() calls: of self, of a field or parameter of a known type, or the only one of a name
 // that no library has.
 func (p *Program) method(f *File, i, known int) *Function {
-	name := f.Text(i)
-	owner := p.receiverType(f, f.Enclosing(i), f.start(i-1), i-1)
+	name, owner := f.Text(i), p.owner(f, i)
 	candidates := p.belong[owned{owner, name}]
 	if owner == "" {
 		if known > 1 || slices.Contains(common, name) {
@@ -123,6 +122,38 @@ func (p *Program) method(f *File, i, known int) *Function {
 		found = fn
 	}
 	return found
+}
+
+// owner is the type of what the method at i is called on, as far as it is written down; another name of a type is followed.
+func (p *Program) owner(f *File, i int) string {
+	owner := p.receiverType(f, f.Enclosing(i), f.start(i-1), i-1)
+	if t, ok := p.aliases[owner]; ok && t.file.pkg == f.pkg {
+		return t.file.inner(t.from, t.to)
+	}
+	return owner
+}
+
+// implementations are the functions that .name() may call where its receiver is a trait's object, or of any type that has
+// the trait: those of all who implement it.
+func (p *Program) implementations(f *File, i int) (all []*Function) {
+	name := f.Text(i)
+	if f.byte(i-1) != '.' {
+		return nil
+	}
+	owner := p.owner(f, i)
+	if !p.traits[owner] && (p.types[owner] || len(p.belong[owned{owner, name}]) > 0 || slices.Contains(common, name)) {
+		return nil
+	}
+	for _, fn := range p.functions[name] {
+		switch {
+		case len(fn.Params) == 0 || fn.Params[0].Name != "self" || p.traits[owner] && fn.Trait != owner:
+			continue
+		case !p.traits[fn.Trait] || len(all) > 0 && all[0].Trait != fn.Trait:
+			return nil
+		}
+		all = append(all, fn)
+	}
+	return all
 }
 
 // receiverType is the type of self, self.field, or a parameter, as far as it is written down.
@@ -216,6 +247,8 @@ func (p *Program) Callee(u Use) *Function {
 type Edge struct {
 	Use
 	Caller, Callee *Function
+	// Maybe says that it is one of several implementations of a trait.
+	Maybe bool
 }
 
 // Edges are the calls between functions of the service, in the order of files and of their text.
@@ -239,10 +272,18 @@ func (p *Program) edgesOf(f *File) (all []Edge) {
 		if f.byte(open) != '(' || len(p.functions[f.Text(i)]) == 0 || f.Is(i-1, "fn") {
 			continue
 		}
-		callee := p.callee(f, open)
 		caller := f.Enclosing(i)
-		if callee != nil && caller != nil && caller != callee {
-			all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee})
+		if caller == nil {
+			continue
+		}
+		callees := []*Function{p.callee(f, open)}
+		if callees[0] == nil {
+			callees = p.implementations(f, i)
+		}
+		for _, callee := range callees {
+			if caller != callee {
+				all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee, len(callees) > 1})
+			}
 		}
 	}
 	return all

@@ -160,6 +160,10 @@ func (p *Program) adopt(m *Module, dir string, depth int) {
 		if child.file == nil {
 			continue
 		}
+		if child.file.module != nil { // it is declared twice, by its path
+			parent.children[d.name] = child.file.module
+			continue
+		}
 		parent.children[d.name] = child
 		below := path.Join(in, d.name)
 		if d.path != "" {

@@ -52,6 +52,9 @@ type Program struct {
 	spelling sync.Mutex
 	routed   map[string]bool
 	types    map[string]bool
+	// traits are those that the service declares, aliases the other names of types.
+	traits  map[string]bool
+	aliases map[string]typed
 }
 
 // Use is a place that calls a path, a method or a macro.
@@ -84,7 +87,7 @@ func Link(files []*File, packages []*Package) *Program {
 		files: map[string]*File{}, libraries: map[string]*Module{}, defined: map[string]struct{}{},
 		named: map[string][]Use{}, methods: map[string][]Use{}, functions: map[string][]*Function{},
 		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, types: map[string]bool{},
-		under: map[owned][]int32{}, owners: map[string][]string{}, belong: map[owned][]*Function{},
+		under: map[owned][]int32{}, owners: map[string][]string{}, belong: map[owned][]*Function{}, traits: map[string]bool{}, aliases: map[string]typed{},
 	}
 	p.edges = sync.OnceValue(p.findEdges)
 	for _, f := range files {
@@ -233,6 +236,8 @@ func (p *Program) define(f *File) {
 			p.types[f.Text(i+1)] = true
 		case "const", "static":
 			p.constant(f, i+1)
+		case "trait":
+			p.traits[f.Text(i+1)] = true
 		case "type":
 			p.alias(f, i+1)
 		}

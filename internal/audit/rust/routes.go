@@ -57,6 +57,27 @@ func (f *File) Names(path string) bool {
 	return false
 }
 
+// Mentioned reports whether the name of a function stands anywhere but in its declaration and in imports.
+func (p *Program) Mentioned(fn *Function) bool {
+	for _, f := range p.sorted {
+		if !strings.Contains(f.Source, fn.Name) {
+			continue
+		}
+		importing := false
+		for i := range f.tokens {
+			switch {
+			case f.Is(i, "use"):
+				importing = f.byte(i-1) != '.'
+			case f.byte(i) == ';':
+				importing = false
+			case !importing && f.Is(i, fn.Name) && !f.Is(i-1, "fn"):
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Returns reports whether the return type of a function names a word.
 func (fn *Function) Returns(word string) bool {
 	for i := fn.returns[0]; i < fn.returns[1]; i++ {

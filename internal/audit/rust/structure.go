@@ -18,11 +18,16 @@ type Function struct {
 	attributes [2]int
 	// polls says that it is Future::poll, which an async worker runs, or a handler of grpcio's, for which its threads are few.
 	polls bool
+	// answers says that it is a handler of grpcio's.
+	answers bool
 	// path is its whole path, once the files are linked.
 	path string
 	// suffix is ::Type::name, which the whole path of a method ends with.
 	suffix string
 }
+
+// AnswersRPC reports whether a function is a handler of grpcio's, which takes an RpcContext.
+func (fn *Function) AnswersRPC() bool { return fn.answers && fn.Trait != "" }
 
 // Param is a parameter: its name, and the tokens of its type.
 type Param struct {
@@ -216,7 +221,8 @@ func (f *File) function(i int, typ, trait string) {
 		fn.Async = fn.Async || f.Is(k, "async")
 	}
 	fn.attributes = [2]int{f.attributesBefore(k), i}
-	fn.polls = strings.HasPrefix(fn.Name, "poll") && f.mentions(fn.Params, "Context") || f.mentions(fn.Params, "RpcContext")
+	fn.answers = f.mentions(fn.Params, "RpcContext")
+	fn.polls = strings.HasPrefix(fn.Name, "poll") && f.mentions(fn.Params, "Context") || fn.answers
 	f.bodies[int32(body)] = fn
 	f.functions = append(f.functions, fn)
 	f.roles[int32(body)] = plain

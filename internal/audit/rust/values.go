@@ -66,8 +66,15 @@ func (p *Program) constant(f *File, i int) {
 	}
 }
 
-// alias notes types that are closures.
+// alias notes what a type's other name stands for, and types that are closures.
 func (p *Program) alias(f *File, i int) {
+	name, j := f.Text(i), i+1
+	if f.byte(j) == '<' {
+		j = f.angles(j, j+1)
+	}
+	if f.byte(j) == '=' {
+		p.aliases[name] = typed{f, "", j + 1, f.statementEnd(j)}
+	}
 	for j := i + 1; j < min(len(f.tokens), i+64) && f.byte(j) != ';'; j++ {
 		if f.oneOf(j, "FnOnce", "FnMut", "Fn") {
 			p.closures[f.Text(i)] = true

@@ -1,6 +1,7 @@
 package templateset
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 
@@ -15,7 +16,7 @@ import (
 // no release meets every range.
 func Requires(fsys fs.FS, version string) error {
 	data, err := tree.ReadRegular(fsys, ManifestName, maxManifest)
-	if err != nil {
+	if err != nil || !bytes.Contains(data, []byte("requires")) {
 		return nil
 	}
 	var m struct {

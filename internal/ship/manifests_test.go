@@ -311,7 +311,7 @@ func TestManifestFaults(t *testing.T) {
 		{workload, "type: RuntimeDefault", "type: Unconfined", "not restricted"},
 		{workload, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "root file system is writable"},
 		{workload, "automountServiceAccountToken: false", "automountServiceAccountToken: true", "token is mounted"},
-		{"deploy/overlays/prod/namespace.yaml", "enforce: restricted", "enforce: baseline", "does not enforce restricted"},
+		{base + "namespace.yaml", "enforce: restricted", "enforce: baseline", "does not enforce restricted"},
 		{workload, `memory: "536870912"`, `memory: "268435456"`, "memory request 268435456 is not the budget"},
 		{workload, "    limits:\n              cpu: \"2\"\n", "    limits:\n", "without a CPU limit"},
 		{workload, "port: 9090\n            periodSeconds", "port: 50052\n            periodSeconds", "asks port 50052"},
@@ -406,8 +406,7 @@ func TestServicesFindEachOther(t *testing.T) {
 // A team's own namespace for production is that of rules and alerts too; and dev has series and a dashboard of its own.
 func TestOverlays(t *testing.T) {
 	const dev, prod = "deploy/overlays/dev/kustomization.yaml", "deploy/overlays/prod/kustomization.yaml"
-	moved := renderTree(t, cases["default"]).with(t, prod, "namespace: hello", "namespace: greetings").
-		with(t, "deploy/overlays/prod/namespace.yaml", "name: hello", "name: greetings")
+	moved := renderTree(t, cases["default"]).with(t, prod, "namespace: hello", "namespace: greetings")
 	for _, test := range []struct {
 		overlay string
 		r       rendered

@@ -11,7 +11,12 @@ package adcounterclient
 
 import (
 	"context"
+	_ "embed"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +30,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // a replica that says NOT_SERVING gets no calls
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // MaxMessageBytes is the cap on a message, the service's and (in service_config.json) the client's: what is larger fails
@@ -81,4 +88,104 @@ func registered(registry prometheus.Registerer) *grpcprom.ClientMetrics {
 		}
 	}
 	return metrics
+}
+
+// settings holds deadline, retries, balancing and health checking. Its entry without a name is for every method; an entry
+// that names a method, or a service, goes before it. The deadline is that of a call without one; the service's own is
+// never longer. Load that the service shed (RESOURCE_EXHAUSTED) was not begun, and is retried after the pause that it
+// asked for. Retries are at most a tenth of the calls that succeed, and a burst of fifty.
+//
+//go:embed service_config.json
+var settings string
+
+// methodName is a name of a method config in gRPC's service config.
+type methodName struct {
+	Service string `json:"service,omitempty"`
+	Method  string `json:"method,omitempty"`
+}
+
+// serviceConfig returns the settings with an entry for each known method that differs from the others: a stream has no
+// deadline of its own, and a call that the proto marks as idempotent (option idempotency_level) is repeated also when its
+// replica is gone (UNAVAILABLE), since nobody knows whether that replica has executed it. Known are the methods whose stubs
+// the process has linked.
+func serviceConfig(known *protoregistry.Files) (string, error) {
+	var config map[string]any
+	if err := json.Unmarshal([]byte(settings), &config); err != nil {
+		return "", fmt.Errorf("service_config.json: %w", err)
+	}
+	var named struct {
+		MethodConfig []struct{ Name []methodName }
+	}
+	if err := json.Unmarshal([]byte(settings), &named); err != nil {
+		return "", fmt.Errorf("service_config.json: %w", err)
+	}
+	taken := map[methodName]bool{}
+	common := -1
+	for i, entry := range named.MethodConfig {
+		for _, name := range entry.Name {
+			taken[name] = true
+			if name == (methodName{}) {
+				common = i
+			}
+		}
+	}
+	if common < 0 {
+		return settings, nil
+	}
+	entries := config["methodConfig"].([]any)
+	methods := methodsByKind(known, taken)
+	for _, kind := range []methodKind{{streams: true}, {idempotent: true}, {streams: true, idempotent: true}} {
+		if names := methods[kind]; len(names) > 0 {
+			entries = append(entries, kind.entry(entries[common].(map[string]any), names))
+		}
+	}
+	config["methodConfig"] = entries
+	text, err := json.Marshal(config)
+	return string(text), err
+}
+
+// methodKind is what a method's retries and deadline follow from.
+type methodKind struct{ streams, idempotent bool }
+
+// methodsByKind groups the known methods that are not plain calls and that the settings do not name themselves.
+func methodsByKind(known *protoregistry.Files, taken map[methodName]bool) map[methodKind][]methodName {
+	kinds := map[methodKind][]methodName{}
+	known.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for j := range service.Methods().Len() {
+				method := service.Methods().Get(j)
+				kind := methodKind{method.IsStreamingClient() || method.IsStreamingServer(), idempotent(method)}
+				name := methodName{string(service.FullName()), string(method.Name())}
+				if kind != (methodKind{}) && !taken[name] && !taken[methodName{Service: name.Service}] {
+					kinds[kind] = append(kinds[kind], name)
+				}
+			}
+		}
+		return true
+	})
+	return kinds
+}
+
+// idempotent says whether a method may be executed twice. gRPC's own health check reads only, which its proto does not say.
+func idempotent(method protoreflect.MethodDescriptor) bool {
+	options, ok := method.Options().(*descriptorpb.MethodOptions)
+	marked := ok && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
+	return marked || method.FullName() == "grpc.health.v1.Health.Check"
+}
+
+// entry is the common method config, changed for methods of this kind.
+func (kind methodKind) entry(common map[string]any, names []methodName) map[string]any {
+	entry := maps.Clone(common)
+	entry["name"] = names
+	if kind.streams {
+		delete(entry, "timeout")
+	}
+	if retries, ok := entry["retryPolicy"].(map[string]any); ok && kind.idempotent {
+		retries = maps.Clone(retries)
+		codes, _ := retries["retryableStatusCodes"].([]any)
+		retries["retryableStatusCodes"] = append(slices.Clone(codes), "UNAVAILABLE")
+		entry["retryPolicy"] = retries
+	}
+	return entry
 }

@@ -1,7 +1,7 @@
 //! What was decided for this service, in the form that its code needs. `rustgen set` and `rustgen upgrade` keep this file
 //! current; the service itself is in the files beside it, which they never touch.
 use crate::{handlers, policy};
-use hotpath::{App, Defaults, Dialect, OnPanic};
+use hotpath::{App, Defaults, Dialect, OnPanic, Tls};
 use std::time::Duration;
 
 /// The root of every bound.
@@ -37,6 +37,7 @@ pub fn app() -> App {
         policies: policy::POLICIES,
         defaults: DEFAULTS,
         on_panic: OnPanic::Drain,
+        tls: Tls::None,
         metrics: Dialect::GoGrpcMiddleware,
         start: |host| Box::pin(handlers::start(host)),
     }

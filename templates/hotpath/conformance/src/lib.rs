@@ -6,7 +6,8 @@
 )]
 use hotpath::prometheus::IntCounter;
 use hotpath::{
-    App, Call, Cpu, Defaults, Dialect, Failure, Host, OnPanic, Outbound, Policy, Replies, Routes, State, Store,
+    App, Call, Caller, Cpu, Defaults, Dialect, Failure, Host, OnPanic, Outbound, Policy, Replies, Routes, State, Store,
+    Tls,
 };
 use pb::fixture_client::FixtureClient;
 use pb::fixture_server::{Fixture, FixtureServer};
@@ -58,6 +59,7 @@ pub fn app(on_panic: OnPanic, metrics: Dialect) -> App {
         policies: POLICIES,
         defaults: DEFAULTS,
         on_panic,
+        tls: Tls::None,
         metrics,
         start: |host| Box::pin(start(host)),
     }
@@ -200,6 +202,7 @@ fn header(headers: &MetadataMap, name: &str) -> bytes::Bytes {
 impl Fixture for Handlers {
     async fn call(&self, request: tonic::Request<Order>) -> Result<Response<Done>, Status> {
         let peer = request.remote_addr();
+        let caller = Caller::of(&request).map_or_else(|_nobody| "nobody".to_owned(), Caller::to_string);
         let (asked, _, Order { what, n, payload }) = request.into_parts();
         let payload = match what.as_str() {
             "echo" => payload,
@@ -228,6 +231,7 @@ impl Fixture for Handlers {
             }
             // Whose call it is.
             "address" => peer.map_or_else(String::new, |peer| peer.to_string()).into(),
+            "caller" => caller.into(),
             order if order.starts_with("background ") => {
                 let (reply, done) = oneshot::channel();
                 let order = Order {

@@ -10,6 +10,12 @@ const LINES: u64 = 5;
 /// Bytes of a status message that are logged.
 const MESSAGE: usize = 1 << 10;
 
+/// Where a call came from.
+pub(crate) struct Origin<'a> {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) caller: Option<&'a str>,
+}
+
 /// The limits on what is said of one method, by code.
 #[derive(Debug)]
 pub(crate) struct Faults([Limiter; 17]);
@@ -20,14 +26,14 @@ impl Faults {
     }
 
     /// Logs that the call of `span` failed, if that is the service's fault. The span says its method and its trace.
-    pub(crate) fn tell(&self, code: Code, message: &str, peer: Option<SocketAddr>, span: &Span) {
+    pub(crate) fn tell(&self, code: Code, message: &str, Origin { peer, caller }: Origin<'_>, span: &Span) {
         if !is_fault(code) {
             return;
         }
         if let Some(suppressed) = self.0.get(code as usize).and_then(Limiter::pass) {
             let error = message.get(..message.floor_char_boundary(MESSAGE)).unwrap_or_default();
             let peer = peer.map(tracing::field::display);
-            warn!(parent: span, code = name(code), error, peer, suppressed, "call failed");
+            warn!(parent: span, code = name(code), error, peer, caller, suppressed, "call failed");
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::env::Env;
 use crate::limits::Limits;
 use crate::server::{Server, Stopped};
 use crate::signals::Stop;
+use crate::transport::Tls;
 use crate::{alloc, methods, panics, ports, runtime, signals, telemetry};
 use hotpath_telemetry::{Failure, logs};
 use std::io::{Write as _, stdout};
@@ -53,7 +54,7 @@ fn main(app: App) -> ExitCode {
     let result = match arguments.join(" ").as_str() {
         "" => Ok(serve(&app, env)),
         "limits" => limits(&app, &env),
-        "healthcheck" => healthcheck(&env),
+        "healthcheck" => healthcheck(&app, &env),
         "version" => version(&app),
         _ => Err(format!("{}: no argument to serve, or one of: healthcheck, limits, version", app.name).into()),
     };
@@ -141,10 +142,11 @@ fn limits(app: &App, env: &Env) -> Result<u8, Failure> {
 }
 
 /// For an image without a shell: exit 0 if the process that listens here says SERVING within a second.
-fn healthcheck(env: &Env) -> Result<u8, Failure> {
+fn healthcheck(app: &App, env: &Env) -> Result<u8, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    // The second for when callers have all connections of the first.
-    for address in [ports::CALLS.loopbacks(env)?, ports::ADMIN.loopbacks(env)?].concat() {
+    // The admin port for when callers have all connections of the other, and where that one speaks TLS.
+    let calls = if app.tls == Tls::None { ports::CALLS.loopbacks(env)? } else { Vec::new() };
+    for address in [calls, ports::ADMIN.loopbacks(env)?].concat() {
         let answer = runtime.block_on(async {
             let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
             let check = async move { HealthClient::new(channel).check(HealthCheckRequest::default()).await };

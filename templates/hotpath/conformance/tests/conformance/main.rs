@@ -10,6 +10,8 @@
     clippy::disallowed_macros,
     reason = "tests"
 )]
+#[cfg(feature = "tls")]
+mod authority;
 mod balancing;
 mod cancellation;
 mod codes;
@@ -30,6 +32,8 @@ mod state;
 mod stop;
 mod streams;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
 mod uploads;

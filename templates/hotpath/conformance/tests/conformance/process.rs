@@ -16,7 +16,12 @@ use tokio::net::TcpStream;
 fn fixture_process() {
     let Some(on_panic) = std::env::var_os("FIXTURE_PROCESS") else { return };
     let on_panic = if on_panic == "abort" { OnPanic::Abort } else { OnPanic::Drain };
-    let app = hotpath_conformance::app(on_panic, Dialect::GoGrpcMiddleware);
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "nothing is changed without TLS"))]
+    let mut app = hotpath_conformance::app(on_panic, Dialect::GoGrpcMiddleware);
+    #[cfg(feature = "tls")]
+    if std::env::var_os("FIXTURE_TLS").is_some_and(|tls| tls == "mutual") {
+        app.tls = hotpath::Tls::Mutual;
+    }
     std::process::exit(hotpath::serve(&app, Env::process()).into());
 }
 

@@ -23,6 +23,7 @@ mod trace_context;
 pub use dialect::{CallMetrics, Dialect, Series};
 pub use exposition::page;
 pub use failure::Failure;
+pub use limiter::Limiter;
 pub use metrics::Metrics;
 pub use name::{Name, names};
 pub use panic::panicked;

@@ -8,7 +8,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Lets so many pass in each window of time, and counts the others.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub struct Limiter {
     window: Duration,
     most: u64,
     /// The number of the window that `passed` belongs to; windows are numbered from 1.
@@ -19,7 +19,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// Lets `most` pass in each `window`.
-    pub(crate) const fn new(most: u64, window: Duration) -> Self {
+    pub const fn new(most: u64, window: Duration) -> Self {
         Self {
             window,
             most,
@@ -30,7 +30,7 @@ impl Limiter {
     }
 
     /// How many were held back since the last one that passed, if this one may pass.
-    pub(crate) fn pass(&self) -> Option<u64> {
+    pub fn pass(&self) -> Option<u64> {
         self.pass_at(START.elapsed())
     }
 

@@ -1,7 +1,8 @@
 //! The recorder of one call, in or out: whatever becomes of the call, it is counted once.
 use crate::dialect::Series;
+use crate::faults::Origin;
 use crate::trace;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -20,6 +21,8 @@ pub struct CallRecorder {
     pub ended: CancellationToken,
     /// Who called, where that is known: for the log line of a call that failed.
     pub peer: Option<SocketAddr>,
+    /// Who the caller has proven to be, for the same line; `None` where it was not asked.
+    pub caller: Option<Arc<str>>,
     series: Series,
     begun: Instant,
 }
@@ -29,7 +32,15 @@ impl CallRecorder {
     pub fn start(series: Series, span: Span, begun: Instant, deadline: Instant) -> Self {
         series.started();
         let ended = CancellationToken::new();
-        Self { span, deadline, ended, peer: None, series, begun }
+        Self {
+            span,
+            deadline,
+            ended,
+            peer: None,
+            caller: None,
+            series,
+            begun,
+        }
     }
 
     /// Counts the end of the call. Only the first end counts.
@@ -45,7 +56,8 @@ impl CallRecorder {
         trace::record_code(&self.span, code);
         self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace::sampled(&self.span));
         if let Some(faults) = self.series.faults() {
-            faults.tell(code, message, self.peer, &self.span);
+            let from = Origin { peer: self.peer, caller: self.caller.as_deref() };
+            faults.tell(code, message, from, &self.span);
         }
         self.ended.cancel();
     }

@@ -4,6 +4,7 @@ use crate::limits::Defaults;
 use crate::panics::OnPanic;
 use crate::policy::Policy;
 use crate::routes::Routes;
+use crate::transport::Tls;
 use futures_util::future::BoxFuture;
 use hotpath_telemetry::{Dialect, Failure};
 
@@ -26,6 +27,8 @@ pub struct App {
     pub defaults: Defaults,
     /// What a panic does to the process.
     pub on_panic: OnPanic,
+    /// Whether the port for calls speaks TLS.
+    pub tls: Tls,
     /// The names under which calls are counted.
     pub metrics: Dialect,
     /// Makes the handlers, once, before the first call. Nothing is served before it is done: `|host|

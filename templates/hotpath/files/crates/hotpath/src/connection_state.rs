@@ -1,5 +1,6 @@
 //! The state of one connection, which its calls and the loop that serves it have in common.
 use crate::admission::Admission;
+use crate::caller::Caller;
 use crate::deadline;
 use crate::limits::MethodLimits;
 use prometheus::IntCounter;
@@ -17,11 +18,18 @@ tokio::task_local! {
     pub(crate) static RESET_AT: Cell<Instant>;
 }
 
+/// The peer of a connection, for the log.
+pub(crate) struct Peer {
+    /// Where it is.
+    pub(crate) address: Option<SocketAddr>,
+    /// Who it has proven to be, where it was asked.
+    pub(crate) caller: Option<Caller>,
+}
+
 /// What the streams of one connection have in common.
 pub(crate) struct Connection {
     pub(crate) admission: Admission,
-    /// Where its peer is, for the log.
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Peer,
     /// Streams that may be open at once.
     streams: usize,
     /// Counts how often all of them were.
@@ -41,7 +49,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `streams` may be open at once, and `full` counts how often they are.
-    pub(crate) fn new(admission: Admission, peer: Option<SocketAddr>, streams: u32, full: IntCounter) -> Self {
+    pub(crate) fn new(admission: Admission, peer: Peer, streams: u32, full: IntCounter) -> Self {
         Self {
             admission,
             peer,

@@ -10,6 +10,7 @@
 //! - [`Queue`]: work that the caller need not wait for.
 //! - [`Store`]: state that survives a restart.
 //! - [`Outbound`]: calls to other services.
+//! - [`Caller`]: who calls, where callers show certificates ([`Tls::Mutual`]).
 //!
 //! What it has beside its handlers, it is given by [`Host`] at its start: background tasks, [`Readiness`], hooks at the end.
 mod admin;
@@ -20,6 +21,7 @@ mod background;
 mod body;
 mod budget;
 mod call;
+mod caller;
 mod connection_state;
 mod connections;
 mod cpu;
@@ -45,16 +47,21 @@ mod service;
 mod shared;
 mod signals;
 mod snapshot;
+mod socket;
 mod store;
 mod stream;
 #[cfg(target_arch = "x86_64")]
 mod target_cpu;
 mod telemetry;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 mod upload;
 mod wire;
 
 pub use app::App;
 pub use call::Call;
+pub use caller::Caller;
 pub use cpu::Cpu;
 pub use env::Env;
 pub use health::Readiness;
@@ -74,3 +81,4 @@ pub use server::{Server, Stopped};
 pub use store::{State, Store};
 pub use stream::{Replies, Sink, stream};
 pub use tokio_util::sync::CancellationToken;
+pub use transport::Tls;

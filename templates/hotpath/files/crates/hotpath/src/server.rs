@@ -7,6 +7,7 @@ use crate::health::Health;
 use crate::host::{Ends, Host};
 use crate::routes::Routes;
 use crate::shared::Shared;
+use crate::transport::Transport;
 use crate::{admin, connections, methods, ports, telemetry};
 use futures_util::FutureExt as _;
 use hotpath_telemetry::Failure;
@@ -34,7 +35,7 @@ impl Server {
     /// Starts the service, binds the ports, and serves.
     ///
     /// # Errors
-    /// If a setting is wrong, a policy is missing, a port is taken, or the service itself does not start.
+    /// If a setting or a certificate is wrong, a policy is missing, a port is taken, or the service itself does not start.
     pub async fn start(app: &App, env: Env) -> Result<Self, Failure> {
         let mut host = Host::new(&app.defaults, app.called, app.metrics, env)?;
         let call_metrics = app.metrics.server(&host.metrics.registry)?;
@@ -43,6 +44,7 @@ impl Server {
             // Before a service that may take its time to start.
             port.address(&host.env)?;
         }
+        let transport = Transport::prepare(app.tls, &host)?;
         let starting = AssertUnwindSafe(outside_calls((app.start)(&mut host))).catch_unwind();
         let routes = starting.await.unwrap_or_else(|_panic| Err("the start of the service panicked".into()))?;
         let routes = with_built_in(routes, app, &host)?;
@@ -70,7 +72,7 @@ impl Server {
         admin::spawn(port, Arc::clone(&shared))?;
         let drain = ends.tasks.stop.clone();
         #[expect(clippy::disallowed_methods, reason = "one listener")]
-        let listener = tokio::spawn(connections::listen(listener, Arc::clone(&shared), drain.clone()));
+        let listener = tokio::spawn(connections::listen(listener, transport, Arc::clone(&shared), drain.clone()));
         let limits = methods::describe(&shared.limits, &shared.methods);
         info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
         Ok(Self { listen, admin, shared, drain, listener, ends })

@@ -4,6 +4,7 @@ use crate::admission::RETRY_LATER;
 use crate::body::{self, Reply};
 use crate::budget::MemoryPermit;
 use crate::call::{CURRENT, Call};
+use crate::caller::Caller;
 use crate::connection_state::Connection;
 use crate::deadline::{after, deadline_exceeded};
 use crate::methods::Method;
@@ -51,7 +52,9 @@ impl hyper::service::Service<Request<Incoming>> for CallService {
         self.connection.expect_stream(&method.limits, limit);
         let span = trace::server_span(&method.name, request.headers());
         let mut recorder = CallRecorder::start(method.series.clone(), span.clone(), begun, deadline);
-        recorder.peer = self.connection.peer;
+        let peer = &self.connection.peer;
+        recorder.peer = peer.address;
+        recorder.caller = peer.caller.as_ref().map(Caller::shared);
         let (permit, reply_memory) = match self.connection.admission.admit(&method.limits) {
             Ok(permits) => permits,
             Err(shed) => {

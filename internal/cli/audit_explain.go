@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rustgen/internal/audit"
+	"rustgen/internal/report"
 )
 
 // findCheck is the check of the production checklist with an id.
@@ -34,11 +35,11 @@ func (a *app) explainCheck(c audit.Check, asJSON bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\n", c.ID, c.Title)
 	fmt.Fprintf(&b, "A check of rustgen audit (%s), of severity %s.\n\n", c.Area, c.Severity)
-	fmt.Fprintf(&b, "%s\n\n", fold("Why: "+c.Why+".", explainWidth, ""))
+	fmt.Fprintf(&b, "%s\n\n", report.Fold("Why: "+c.Why+".", report.Width, ""))
 	fmt.Fprintf(&b, "The fault, in %s:\n\n%s\n", e.File, indented(e.Fault))
 	fmt.Fprintf(&b, "Mended:\n\n%s\n", indented(e.Mended))
-	fmt.Fprintf(&b, "%s\n", fold("Mend: "+c.Mend+".", explainWidth, ""))
-	fmt.Fprintf(&b, "%s\n%s\n\n", fold("Harm: "+e.Harm+".", explainWidth, ""), fold("Source: "+e.Source+".", explainWidth, ""))
+	fmt.Fprintf(&b, "%s\n", report.Fold("Mend: "+c.Mend+".", report.Width, ""))
+	fmt.Fprintf(&b, "%s\n%s\n\n", report.Fold("Harm: "+e.Harm+".", report.Width, ""), report.Fold("Source: "+e.Source+".", report.Width, ""))
 	fmt.Fprintf(&b, "Where it is as it should be: // rustgen: allow(%s, the reason)\n", c.ID)
 	_, err := io.WriteString(a.out, b.String())
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rustgen/internal/audit"
+	"rustgen/internal/report"
 )
 
 // text is the report for people: findings from a severity on, then what was not seen, then the rest in a few lines.
@@ -38,8 +39,8 @@ const mostPlaces = 5
 func writeResult(b *strings.Builder, result audit.Result) {
 	fmt.Fprintf(b, "  %s (%s): %s\n", result.ID, result.Severity, result.Title)
 	writeFindings(b, result.Findings)
-	fmt.Fprintf(b, "%s\n", fold("Why: "+result.Why+".", explainWidth, "    "))
-	fmt.Fprintf(b, "%s\n\n", fold("Mend: "+result.Mend+".", explainWidth, "    "))
+	fmt.Fprintf(b, "%s\n", report.Fold("Why: "+result.Why+".", report.Width, "    "))
+	fmt.Fprintf(b, "%s\n\n", report.Fold("Mend: "+result.Mend+".", report.Width, "    "))
 }
 
 func writeFindings(b *strings.Builder, findings []audit.Finding) {
@@ -90,7 +91,7 @@ func (r *auditReport) writeUnseen(b *strings.Builder) {
 	}
 	b.WriteString("not seen\n")
 	for _, what := range order {
-		fmt.Fprintf(b, "  %s\n%s\n", what, fold(strings.Join(ids[what], ", "), explainWidth, "    "))
+		fmt.Fprintf(b, "  %s\n%s\n", what, report.Fold(strings.Join(ids[what], ", "), report.Width, "    "))
 	}
 }
 
@@ -112,10 +113,10 @@ func (r *auditReport) writeRest(b *strings.Builder, show audit.Severity, less ma
 		}
 	}
 	if len(passed) > 0 {
-		fmt.Fprintf(b, "passed\n%s\n", fold(strings.Join(passed, ", "), explainWidth, "  "))
+		fmt.Fprintf(b, "passed\n%s\n", report.Fold(strings.Join(passed, ", "), report.Width, "  "))
 	}
 	for _, note := range notes {
-		fmt.Fprintf(b, "left out: %s\n%s\n", note, fold(strings.Join(absent[note], ", "), explainWidth, "  "))
+		fmt.Fprintf(b, "left out: %s\n%s\n", note, report.Fold(strings.Join(absent[note], ", "), report.Width, "  "))
 	}
 	if allowed > 0 {
 		fmt.Fprintf(b, "allowed: %d findings, each with its reason in --json\n", allowed)

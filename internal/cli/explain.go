@@ -48,9 +48,3 @@ set that it was made from.`,
 	addTemplateFlag(cmd, ownSet+", or "+embeddedSet)
 	return cmd
 }
-
-// explainWidth is the line length of explanations.
-const explainWidth = report.Width
-
-// fold breaks a text into lines of at most width columns.
-func fold(text string, width int, indent string) string { return report.Fold(text, width, indent) }

@@ -29,6 +29,9 @@ func (a *app) reportUpgrade(set *source.Set, s *upgrade.Service, out *decision.O
 		_, err = io.WriteString(a.out, r.Markdown())
 	default:
 		_, err = io.WriteString(a.out, r.Text())
+		if summary := r.Summary(); err == nil && !o.dryRun && summary != "" && len(u.Changes) > 0 && len(u.Conflicts) == 0 {
+			a.say("\n%s. Nothing is committed: look at it, run the checks, and commit it with .rustgen.", summary)
+		}
 	}
 	if err != nil || o.dryRun || len(u.Conflicts) == 0 {
 		return err

@@ -64,6 +64,21 @@ func (r *Upgrade) Text() string {
 	return b.String()
 }
 
+// Summary counts what became of files, in the order of the report.
+func (r *Upgrade) Summary() string {
+	counts := map[upgrade.Verdict]int{}
+	for _, i := range r.Files {
+		counts[i.Verdict]++
+	}
+	var parts []string
+	for _, v := range upgrade.Verdicts {
+		if counts[v] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[v], v))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // ownedHint says what is left to do where the template has news for owned files.
 const ownedHint = "owned files are as you left them: rustgen diff --owned shows what the template would write in them"
 

@@ -32,6 +32,7 @@ var rooms = map[string]room{
 	"internal/render":      {pure: true, imports: []string{"internal/templateset", "internal/tree"}},
 	"internal/setcheck":    {pure: true, imports: []string{"internal/decision", "internal/render", "internal/templateset", "internal/tree"}},
 	"internal/git":         {},
+	"internal/helm":        {},
 	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
 	// For tests that compile services.
 	"internal/layertest": {},
@@ -57,7 +58,7 @@ var rooms = map[string]room{
 	"templates":             {},
 	"internal/cli": {imports: []string{
 		"internal/apidiff", "internal/apply", "internal/audit", "internal/cargo", "internal/decision", "internal/git",
-		"internal/gostubs", "internal/hint", "internal/layer", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
+		"internal/gostubs", "internal/helm", "internal/hint", "internal/layer", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
 		"internal/proto", "internal/render", "internal/setcheck", "internal/templateset", "internal/tree", "internal/upgrade",
 		"internal/vcs", "templates",
 	}},
@@ -66,7 +67,7 @@ var rooms = map[string]room{
 
 // only names the packages that may import what is dangerous, heavy or to be had in one place.
 var only = map[string][]string{
-	"os/exec":                            {"internal/git"},
+	"os/exec":                            {"internal/git", "internal/helm"},
 	"github.com/charmbracelet/huh":       {"internal/prompt"},
 	"github.com/charmbracelet/bubbletea": {"internal/prompt"},
 	"github.com/Masterminds/sprig/v3":    {"internal/render"},

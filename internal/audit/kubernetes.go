@@ -17,6 +17,8 @@ type object struct {
 	path string
 	kind string
 	node *yaml.Node
+	// rendered says that a chart was made into it, so that its lines are of no file.
+	rendered bool
 }
 
 // workloads are the kinds that run pods, and where the pod is in each.
@@ -55,8 +57,12 @@ func (s *service) readManifests(rendered map[string][]byte) {
 		}
 		s.addObjects(p, s.files[p].Data)
 	}
-	for p, data := range rendered {
-		s.addObjects(p, data)
+	for dir, data := range rendered {
+		before := len(s.objects)
+		s.addObjects(path.Join(dir, "Chart.yaml"), data)
+		for i := range s.objects[before:] {
+			s.objects[before+i].rendered = true
+		}
 	}
 	slices.SortStableFunc(s.objects, func(a, b object) int { return strings.Compare(a.path, b.path) })
 	s.objects = s.patched()
@@ -170,6 +176,9 @@ func value(node *yaml.Node, keys ...string) string {
 func (o object) at(node *yaml.Node) Place {
 	if node == nil {
 		node = o.node
+	}
+	if o.rendered {
+		return Place{o.path, 0}
 	}
 	return Place{o.path, node.Line}
 }

@@ -61,7 +61,7 @@ var rooms = map[string]room{
 	"internal/cargo":        {pure: true},
 	"internal/audit":        {pure: true, imports: []string{"internal/audit/rust", "internal/tree"}},
 	"internal/audit/rust":   {pure: true},
-	"internal/proto":        {pure: true},
+	"internal/proto":        {pure: true, imports: []string{"internal/tree"}},
 	"internal/rustsrc":      {pure: true},
 	"internal/ownapi":       {pure: true, imports: []string{"internal/apidiff", "internal/decision", "internal/proto", "internal/tree"}},
 	"internal/gostubs":      {pure: true, imports: []string{"internal/proto", "internal/tree"}},

@@ -121,6 +121,9 @@ func generate(api *proto.API, module string) (tree.Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the Go stubs: %w", err)
 	}
+	if err := checkNames(api, plugin); err != nil {
+		return nil, err
+	}
 	all := stubsOf(plugin, module)
 	// With every file passed over, what is left of the response is the error of a generator.
 	for _, s := range all {

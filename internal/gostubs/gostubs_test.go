@@ -2,11 +2,13 @@ package gostubs_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"rustgen/internal/gostubs"
 	"rustgen/internal/proto"
@@ -118,5 +120,38 @@ func TestStale(t *testing.T) {
 	got := gostubs.Stale(service, tree.Tree{"clients/go/b/v1/kept.pb.go": {}})
 	if want := "clients/go/a/v1/a.pb.go clients/go/b/v1/b_grpc.pb.go"; strings.Join(got, " ") != want {
 		t.Errorf("stale: %q", got)
+	}
+}
+
+// TestNamesOfTwo refuses, with its place, what would be declared twice in one Go package, and takes names that only look alike.
+func TestNamesOfTwo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"message ShopClient {}", "proto/a.proto:3:1: the Go stub of service a.v1.Shop declares ShopClient, and so does that of message a.v1.ShopClient"},
+		{"message UnsafeShopServer {}", "declares UnsafeShopServer"},
+		{"message Shop_WatchServer {}", "declares Shop_WatchServer"},
+		{"enum NewShopClient { Z = 0; }", "declares NewShopClient"},
+		{"message A { message B {} } message A_B {}", "proto/a.proto:4:41: the Go stub of message a.v1.A_B declares A_B, and so does that of message a.v1.A.B"},
+		{"enum Kind { ONE = 0; } message Kind_ONE {}", "the Go stub of message a.v1.Kind_ONE declares Kind_ONE, and so does that of value a.v1.ONE"},
+		{"message A { oneof x { string b = 1; } message B {} } ", ""},
+		{"message Client {} message ShopClients {} message Shop_GetClient {} message A { optional string b = 1; map<string, M> m = 2; } message A_B {}", ""},
+	} {
+		files := fstest.MapFS{"proto/a.proto": {Data: []byte("syntax = \"proto3\";\npackage a.v1;\nservice Shop { rpc Get(M) returns (M); rpc Watch(M) returns (stream M); }\nmessage M {} " + c.text + "\n")}}
+		own, err := proto.Within(files, "proto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		api, err := proto.Read(t.Context(), proto.Files{FS: files}, &proto.Source{Roots: []string{"proto"}, Own: own})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = gostubs.Of(api, module("acme.example/a", gostubs.ProtocGenGo, gostubs.ProtocGenGoGRPC))
+		var fault *proto.Fault
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.text, err)
+		case c.want != "" && (!errors.As(err, &fault) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: got %v, want %s", c.text, err, c.want)
+		}
 	}
 }

@@ -64,7 +64,7 @@ func findBuf(files Files, p string) (*workspace, error) {
 }
 
 func readBuf(files Files, p string) (*bufFile, error) {
-	data, err := fs.ReadFile(files.FS, p)
+	data, err := files.read(p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/bufbuild/protocompile/ast"
 	"github.com/bufbuild/protocompile/parser"
 	"github.com/bufbuild/protocompile/reporter"
+
+	"rustgen/internal/tree"
 )
 
 // Files is a file system with the name that a person would give a path in it.
@@ -28,6 +30,12 @@ func (f Files) shown(p string) string {
 	}
 	return f.Shown(p)
 }
+
+// maxFile bounds a proto file, and a buf.yaml.
+const maxFile = 16 << 20
+
+// read reads a file. What is no regular file is not opened: a pipe or a device would never end.
+func (f Files) read(p string) ([]byte, error) { return tree.ReadRegular(f.FS, p, maxFile) }
 
 // loaded is a parsed file.
 type loaded struct {
@@ -84,11 +92,11 @@ func load(files Files, source *Source) (*loader, error) {
 
 // twice refuses two files of one import path, unless they are the same.
 func (l *loader) twice(a, b, name string) error {
-	first, err := fs.ReadFile(l.files.FS, a)
+	first, err := l.files.read(a)
 	if err != nil {
 		return fault(l.files.shown(a), "", "%v", cause(err))
 	}
-	second, err := fs.ReadFile(l.files.FS, b)
+	second, err := l.files.read(b)
 	if err != nil {
 		return fault(l.files.shown(b), "", "%v", cause(err))
 	}
@@ -203,7 +211,7 @@ func exists(files fs.FS, p string) bool {
 // parse reads one file and checks what is to be known before it is compiled.
 func (l *loader) parse(at Path) (*loaded, error) {
 	shown := l.files.shown(at.Full())
-	data, err := fs.ReadFile(l.files.FS, at.Full())
+	data, err := l.files.read(at.Full())
 	if err != nil {
 		return nil, fault(shown, "rustgen must be able to read it", "%v", cause(err))
 	}

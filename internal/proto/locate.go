@@ -267,7 +267,7 @@ func (l *locator) directoryRoot(dir string, w *workspace, found []string) string
 
 // read is a file's text, or nothing: that it cannot be read is said where it is parsed.
 func (l *locator) read(p string) []byte {
-	data, _ := fs.ReadFile(l.files.FS, p)
+	data, _ := l.files.read(p)
 	return data
 }
 

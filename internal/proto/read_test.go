@@ -2,6 +2,7 @@ package proto_test
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -122,4 +123,21 @@ func TestWithinLeavesOutTheForeign(t *testing.T) {
 	if got, want := strings.Join(names, " "), "pay/v1/pay.proto unversioned.proto"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// A pipe would be waited for without end, and a device be read without end.
+func TestWhatIsNoRegularFileIsRefusedAndNotOpened(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]fs.FileMode{"pipe": fs.ModeNamedPipe, "device": fs.ModeDevice} {
+		for _, at := range []string{"api/s.proto", "api/buf.yaml"} {
+			files := fstest.MapFS{"api/pay.proto": file(service("pay")), at: {Mode: mode}}
+			_, err := read(t, files, "--proto api")
+			if checkRefusal(t, err, at+": it is not a regular file", "rustgen must be able to read it"); t.Failed() {
+				t.Fatalf("%s as %s", at, name)
+			}
+		}
+	}
+	large := fstest.MapFS{"api/pay.proto": file(service("pay") + strings.Repeat(" ", 17<<20))}
+	_, err := read(t, large, "--proto api")
+	checkRefusal(t, err, "api/pay.proto: it is too large: more than 16 MiB", "")
 }

@@ -27,6 +27,8 @@ var meanings = map[upgrade.Verdict]string{
 var (
 	skipsChecks = regexp.MustCompile(`(?i)\[(skip|ci|no|actions)[ -](skip|ci|actions)\]|\*\*\*NO_CI\*\*\*|\bskip-checks:`)
 	refersTo    = regexp.MustCompile(`([#!])([0-9])|\b(GH)-([0-9])`)
+	// An issue or a proposal by its whole address, which a word such as "Fixes" before it would close.
+	addresses   = regexp.MustCompile(`(?i)\b(https?):(//[^\s]+/(issues|pull|merge_requests|work_items)/[0-9])`)
 	calls       = regexp.MustCompile("(^|[^0-9A-Za-z_`/.])@([0-9A-Za-z])")
 	quickAction = regexp.MustCompile(`(?m)^([ \t]*)/([a-z])`)
 )
@@ -36,6 +38,7 @@ func inert(text string) string {
 	text = refersTo.ReplaceAllStringFunc(text, func(s string) string {
 		return strings.NewReplacer("#", "&#35;", "!", "&#33;", "-", "&#45;").Replace(s)
 	})
+	text = addresses.ReplaceAllString(text, "$1&#58;$2")
 	text = skipsChecks.ReplaceAllStringFunc(text, func(s string) string {
 		return strings.NewReplacer(" ", "&#32;", "-", "&#45;", "_", "&#95;").Replace(s)
 	})

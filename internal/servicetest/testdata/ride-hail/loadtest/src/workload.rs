@@ -1,8 +1,8 @@
 //! What the callers of the service do.
 use crate::client::Caller;
-use crate::pb::ride::v1::{FindRequest, StartRequest, rides_client::RidesClient, trip::Place};
 /// The name of the service in the health protocol.
 pub use crate::pb::ride::v1::rides_server::SERVICE_NAME as SERVICE;
+use crate::pb::ride::v1::{FindRequest, StartRequest, rides_client::RidesClient, trip::Place};
 use hotpath_loadtest::{Streams, streams};
 use std::time::Duration;
 use tonic::{Response, Status, Streaming};

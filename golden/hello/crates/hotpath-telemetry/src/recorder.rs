@@ -16,6 +16,8 @@ pub struct CallRecorder {
     pub span: Span,
     /// When the call's time is up.
     pub deadline: Instant,
+    /// Whether it is the service that says so, and not the caller.
+    pub own_deadline: bool,
     /// Cancelled when the call has ended, for whatever still works for it.
     pub ended: CancellationToken,
     /// Who called, where that is known: for the log line of a call that failed.
@@ -29,7 +31,15 @@ impl CallRecorder {
     pub fn start(series: Series, span: Span, begun: Instant, deadline: Instant) -> Self {
         series.started();
         let ended = CancellationToken::new();
-        Self { span, deadline, ended, peer: None, series, begun }
+        Self {
+            span,
+            deadline,
+            own_deadline: false,
+            ended,
+            peer: None,
+            series,
+            begun,
+        }
     }
 
     /// Counts the end of the call. Only the first end counts.
@@ -43,7 +53,11 @@ impl CallRecorder {
             return;
         }
         trace::record_code(&self.span, code);
-        self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace::sampled(&self.span));
+        let trace_id = trace::is_sampled(&self.span).then_some(|| trace::trace_id(&self.span));
+        self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace_id);
+        if self.own_deadline && code == Code::DeadlineExceeded && Instant::now() >= self.deadline {
+            self.series.own_deadline();
+        }
         if let Some(faults) = self.series.faults() {
             faults.tell(code, message, self.peer, &self.span);
         }

@@ -1,6 +1,7 @@
 //! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. A connection must speak HTTP/2
 //! soon after it was accepted. It is closed when it is old or idle, when its peer has stopped reading, and at the drain.
-use crate::admission::Admission;
+use crate::admission::{Admission, Shed};
+use crate::age;
 use crate::connection_state::{Connection, RESET_AT};
 use crate::limits::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW};
 use crate::service::CallService;
@@ -159,12 +160,13 @@ async fn serve(socket: TcpStream, shared: &Arc<Shared>, drain: CancellationToken
     // The random keys of std's hasher are random enough to spread reconnections.
     let jitter = (RandomState::new().hash_one(0u8) % 1_000) as f64 / 1_000.0;
     let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter);
+    let overload = || Shed::overload(&shared.metrics.shed);
     tokio::select! {
         _ended = serving.as_mut() => return,
         // Closed at once: a peer that has not read its last replies would only have more of them queued.
         () = connection.stopped_reading() => return,
         () = drain.cancelled() => {}
-        () = sleep(age) => {}
+        () = age::reached(age, overload) => {}
         () = connection.idle(limits.idle) => {}
     }
     serving.as_mut().graceful_shutdown();

@@ -11,7 +11,7 @@ use crate::panics;
 use crate::shared::Shared;
 use crate::upload::{Upload, read_rest};
 use crate::wire::{Messages, code_of, not_grpc, record_end, timeout};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{CallRecorder, trace, trace::Parent};
 use http::{HeaderMap, Request, Response, response::Parts};
@@ -52,6 +52,7 @@ impl hyper::service::Service<Request<Incoming>> for CallService {
         let span = trace::server_span(&method.name, request.headers());
         let mut recorder = CallRecorder::start(method.series.clone(), span.clone(), begun, deadline);
         recorder.peer = self.connection.peer;
+        recorder.own_deadline = asked.is_none_or(|asked| method.limits.deadline.is_some_and(|own| own < asked));
         let (permit, reply_memory) = match self.connection.admission.admit(&method.limits) {
             Ok(permits) => permits,
             Err(shed) => {
@@ -96,8 +97,25 @@ async fn collect(response: Response<Body>, streams: bool) -> Result<Answer, Stat
     if streams && code_of(&parts.headers).is_none() {
         return Ok((parts, Either::Left(body)));
     }
-    let whole = body.collect().await?;
-    Ok((parts, Either::Right((whole.trailers().cloned(), whole.to_bytes()))))
+    let (data, trailers) = whole(body).await?;
+    Ok((parts, Either::Right((trailers, data))))
+}
+
+/// The bytes and the trailers of a body. tonic gives a single reply in one piece, which is not copied.
+async fn whole(mut body: Body) -> Result<(Bytes, Option<HeaderMap>), Status> {
+    let mut data = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(piece) if data.is_empty() => data = piece,
+            Ok(piece) => {
+                let mut joined = BytesMut::from(data);
+                joined.extend_from_slice(&piece);
+                data = joined.freeze();
+            }
+            Err(last) => return Ok((data, last.into_trailers().ok())),
+        }
+    }
+    Ok((data, None))
 }
 
 /// What the response to a call is made with.

@@ -15,7 +15,7 @@ const CODES: [&str; 17] = [
     "DataLoss", "Unauthenticated",
 ];
 /// `prometheus.DefBuckets` of client_golang.
-const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub(crate) const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const LABELS: [&str; 3] = ["grpc_type", "grpc_service", "grpc_method"];
 
 /// The metric families of one side.

@@ -38,6 +38,7 @@ static OUTPUT: OnceLock<Output> = OnceLock::new();
 struct Output {
     writer: Writer,
     format: Format,
+    filter: Targets,
 }
 
 /// What is logged, and how.
@@ -58,7 +59,7 @@ pub fn init(logs: Settings<'_>, spans: trace::Settings<'_>) -> Result<Exporter, 
     let format = format(logs.format)?;
     let dropped = DROPPED.clone().ok_or("the counter of dropped log lines")?;
     let writer = Writer::start(io::stderr(), dropped, dropped_line)?;
-    let output = OUTPUT.get_or_init(|| Output { writer, format });
+    let output = OUTPUT.get_or_init(|| Output { writer, format, filter: filter.clone() });
     // One filter a layer, never two: a filter on a filter is no longer cached per callsite, and every `trace!` inside h2
     // is then evaluated on every call (2.3 times the instructions).
     trace::install(tracing_subscriber::registry().with(Lines(output).with_filter(filter)), spans)
@@ -67,6 +68,34 @@ pub fn init(logs: Settings<'_>, spans: trace::Settings<'_>) -> Result<Exporter, 
 /// Waits until all lines are written, for a second at most. False if some are not.
 pub fn flush() -> bool {
     OUTPUT.get().is_none_or(|output| output.writer.flush(FLUSH))
+}
+
+/// Logs `message` with fields that may be JSON objects, which a field of `tracing` cannot be. `target` says where it is from,
+/// as [`module_path!`] does; it passes the filter at level INFO, or is not written.
+pub fn info<'a>(
+    target: &'a str,
+    message: &'a str,
+    fields: impl IntoIterator<Item = (&'static str, serde_json::Value)>,
+) {
+    let Some(output) = OUTPUT.get().filter(|output| output.filter.would_enable(target, &Level::INFO)) else { return };
+    let mut named = Fields::default();
+    for (name, value) in fields {
+        named.set(
+            name,
+            match value {
+                serde_json::Value::String(text) => Value::Text(text),
+                value => Value::Json(value),
+            },
+        );
+    }
+    let line = Line {
+        time: SystemTime::now(),
+        level: Level::INFO,
+        target,
+        message,
+        fields: &named,
+    };
+    output.writer.put(&line.text(output.format));
 }
 
 /// Writes an error that ends the process, or keeps it from starting, also where logs are not set up. It does not go

@@ -9,7 +9,7 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, proto::Metric
 use tonic::Code;
 
 /// Of the semantic conventions.
-const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+pub(crate) const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 #[rustfmt::skip]
 const LABELS: [&str; 9] = [
     "rpc_system_name", "rpc_method", "rpc_response_status_code", "error_type", "server_address", "server_port",

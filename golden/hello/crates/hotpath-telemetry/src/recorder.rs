@@ -17,6 +17,8 @@ pub struct CallRecorder {
     pub span: Span,
     /// When the call's time is up.
     pub deadline: Instant,
+    /// Whether it is the service that says so, and not the caller.
+    pub own_deadline: bool,
     /// Cancelled when the call has ended, for whatever still works for it.
     pub ended: CancellationToken,
     /// Who called, where that is known: for the log line of a call that failed.
@@ -35,6 +37,7 @@ impl CallRecorder {
         Self {
             span,
             deadline,
+            own_deadline: false,
             ended,
             peer: None,
             caller: None,
@@ -54,7 +57,11 @@ impl CallRecorder {
             return;
         }
         trace::record_code(&self.span, code);
-        self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace::sampled(&self.span));
+        let trace_id = trace::is_sampled(&self.span).then_some(|| trace::trace_id(&self.span));
+        self.series.handled(code, self.begun.elapsed().as_secs_f64(), trace_id);
+        if self.own_deadline && code == Code::DeadlineExceeded && Instant::now() >= self.deadline {
+            self.series.own_deadline();
+        }
         if let Some(faults) = self.series.faults() {
             let from = Origin { peer: self.peer, caller: self.caller.as_deref() };
             faults.tell(code, message, from, &self.span);

@@ -15,7 +15,7 @@ use otlp as implementation;
 use w3c as implementation;
 
 pub use implementation::{Exporter, Parent, client_span, inject, server_span};
-pub(crate) use implementation::{install, lost, record_code, sampled};
+pub(crate) use implementation::{install, is_sampled, lost, record_code, trace_id};
 
 /// Where the spans go, and what they say of this process. They go nowhere without the feature `otlp`.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! The async runtime: its kind, which a Cargo feature chooses, its workers, and its pool of blocking threads.
 use crate::env::Env;
+use crate::limits::MOST_THREADS;
 use hotpath_telemetry::Failure;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::runtime::{Builder, Runtime};
@@ -9,9 +10,6 @@ const ONE_THREAD: bool = cfg!(feature = "runtime-current-thread");
 /// The kind of the runtime, as metrics name it.
 pub(crate) const NAME: &str = if ONE_THREAD { "current-thread" } else { "multi-thread" };
 
-/// More async threads than any machine has CPUs for. Without a bound a mistyped number would start threads until the memory
-/// is gone, before anything is logged.
-const MOST_WORKERS: usize = 1_024;
 /// Threads that the runtime started.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 /// Blocking threads beyond those for CPU work: the flush of telemetry and state, name look-ups.
@@ -24,10 +22,7 @@ const SPARE_THREADS: usize = 4;
 /// If `WORKERS` is malformed, or more than the runtime can have.
 pub(crate) fn build(env: &Env, cpu_width: usize) -> Result<Runtime, Failure> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = env.get("WORKERS", if ONE_THREAD { 1 } else { cpus })?.max(1);
-    if workers > MOST_WORKERS {
-        return Err(format!("WORKERS={workers}: more than {MOST_WORKERS} threads").into());
-    }
+    let workers = env.within("WORKERS", if ONE_THREAD { 1 } else { cpus }, 1..=MOST_THREADS)?;
     if ONE_THREAD && workers > 1 {
         return Err(format!("WORKERS={workers}: this was built for one async thread").into());
     }

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::{admin, connections, methods, ports, telemetry};
 use futures_util::FutureExt as _;
-use hotpath_telemetry::Failure;
+use hotpath_telemetry::{Failure, logs};
 use std::panic::AssertUnwindSafe;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::runtime::Handle;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
-use tracing::{error, info};
+use tracing::error;
 
 /// A server that accepts calls. It serves until [`stop`](Self::stop).
 pub struct Server {
@@ -74,7 +74,13 @@ impl Server {
         #[expect(clippy::disallowed_methods, reason = "one listener")]
         let listener = tokio::spawn(connections::listen(listener, transport, Arc::clone(&shared), drain.clone()));
         let limits = methods::describe(&shared.limits, &shared.methods);
-        info!(%listen, %admin, memory_budget = shared.limits.memory, %limits, "serving");
+        let fields = [
+            ("listen", listen.to_string().into()),
+            ("admin", admin.to_string().into()),
+            ("memory_budget", shared.limits.memory.into()),
+            ("limits", limits),
+        ];
+        logs::info(module_path!(), "serving", fields);
         Ok(Self { listen, admin, shared, drain, listener, ends })
     }
 

@@ -151,7 +151,7 @@ async fn text_is_for_people_and_a_wrong_format_is_refused() {
     eventually("it serves", async || process.log().contains(" INFO hotpath::server: serving listen=127.0.0.1:")).await;
     process.signal("-TERM");
     assert_eq!(process.ended().await, (Some(0), None));
-    assert!(!process.log().contains('{') || process.log().contains("limits=\""), "{}", process.log());
+    assert!(process.log().contains(" limits={\"methods\":{"), "{}", process.log());
     assert!(!process.log().contains('\x1b'), "no colours in a file: {}", process.log());
     let mut process = Process::start("format", "", &[("LOG_FORMAT", "xml")]);
     assert_eq!(process.ended().await, (Some(78), None));
@@ -168,4 +168,14 @@ async fn debug_is_of_the_service_and_not_of_every_frame() {
     let log = process.log();
     let targets: BTreeSet<_> = log.lines().filter_map(|line| line.split("\"target\":\"").nth(1)).collect();
     assert!(!targets.iter().any(|target| target.starts_with("h2") || target.starts_with("hyper")), "{log}");
+}
+
+/// The bounds were a JSON text in a JSON string, which no query of a log store looks into.
+#[tokio::test]
+async fn the_line_of_a_start_has_its_bounds_as_fields() {
+    let process = Process::start("bounds", "", &[("MEMORY_BUDGET", "128MiB")]);
+    process.address("listen").await;
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains("\"serving\"")).unwrap();
+    assert!(line.contains(r#","memory_budget":134217728,"limits":{"methods":{"fixture.v1.Fixture/Call":{"#), "{line}");
 }

@@ -30,6 +30,29 @@ async fn counted_once(dialect: Dialect) {
     server.stop(true).await;
 }
 
+/// A deadline that a caller sets is the caller's business; one of the service's own is the owner's, and they looked the same.
+#[tokio::test]
+async fn calls_that_the_service_s_own_deadline_ended_are_told_from_others() {
+    for dialect in [Dialect::GoGrpcMiddleware, Dialect::Otelgrpc] {
+        let app = hotpath_conformance::app(OnPanic::Drain, dialect);
+        let server = start_app(&app, &[("MAX_DEADLINE_MS", "200")]).await;
+        let admin = server.admin();
+        let mut requests = raw(server.listen(), 1 << 20).await;
+        for (asked, own) in [("20m", 0.0), ("60S", 1.0), ("20m", 1.0)] {
+            let trailers =
+                crate::support::call(&mut requests, head("Call", &[("grpc-timeout", asked)]), &order("sleep", 60_000))
+                    .await;
+            assert_eq!(trailers["grpc-status"], "4");
+            let labels = ["grpc_service=\"fixture.v1.Fixture\"", "grpc_method=\"Call\""];
+            assert_eq!(metric(admin, "hotpath_own_deadline_total", &labels).await, own, "{asked}");
+        }
+        crate::support::call(&mut requests, head("Call", &[]), &order("sleep", 60_000)).await;
+        assert_eq!(metric(admin, "hotpath_own_deadline_total", &[]).await, 2.0);
+        assert_eq!(ended(admin, "Call", ("DeadlineExceeded", "DEADLINE_EXCEEDED")).await, 4.0);
+        server.stop(true).await;
+    }
+}
+
 #[tokio::test]
 async fn every_series_is_there_before_the_first_call_and_messages_are_counted() {
     let server = start(&[]).await;

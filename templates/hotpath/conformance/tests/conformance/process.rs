@@ -196,6 +196,9 @@ async fn a_second_signal_ends_it_at_once() {
         eventually("it stops", async || process.log().contains("\"stopping\"")).await;
         process.signal(second);
         assert_eq!(process.ended().await, (Some(75), None), "{first} {second}");
+        let last = process.log().lines().last().unwrap().to_owned();
+        assert!(last.contains("ended by a second signal") && last.ends_with('}'), "{last}");
+        assert!(last.contains(if second == "-INT" { "SIGINT" } else { "SIGTERM" }), "{last}");
     }
 }
 

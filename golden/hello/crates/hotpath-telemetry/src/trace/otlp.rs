@@ -166,18 +166,19 @@ pub fn client_span(name: &Name) -> Span {
     span
 }
 
-/// The trace of a call that the collector gets.
-pub(crate) fn sampled(span: &Span) -> Option<String> {
-    is_sent(span).then(|| CallSpan::of(span, |call| call.context.as_ref().map(TraceContext::trace_id)))??
+/// The trace of a call.
+pub(crate) fn trace_id(span: &Span) -> Option<String> {
+    CallSpan::of(span, |call| call.context.as_ref().map(TraceContext::trace_id))?
 }
 
-fn is_sent(span: &Span) -> bool {
+/// Whether the collector gets a call.
+pub(crate) fn is_sampled(span: &Span) -> bool {
     span.metadata().is_some_and(|metadata| metadata.target() == TARGET)
 }
 
 /// Writes into the span how its call ended.
 pub(crate) fn record_code(span: &Span, code: Code) {
-    if !is_sent(span) {
+    if !is_sampled(span) {
         return;
     }
     span.record("rpc.grpc.status_code", code as i32);

@@ -83,6 +83,7 @@ pub(super) async fn connect(address: SocketAddr) -> io::Result<(Arc<Connection>,
         socket.set_nodelay(true)?;
         sockopt::set_socket_keepalive(&socket, true)?;
         sockopt::set_tcp_keepidle(&socket, KEEPALIVE)?;
+        sockopt::set_tcp_keepintvl(&socket, UNANSWERED)?;
         #[cfg(target_os = "linux")]
         sockopt::set_tcp_user_timeout(&socket, UNANSWERED.as_millis() as u32)?;
         let (greeting, greeted) = oneshot::channel();

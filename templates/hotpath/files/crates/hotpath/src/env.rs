@@ -1,6 +1,6 @@
 //! Settings from the environment: typed, with the name and the value in the error.
 use hotpath_telemetry::Failure;
-use std::{collections::HashMap, ffi::OsString, fmt::Display, str::FromStr, time::Duration};
+use std::{collections::HashMap, ffi::OsString, fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 /// Where settings come from: the process's environment, or pairs in a test.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,21 @@ impl Env {
     pub fn get<T: FromStr<Err: Display>>(&self, name: &str, default: T) -> Result<T, Failure> {
         let Some(text) = self.text(name) else { return Ok(default) };
         text.parse().map_err(|error| format!("{name}={text}: {error}").into())
+    }
+
+    /// A number within `range`, or `default` where the variable is absent.
+    ///
+    /// # Errors
+    /// If the text is no number, or one outside of the range.
+    pub fn within<T>(&self, name: &str, default: T, range: RangeInclusive<T>) -> Result<T, Failure>
+    where
+        T: FromStr<Err: Display> + PartialOrd + Display + Copy,
+    {
+        let value = self.get(name, default)?;
+        if self.text(name).is_none() || range.contains(&value) {
+            return Ok(value);
+        }
+        Err(format!("{name}={value}: not from {} to {}", range.start(), range.end()).into())
     }
 
     /// A number of milliseconds.

@@ -3,10 +3,12 @@ use crate::env::Env;
 use crate::policy::{Policy, Work};
 use hotpath_telemetry::{Failure, Name};
 use serde_json::{Value, json};
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use std::{fs, num::NonZeroU64, path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
 
+/// More threads of one kind than any machine has CPUs for. Without a bound a mistyped number would start threads until the
+/// memory is gone, before anything is logged.
+pub(crate) const MOST_THREADS: usize = 1_024;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -33,6 +35,9 @@ const STREAMS: u32 = 128;
 pub(crate) const HEADER_LIST: u32 = 16 << 10;
 /// Percent of the budgets that one connection may hold, unless a setting says otherwise.
 const CONNECTION_SHARE: u8 = 33;
+/// A new replica has its share of the calls after this time, and a caller that asks for addresses anew each time does so 30
+/// times an hour.
+const CONNECTION_AGE: Duration = Duration::from_secs(120);
 /// Percent of the call memory that calls without a deadline may hold together. The rest is for calls that end soon.
 const ENDLESS_SHARE: u64 = 75;
 
@@ -83,7 +88,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How often a peer that sends nothing is pinged. Without an answer within a third of it the connection is closed.
     pub keepalive: Duration,
-    /// The age at which a connection is asked to go, so that load spreads over new replicas; a tenth more or less.
+    /// The age at which a connection is asked to go, so that load spreads over new replicas; a tenth more or less, and a sixth
+    /// of it while calls are shed.
     pub connection_age: Duration,
     /// Between "not serving" and GOAWAY, for the balancer to notice.
     pub drain_delay: Duration,
@@ -113,16 +119,16 @@ impl Limits {
             call_memory,
             unread: (call_memory / 24).max(8 * MIB),
             max_message: defaults.max_message,
-            connections: env.get("CONNECTIONS", connections as usize)?.max(1),
-            streams: within(env, "STREAMS_PER_CONNECTION", STREAMS, 1..=1 << 20)?,
-            connection_share: within(env, "CONNECTION_SHARE", CONNECTION_SHARE, 1..=99)?,
-            header_list: within(env, "HEADER_LIST_BYTES", HEADER_LIST, 1 << 10..=1 << 20)?,
-            cpu_width: env.get("CPU_WIDTH", cores)?.max(1),
+            connections: env.within("CONNECTIONS", connections as usize, 1..=1 << 20)?,
+            streams: env.within("STREAMS_PER_CONNECTION", STREAMS, 1..=1 << 20)?,
+            connection_share: env.within("CONNECTION_SHARE", CONNECTION_SHARE, 1..=99)?,
+            header_list: env.within("HEADER_LIST_BYTES", HEADER_LIST, 1 << 10..=1 << 20)?,
+            cpu_width: env.within("CPU_WIDTH", cores, 1..=MOST_THREADS)?,
             deadline: positive("MAX_DEADLINE_MS", defaults.deadline)?,
             handshake: positive("HANDSHAKE_MS", Duration::from_secs(5))?,
             idle: positive("CONNECTION_IDLE_MS", Duration::from_secs(300))?,
             keepalive: positive("KEEPALIVE_MS", Duration::from_secs(30))?,
-            connection_age: positive("CONNECTION_AGE_MS", Duration::from_secs(900))?,
+            connection_age: positive("CONNECTION_AGE_MS", CONNECTION_AGE)?,
             drain_delay: env.millis("DRAIN_DELAY_MS", Duration::from_secs(3))?,
             drain: env.millis("DRAIN_MS", Duration::from_secs(20))?,
         })
@@ -217,20 +223,6 @@ impl MethodLimits {
     }
 }
 
-/// A number from a variable, which must lie within `range`.
-fn within<T: FromStr<Err: Display> + PartialOrd + Display + Copy>(
-    env: &Env,
-    name: &str,
-    default: T,
-    range: RangeInclusive<T>,
-) -> Result<T, Failure> {
-    let value = env.get(name, default)?;
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(format!("{name}={value}: not from {} to {}", range.start(), range.end()).into())
-}
-
 /// The decision, or four fifths of the cgroup's limit where that is lower: allocators fragment, and the kernel charges
 /// page tables and socket buffers too.
 fn budget(decided: u64) -> u64 {
@@ -288,14 +280,15 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_is_refused() {
+    fn nothing_at_all_is_refused() {
         let defaults = Defaults {
             memory: 64 * MIB,
             max_message: KIB,
             deadline: Duration::from_secs(1),
             reserve: 0,
         };
-        for name in ["MAX_DEADLINE_MS", "HANDSHAKE_MS", "CONNECTION_IDLE_MS", "KEEPALIVE_MS", "CONNECTION_AGE_MS"] {
+        let times = ["MAX_DEADLINE_MS", "HANDSHAKE_MS", "CONNECTION_IDLE_MS", "KEEPALIVE_MS", "CONNECTION_AGE_MS"];
+        for name in times.into_iter().chain(["CONNECTIONS", "CPU_WIDTH", "STREAMS_PER_CONNECTION"]) {
             let error = Limits::derive(&defaults, &Env::from_pairs([(name, "0")])).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{name}=0: ")), "{error}");
         }

@@ -12,7 +12,7 @@ use crate::panics;
 use crate::shared::Shared;
 use crate::upload::{Upload, read_rest};
 use crate::wire::{Messages, code_of, not_grpc, record_end, timeout};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hotpath_telemetry::{CallRecorder, trace, trace::Parent};
 use http::{HeaderMap, Request, Response, response::Parts};
@@ -55,6 +55,7 @@ impl hyper::service::Service<Request<Incoming>> for CallService {
         let peer = &self.connection.peer;
         recorder.peer = peer.address;
         recorder.caller = peer.caller.as_ref().map(Caller::shared);
+        recorder.own_deadline = asked.is_none_or(|asked| method.limits.deadline.is_some_and(|own| own < asked));
         let (permit, reply_memory) = match self.connection.admission.admit(&method.limits) {
             Ok(permits) => permits,
             Err(shed) => {
@@ -99,8 +100,25 @@ async fn collect(response: Response<Body>, streams: bool) -> Result<Answer, Stat
     if streams && code_of(&parts.headers).is_none() {
         return Ok((parts, Either::Left(body)));
     }
-    let whole = body.collect().await?;
-    Ok((parts, Either::Right((whole.trailers().cloned(), whole.to_bytes()))))
+    let (data, trailers) = whole(body).await?;
+    Ok((parts, Either::Right((trailers, data))))
+}
+
+/// The bytes and the trailers of a body. tonic gives a single reply in one piece, which is not copied.
+async fn whole(mut body: Body) -> Result<(Bytes, Option<HeaderMap>), Status> {
+    let mut data = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(piece) if data.is_empty() => data = piece,
+            Ok(piece) => {
+                let mut joined = BytesMut::from(data);
+                joined.extend_from_slice(&piece);
+                data = joined.freeze();
+            }
+            Err(last) => return Ok((data, last.into_trailers().ok())),
+        }
+    }
+    Ok((data, None))
 }
 
 /// What the response to a call is made with.

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT. They have a thread and a runtime of their own, so that a second one ends the process whatever the
 //! workers of calls do.
-use hotpath_telemetry::Failure;
+use hotpath_telemetry::{Failure, logs};
 use std::{process, thread};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,7 +26,8 @@ impl Stop {
 }
 
 /// Installs the handlers: from now on no signal is lost, also not where this is process 1 of a container, which has no
-/// default handlers. Returns what tells of the first signal; the second ends the process with `cut`.
+/// default handlers. Returns what tells of the first signal; the second ends the process with `cut`, once its log lines are
+/// written, which may take a second.
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -39,8 +40,9 @@ pub(crate) fn listen(cut: u8) -> Result<oneshot::Receiver<Stop>, Failure> {
     let wait = async move {
         // Nobody is told if the process is ending by itself.
         first.send(next(&mut terminate, &mut interrupt).await).ok();
-        next(&mut terminate, &mut interrupt).await;
-        #[expect(clippy::disallowed_methods, reason = "asked twice: neither drain nor flush are waited for")]
+        let because = next(&mut terminate, &mut interrupt).await.name().to_owned();
+        logs::last_words("ended by a second signal, before the drain was over", [("because", because)]);
+        #[expect(clippy::disallowed_methods, reason = "asked twice: nothing but the log is waited for")]
         process::exit(cut.into());
     };
     #[expect(clippy::disallowed_methods, reason = "one thread, for as long as the process lives")]

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::{thread, time::Duration};
 use tokio::time::{Instant, timeout_at};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Builder, sync::oneshot};
 use tonic::Status;
 use tracing::{Span, error, info};
 
@@ -71,7 +71,7 @@ impl<S: State> Store<S> {
         let lock = lock(&path)?;
         let state = load(&path, S::VERSION)?.map(|(version, bytes)| S::decode(version, &bytes)).transpose();
         let state = state.map_err(|error| format!("{}: {error}", path.display()))?.unwrap_or_default();
-        let interval = env.millis("SNAPSHOT_INTERVAL_MS", Duration::from_secs(10))?.max(Duration::from_millis(1));
+        let interval = env.within("SNAPSHOT_INTERVAL_MS", 10_000, 1..=86_400_000)?;
         remove_unfinished(&path);
         let disk = Disk { path, snapshots: metrics.snapshots.clone(), save };
         let owner = Owner { state, disk, _lock: Some(lock) };
@@ -79,7 +79,7 @@ impl<S: State> Store<S> {
         if !owner.flush() {
             return Err(format!("{}: cannot be written", owner.disk.path.display()).into());
         }
-        owner.start(name, interval, metrics)
+        owner.start(name, Duration::from_millis(interval), metrics)
     }
 }
 
@@ -95,7 +95,8 @@ impl<S: State> Owner<S> {
     /// Moves the state to a thread of its own.
     fn start(self, name: &str, interval: Duration, metrics: &Metrics) -> Result<(Store<S>, Finish), Failure> {
         let (queue, worker, finish) = Queue::new(name, QUEUE, metrics)?;
-        let runtime = Handle::current();
+        // Its own clock: the state may be written down when the runtime of the calls has ended.
+        let runtime = Builder::new_current_thread().enable_time().build()?;
         let thread = thread::Builder::new().name(format!("state-{name}"));
         thread.spawn(move || runtime.block_on(self.run(interval, worker)))?;
         Ok((Store(queue), finish))
@@ -274,6 +275,19 @@ mod tests {
         }
         over.store(true, SeqCst);
         assert!(finish.await);
+    }
+
+    /// Its thread panicked at the end of every test that did not stop its server.
+    #[test]
+    fn a_state_is_written_down_when_the_runtime_of_the_calls_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = Env::from_pairs([("STATE_DIR", folder.path().to_str().unwrap())]);
+        let metrics = Metrics::new(&[]).unwrap();
+        let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+        let of_calls = runtime();
+        let (_store, finish) = of_calls.block_on(async { Store::<Sum>::open("a", &env, &metrics) }).unwrap();
+        drop(of_calls);
+        assert!(runtime().block_on(finish));
     }
 
     #[tokio::test]

@@ -10,6 +10,8 @@ pub(crate) enum Value {
     Uint(u128),
     Float(f64),
     Text(String),
+    /// An object or a list, as it is.
+    Json(serde_json::Value),
 }
 
 /// Fields in the order in which they were given, each name once.
@@ -95,6 +97,7 @@ impl fmt::Display for Value {
             Self::Uint(value) => value.fmt(f),
             Self::Float(value) => value.fmt(f),
             Self::Text(value) => value.fmt(f),
+            Self::Json(value) => value.fmt(f),
         }
     }
 }

@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,10 +98,10 @@ func TestAlertFaults(t *testing.T) {
 		"no minimum":           {alerts, "hotpath:failures:rate1h * 3600 > 10", "hotpath:failures:rate1h * 3600 > 0"},
 		"a threshold too low":  {alerts, "hotpath_permits_in_use_ratio{namespace=\"hello\",job=\"hello\"} > 0.8", "hotpath_permits_in_use_ratio{namespace=\"hello\",job=\"hello\"} > 0.5"},
 		"a patience":           {alerts, "for: 10m", "for: 1h"},
-		"health checks count":  {recordings, "namespace=\"hello\",job=\"hello\",grpc_service!~\"grpc[.].*\"}[1h]", "namespace=\"hello\",job=\"hello\"}[1h]"},
-		"callers' faults":      {recordings, "grpc_code=~\"Unknown|Internal|Unavailable|DataLoss\"}[30m]", "grpc_code=~\"Unknown|Internal|Unavailable|DataLoss|ResourceExhausted\"}[30m]"},
-		"shed calls do not":    {recordings, "rate(hotpath_shed_total{job=\"hello\",reason!=\"connection\"}[1h])", "rate(hotpath_shed_total{job=\"hello\",reason=\"connection\"}[1h])"},
-		"streams are slow":     {recordings, ",grpc_type=\"unary\"}[30m]", "}[30m]"},
+		"health checks count":  {recordings, "namespace=\"hello\",job=\"hello\",grpc_service!~\"grpc[.].*\"}", "namespace=\"hello\",job=\"hello\"}"},
+		"callers' faults":      {recordings, "grpc_code=~\"Unknown|Internal|Unavailable|DataLoss\"", "grpc_code=~\"Unknown|Internal|Unavailable|DataLoss|ResourceExhausted\""},
+		"shed calls do not":    {recordings, "rate(hotpath_shed_total{job=\"hello\",reason!=\"connection\"}", "rate(hotpath_shed_total{job=\"hello\",reason=\"connection\"}"},
+		"streams are slow":     {recordings, ",grpc_type=\"unary\"}", "}"},
 		"an exit code":         {alerts, "== 139", "== 137"},
 		"two of three are few": {alerts, "< on (namespace, deployment)", "< bool on (namespace, deployment)"},
 		"any throttling":       {alerts, "            > 0.25\n", "            > 0.05\n"},
@@ -111,6 +112,10 @@ func TestAlertFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := renderTree(t, cases["full"]).with(t, fault.file, fault.old, fault.new)
+			// An alert of a burn rate fires on two windows together, so a fault of their series is in all of them.
+			for fault.file == recordings && bytes.Contains(r.Tree[recordings].Data, []byte(fault.old)) {
+				r = r.with(t, fault.file, fault.old, fault.new)
+			}
 			if output, err := run(t, r.write(t), "ci/check.sh", "alerts"); err == nil {
 				t.Errorf("passed:\n%s", output)
 			}

@@ -40,6 +40,11 @@ func (d dashboard) queries() map[string][]string {
 	return queries
 }
 
+// allChosen is a query of the dashboard as Grafana asks it of a service, with all of each variable chosen.
+func allChosen(expression, interval string) string {
+	return strings.NewReplacer("$__rate_interval", interval, "$namespace", ".*", "$instance", ".*", "$method", ".*").Replace(expression)
+}
+
 func parseDashboard(t *testing.T, r rendered) dashboard {
 	t.Helper()
 	var d dashboard

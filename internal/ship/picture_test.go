@@ -99,7 +99,7 @@ func (p *prometheus) series(t *testing.T, expression, legend string, from, to ti
 		Values [][2]any
 	}
 	err := p.ask("query_range", url.Values{
-		"query": {strings.NewReplacer("$__rate_interval", "5s", "$namespace", ".*").Replace(expression)},
+		"query": {allChosen(expression, "5s")},
 		"start": {from.Format(time.RFC3339)}, "end": {to.Format(time.RFC3339)}, "step": {"2s"},
 	}, &answer)
 	if err != nil {

@@ -72,12 +72,7 @@ func TestInATerminal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds and drives rustgen")
 	}
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "rustgen"), "rustgen/cmd/rustgen")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	path := "PATH=" + bin + string(filepath.ListSeparator) + os.Getenv("PATH")
+	path := withRustgen(t)
 	dir := t.TempDir()
 	term := startTerminal(t, dir, 80, 24, path)
 	term.sees("ready>")
@@ -182,6 +177,51 @@ func TestInATerminal(t *testing.T) {
 	if len(first) == 0 || !maps.Equal(first, second) {
 		t.Errorf("the command gives other bytes than the prompt: %d and %d files", len(first), len(second))
 	}
+}
+
+// What lies in the way is named at the prompt, and commands no terminal by its name.
+func TestHostileNamesInATerminal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds and drives rustgen")
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "hello"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a\x1b]0;PWN\x07b", "c\u202etxt.exe"} {
+		if err := os.WriteFile(filepath.Join(dir, "hello", name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	term := startTerminal(t, dir, 120, 24, withRustgen(t))
+	term.sees("ready>")
+	title := term.tmux("display-message", "-p", "#{pane_title}")
+	term.types("rustgen new --vcs none\n")
+	term.sees("What is the service called?")
+	term.types("hello")
+	term.keys("Enter")
+	screen := term.sees("hello is not empty")
+	for _, name := range []string{`a\x1b]0;PWN\x07b`, `c\u202etxt.exe`} {
+		if !strings.Contains(screen, name) {
+			t.Errorf("it does not name %s:\n%s", name, screen)
+		}
+	}
+	if now := term.tmux("display-message", "-p", "#{pane_title}"); now != title {
+		t.Errorf("the window is called %q now", now)
+	}
+	term.keys("C-c")
+	term.sees("nothing was written")
+}
+
+// withRustgen builds rustgen, and returns the variable PATH by which a shell finds it.
+func withRustgen(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(bin, "rustgen"), "rustgen/cmd/rustgen")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return "PATH=" + bin + string(filepath.ListSeparator) + os.Getenv("PATH")
 }
 
 // files are the paths of a tree with their modes and bytes.

@@ -146,19 +146,14 @@ mod api {
 			"--allocator", "mimalloc", "--runtime", "current-thread", "--panic", "unwind", "--base", "scratch", "--ci", "none",
 			"--deploy", "none", "--go-client=false", "--memory", "128MiB",
 		},
-		bare:     true,
-		verdicts: map[string]string{"src/score.rs": "kept", "tests/conformance/main.rs": "deleted"},
+		bare: true,
+		verdicts: map[string]string{
+			"src/score.rs": "kept", "tests/conformance/main.rs": "deleted", "crates/hotpath/src/connections.rs": "moved",
+		},
+		// That tower says warnings alone, which the team wanted too, the layer does by itself.
 		resolved: map[string]func(yours, template string) string{
-			"crates/hotpath/src/connections.rs":    func(_, template string) string { return template },
 			"crates/hotpath-telemetry/src/logs.rs": func(_, template string) string { return template },
 			"crates/hotpath/src/decisions.rs":      nil,
-		},
-		// Where the layer has it now. That tower says warnings alone, which the team wanted too, it does by itself.
-		byHand: []edit{
-			{
-				"crates/hotpath/src/connections.rs", "        .keep_alive_timeout(limits.keepalive / 3);\n",
-				"        // The satellite link of the north sites takes its time.\n        .keep_alive_timeout(limits.keepalive / 2);\n",
-			},
 		},
 		tests: []string{"score::tests::a_round_is_small"},
 	},

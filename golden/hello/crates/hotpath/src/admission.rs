@@ -158,11 +158,6 @@ impl Shed {
     /// The reasons that any call may meet; [`Self::Queue`] is counted where there is a queue.
     pub(crate) const OF_CALLS: [Self; 3] = [Self::InFlight, Self::Memory, Self::Connection];
 
-    /// How many calls were shed so far that another replica might have served.
-    pub(crate) fn overload(shed: &IntCounterVec) -> u64 {
-        [Self::InFlight, Self::Memory].map(|short| shed.with_label_values(&[short.reason()]).get()).iter().sum()
-    }
-
     fn count(self, shed: &IntCounterVec) {
         shed.with_label_values(&[self.reason()]).inc();
     }

@@ -1,7 +1,6 @@
 //! Connections: a bounded number of them, an `accept` that backs off, a drain that ends. A connection must speak HTTP/2
 //! soon after it was accepted. It is closed when it is old or idle, when its peer has stopped reading, and at the drain.
-use crate::admission::{Admission, Shed};
-use crate::age;
+use crate::admission::Admission;
 use crate::connection_state::{Connection, Peer, RESET_AT};
 use crate::deadline::after;
 use crate::limits::{CONNECTION_WINDOW, Limits, SEND_BUFFER, STREAM_WINDOW};
@@ -157,7 +156,6 @@ async fn serve(accepted: Accepted, shared: &Arc<Shared>, drain: CancellationToke
     let age = limits.connection_age.mul_f64(0.9 + 0.2 * jitter).min(valid.unwrap_or(Duration::MAX));
     // The last calls of a peer whose certificate has ended have the time of a drain.
     let cut = after(Instant::now(), valid.map(|valid| valid.saturating_add(limits.drain)));
-    let overload = || Shed::overload(&shared.metrics.shed);
     let mut socket = Greeted::new(socket);
     {
         let serving = builder(&connection, limits).serve_connection(TokioIo::new(&mut socket), service);
@@ -167,7 +165,7 @@ async fn serve(accepted: Accepted, shared: &Arc<Shared>, drain: CancellationToke
             // Closed at once: a peer that has not read its last replies would only have more of them queued.
             () = connection.stopped_reading() => return,
             () = drain.cancelled() => {}
-            () = age::reached(age, overload) => {}
+            () = sleep(age) => {}
             () = connection.idle(limits.idle) => {}
         }
         serving.as_mut().graceful_shutdown();

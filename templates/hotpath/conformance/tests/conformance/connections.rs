@@ -1,10 +1,9 @@
 //! Connections: how many, how long, and what they may do.
-use crate::support::{PATIENCE, call, client, eventually, head, metric, order, raw, start};
-use std::time::Duration;
+use crate::support::{PATIENCE, client, eventually, metric, order, start};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -142,34 +141,4 @@ async fn told_to_calm_down(streams: u32, (head, body): (&[u8], &[u8])) -> bool {
     client(server.listen()).await.call(order("echo", 1)).await.unwrap();
     server.stop(true).await;
     calm
-}
-
-/// Connections of callers that do not look for new replicas before they must were kept for a quarter of an hour, also by a
-/// process that had to refuse calls while others were idle.
-#[tokio::test]
-async fn a_connection_is_asked_to_go_sooner_while_calls_are_shed() {
-    // Longer than anybody here waits.
-    let server = start(&[("CONNECTION_AGE_MS", "30000")]).await;
-    let mut requests = raw(server.listen(), 1 << 20).await;
-    let busy = client(server.listen()).await;
-    let holding: Vec<_> = (0..2)
-        .map(|_| {
-            let mut busy = busy.clone();
-            tokio::spawn(async move { busy.compute(order("", 60_000)).await })
-        })
-        .collect();
-    let admin = server.admin();
-    eventually("they compute", async || metric(admin, "hotpath_in_flight", &["grpc_method=\"Compute\""]).await == 2.0)
-        .await;
-    let refused = async {
-        while let Ok(ready) = requests.clone().ready().await {
-            requests = ready;
-            let trailers = call(&mut requests, head("Compute", &[]), &order("", 0)).await;
-            assert_eq!(trailers["grpc-status"], "8");
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, refused).await.expect("it is asked to go");
-    holding.iter().for_each(tokio::task::JoinHandle::abort);
-    server.stop(true).await;
 }

@@ -15,7 +15,6 @@
 //! What it has beside its handlers, it is given by [`Host`] at its start: background tasks, [`Readiness`], hooks at the end.
 mod admin;
 mod admission;
-mod age;
 mod alloc;
 mod app;
 mod background;

@@ -35,9 +35,6 @@ const STREAMS: u32 = 128;
 pub(crate) const HEADER_LIST: u32 = 16 << 10;
 /// Percent of the budgets that one connection may hold, unless a setting says otherwise.
 const CONNECTION_SHARE: u8 = 33;
-/// A new replica has its share of the calls after this time, and a caller that asks for addresses anew each time does so 30
-/// times an hour.
-const CONNECTION_AGE: Duration = Duration::from_secs(120);
 /// Percent of the call memory that calls without a deadline may hold together. The rest is for calls that end soon.
 const ENDLESS_SHARE: u64 = 75;
 
@@ -88,8 +85,7 @@ pub struct Limits {
     pub idle: Duration,
     /// How often a peer that sends nothing is pinged. Without an answer within a third of it the connection is closed.
     pub keepalive: Duration,
-    /// The age at which a connection is asked to go, so that load spreads over new replicas; a tenth more or less, and a sixth
-    /// of it while calls are shed.
+    /// The age at which a connection is asked to go, so that load spreads over new replicas; a tenth more or less.
     pub connection_age: Duration,
     /// Between "not serving" and GOAWAY, for the balancer to notice.
     pub drain_delay: Duration,
@@ -128,7 +124,7 @@ impl Limits {
             handshake: positive("HANDSHAKE_MS", Duration::from_secs(5))?,
             idle: positive("CONNECTION_IDLE_MS", Duration::from_secs(300))?,
             keepalive: positive("KEEPALIVE_MS", Duration::from_secs(30))?,
-            connection_age: positive("CONNECTION_AGE_MS", CONNECTION_AGE)?,
+            connection_age: positive("CONNECTION_AGE_MS", Duration::from_secs(900))?,
             drain_delay: env.millis("DRAIN_DELAY_MS", Duration::from_secs(3))?,
             drain: env.millis("DRAIN_MS", Duration::from_secs(20))?,
         })

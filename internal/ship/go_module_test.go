@@ -166,8 +166,8 @@ func TestGoModuleIsSet(t *testing.T) {
 	const path = "git.sr.ht/~acme/hello/clients/go/v2"
 	dir := filepath.Join(work, "hello")
 	// It follows from the repository until it is given itself.
-	mustRun(t, dir, rustgen, "set", "repository=https://github.com/acme/hello")
-	if mod := mustRun(t, dir, "head", "-n", "1", "clients/go/go.mod"); mod != "module github.com/acme/hello/clients/go\n" {
+	mustRun(t, dir, rustgen, "set", "repository=https://codeberg.org/acme/hello")
+	if mod := mustRun(t, dir, "head", "-n", "1", "clients/go/go.mod"); mod != "module codeberg.org/acme/hello/clients/go\n" {
 		t.Errorf("with a repository it is %s", mod)
 	}
 	mustRun(t, dir, rustgen, "set", "go-module="+path)
@@ -176,7 +176,7 @@ func TestGoModuleIsSet(t *testing.T) {
 	if list := mustRun(t, filepath.Join(dir, "clients/go"), "go", "list", "./..."); list != path+"\n"+path+"/hello/v1\n" {
 		t.Errorf("its packages are\n%s", list)
 	}
-	if left, err := run(t, dir, "grep", "-r", "-l", "-e", "example.com/hello/clients", "-e", "github.com/acme/hello/clients", "--exclude-dir=.rustgen", "."); err == nil {
+	if left, err := run(t, dir, "grep", "-r", "-l", "-e", "example.com/hello/clients", "-e", "codeberg.org/acme/hello/clients", "--exclude-dir=.rustgen", "."); err == nil {
 		t.Errorf("the old path is left in\n%s", left)
 	}
 	set := mustRun(t, dir, rustgen, "set", "go-client=no")

@@ -3,7 +3,7 @@
 //
 // The server has cores of its own, and the load generator others.
 //
-//	go run .            # everything, about half an hour on two cores after the builds
+//	go run .            # everything, about twenty minutes on two cores after the builds
 //	go run . -quick     # shorter phases, two builds of the generated service; for trying it out
 package main
 

@@ -144,8 +144,8 @@ func (p *page) head(r result) {
 The generated service beside what a team would write instead, under the same load, in one run of %[1]sbench/service%[1]s on one
 machine. The program writes this page; do not edit it.
 
-- *generated*: %[1]srustgen new hello --downstream prices%[1]s, in its six builds of allocator and runtime; the first also with a
-  memory budget of 64 MiB, and linked statically, as for an image from scratch.
+- *generated*: %[1]srustgen new hello --downstream prices%[1]s, in three of its six builds of allocator and runtime; the first also
+  with a memory budget of 64 MiB.
 - *naive tonic*: what the tutorials lead to, also with %[1]sspawn_blocking%[1]s. *grpc-go*: as the fleet's services are written, also
   with bounds that a careful team adds by hand.
 
@@ -154,8 +154,8 @@ edits the generated service as a team would: one key of %[1]sLookup%[1]s is answ
 which is what a call takes here.
 
 %[1]s%[1]s%[1]ssh
-bench/service/run.sh            # about half an hour after the builds; leave the machine alone meanwhile
-bench/service/run.sh -quick     # two of the six builds, shorter phases; writes no page
+bench/service/run.sh            # about twenty minutes after the builds; leave the machine alone meanwhile
+bench/service/run.sh -quick     # two builds of the generated service, shorter phases; writes no page
 %[1]s%[1]s%[1]s`, "`")
 	p.paragraph("%s, %d cores, %s of memory, %s, %s, %s; %s. Over 127.0.0.1, %s.", m.CPU, m.Cores, m.Memory, m.Kernel, m.Rust,
 		strings.TrimPrefix(m.Go, "go version "), m.When, r.Cores)

@@ -42,6 +42,13 @@ traffic: 1.00MB (1050136) total, 59.00KB (60416) headers (space savings 97.90%),
                      min         max         mean         sd        +/- sd
 `
 
+func TestEachFigureOfAPriceIsTheMedian(t *testing.T) {
+	got := middle([]price{{Calls: 9, Call: 3, CallsPerSecond: 1}, {Calls: 9, Call: 1, CallsPerSecond: 3}, {Calls: 9, Call: 2, CallsPerSecond: 9}})
+	if want := (price{Calls: 9, Call: 2, CallsPerSecond: 3}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestOnlyWhatWasAnsweredHasAPrice(t *testing.T) {
 	if took, err := answered([]byte(said), 30_000, 240_000); err != nil || took != 2050*time.Millisecond {
 		t.Errorf("%v, %v", took, err)

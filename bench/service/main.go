@@ -214,12 +214,6 @@ func (found *result) measure(ctx context.Context, s settings, variants []variant
 				return fmt.Errorf("%s: overload: %w", v.name, err)
 			}
 		}
-		if strings.Contains(s.parts, "price") {
-			step(v.name + ": the price of a cheap call")
-			if r.Price, err = priced(ctx, v, prices, s.quick); err != nil {
-				return fmt.Errorf("%s: price: %w", v.name, err)
-			}
-		}
 		if strings.Contains(s.parts, "hostile") {
 			if err := r.attacked(ctx, s, v, prices); err != nil {
 				return err
@@ -231,6 +225,29 @@ func (found *result) measure(ctx context.Context, s settings, variants []variant
 			}
 		}
 		found.Rows = append(found.Rows, r)
+	}
+	if strings.Contains(s.parts, "price") {
+		return found.price(ctx, variants, prices, s.quick)
+	}
+	return nil
+}
+
+// price measures the servers in turn, again and again, and keeps the median of each: the speed of a machine changes by half
+// within a run, and what is compared is to meet the same of it.
+func (found *result) price(ctx context.Context, variants []variant, prices string, quick bool) error {
+	measured := make([][]price, len(variants))
+	for round := range priceRounds {
+		for i, v := range variants {
+			step(fmt.Sprintf("%s: the price of a cheap call, %d of %d", v.name, round+1, priceRounds))
+			one, err := priced(ctx, v, prices, quick)
+			if err != nil {
+				return fmt.Errorf("%s: price: %w", v.name, err)
+			}
+			measured[i] = append(measured[i], one)
+		}
+	}
+	for i := range variants {
+		found.Rows[i].Price = middle(measured[i])
 	}
 	return nil
 }

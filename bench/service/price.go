@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +24,8 @@ const (
 	priceCalls                     = 300_000
 	// priceWatches streams of priceEvents events each; their handler waits a millisecond between two.
 	priceWatches, priceEvents = 512, 1_000
+	// priceRounds is how often each server has its turn.
+	priceRounds = 5
 )
 
 // price is what a server's CPU time a call and an event is, and how many it answers a second.
@@ -30,6 +34,25 @@ type price struct {
 	Calls, Streams                  int
 	Call, Event                     time.Duration
 	CallsPerSecond, EventsPerSecond float64
+}
+
+// middle is the median of each figure.
+func middle(all []price) price {
+	found := all[0]
+	found.Call = median(all, func(p price) time.Duration { return p.Call })
+	found.Event = median(all, func(p price) time.Duration { return p.Event })
+	found.CallsPerSecond = median(all, func(p price) float64 { return p.CallsPerSecond })
+	found.EventsPerSecond = median(all, func(p price) float64 { return p.EventsPerSecond })
+	return found
+}
+
+func median[V cmp.Ordered](all []price, figure func(price) V) V {
+	var values []V
+	for _, p := range all {
+		values = append(values, figure(p))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 // needH2load says how to get the load generator of [priced]: one in Go would not keep a core of tonic busy.

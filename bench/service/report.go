@@ -197,8 +197,8 @@ func (p *page) price(r result) {
 	}
 	p.section("The price of a cheap call", `h2load asks for %d calls of Lookup, which does next to nothing, on %d connections with %d
 calls at once on each; then for %d streams of %d events, one each millisecond. CPU is user and system time of the server, by call
-and by event. Metrics, admission and traces of the generated service are on, as they are by default; grpc-go has its metrics;
-naive tonic has none.`, r.Rows[0].Price.Calls, priceConnections, priceStreams, r.Rows[0].Price.Streams, priceEvents)
+and by event; the servers take turns, and each figure is the median of %d. Metrics, admission and traces of the generated service are on, as they are by default; grpc-go has its metrics;
+naive tonic has none.`, r.Rows[0].Price.Calls, priceConnections, priceStreams, r.Rows[0].Price.Streams, priceEvents, priceRounds)
 	p.table(r, []string{"CPU of a call", "calls/s", "CPU of an event", "events/s"}, func(row row) []string {
 		return []string{
 			us(row.Price.Call), fmt.Sprintf("%.0f", row.Price.CallsPerSecond),

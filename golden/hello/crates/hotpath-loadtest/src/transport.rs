@@ -120,7 +120,11 @@ mod tests {
         let said = certificates(&folder).unwrap();
         let file = |name: &str| Some(folder.join(name));
         let https = || remote("https://localhost:50051").unwrap();
-        let whole = Files { cacert: file("ca.crt"), cert: file("client.crt"), key: file("client.key") };
+        let whole = Files {
+            cacert: file("ca.crt"),
+            cert: file("client.crt"),
+            key: file("client.key"),
+        };
         let none = Files { cacert: None, cert: None, key: None };
         let (trusted, missing) = (whole.trusted(https()), none.trusted(https()).unwrap_err());
         let plain = whole.trusted(remote("http://localhost:50051").unwrap()).unwrap_err();

@@ -283,7 +283,9 @@ func podOf(workload []byte) ([]byte, error) {
 		})
 	}
 	if volumes != nil {
-		pod["spec"].(map[string]any)["volumes"] = volumes
+		spec := pod["spec"].(map[string]any)
+		own, _ := spec["volumes"].([]any)
+		spec["volumes"] = append(volumes, own...)
 	}
 	return yaml.Marshal(pod)
 }
@@ -315,7 +317,7 @@ func TestAPIServer(t *testing.T) {
 	given["tls"] = "server"
 	for _, fault := range []struct{ file, old, new, found string }{
 		{base + "certificate.yaml", "- server auth", "- server authentication", "usages"},
-		{base + "certificate.yaml", "secretName: hello-tls", "secret: hello-tls", "secretName"},
+		{base + "certificate.yaml", "  secretName: hello-tls\n", "", "secretName"},
 		{base + "deployment.yaml", `memory: "536870912"`, `memory: "1073741824"`, "must be less than or equal to memory limit"},
 		{base + "deployment.yaml", "  selector:\n    matchLabels:\n      app.kubernetes.io/name: hello", "  selector:\n    matchLabels:\n      app.kubernetes.io/name: other", "`selector` does not match template `labels`"},
 		{base + "deployment.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "violates PodSecurity"},

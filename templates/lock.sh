@@ -26,6 +26,8 @@ awk '
     # The crates of the layer, and their mention in the lists of what depends on them.
     layer = /\nname = "hotpath[a-z-]*"/
     if (!layer) gsub(/\n "hotpath[a-z-]*",/, "\n<%- if eq .layer \"vendored\" %>&\n<%- end %>")
+    # What the tests of a service that speaks TLS need besides.
+    if (/\nname = "<% .name %>"/) sub(/\n "prost",/, "\n<%- if and (eq .layer \"vendored\") (ne .tls \"none\") %>\n \"hotpath-certificates\",\n<%- end %>&")
     if (layer) print "<% if eq .layer \"vendored\" -%>\n" $0 "\n\n<% end -%>"; else print $0 "\n"
   }
   END { print "<%- end -%>\n" header "\n\n<% include \"packages\" . | sortCargoLock -%>" }
@@ -41,8 +43,10 @@ cp "$work/template.yaml" templates/hotpath/template.yaml
 
 # Proof: what is rendered is what cargo would write, whatever the service is called.
 go build -o "$work/rustgen" ./cmd/rustgen
-for name in aa zz; do
-  "$work/rustgen" new "$name" --yes --vcs none --template templates/hotpath --dir "$work/again-$name" >/dev/null 2>&1
+for answers in 'aa --tls none' 'zz --tls mutual'; do
+  read -r name tls <<<"$answers"
+  # shellcheck disable=SC2086 # A flag and its value.
+  "$work/rustgen" new "$name" $tls --yes --vcs none --template templates/hotpath --dir "$work/again-$name" >/dev/null 2>&1
   (cd "$work/again-$name" && cargo update --workspace --locked --quiet)
 done
 echo "locked $(grep -c '^\[\[package' "$work/tree/Cargo.lock") packages"

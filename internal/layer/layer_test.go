@@ -25,7 +25,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"hotpath", "hotpath-telemetry", "hotpath-build", "hotpath-loadtest"} {
+	for _, name := range []string{"hotpath", "hotpath-telemetry", "hotpath-build", "hotpath-certificates", "hotpath-loadtest"} {
 		if !slices.Contains(e.Crates, name) {
 			t.Errorf("%s is not exported", name)
 		}

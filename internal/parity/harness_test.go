@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -59,6 +60,8 @@ type built struct {
 	*live.Tree
 	api    *live.API
 	binary string
+	// authority signs for the service and its callers, where it speaks TLS.
+	authority authority
 }
 
 // build compiles a service.
@@ -78,14 +81,24 @@ func build(t testing.TB, tree *live.Tree, env ...string) built {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return built{tree, api, binary}
+	b := built{Tree: tree, api: api, binary: binary}
+	if b.tls() {
+		b.authority = newAuthority(t)
+	}
+	return b
 }
+
+// tls says whether the port for calls speaks it.
+func (b built) tls() bool { return b.Text("tls") != "none" }
 
 // start starts the service and stops it with the test.
 func (b built) start(t testing.TB, env ...string) *live.Process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), starts)
 	defer cancel()
+	if b.tls() {
+		env = append(b.authority.environment(t), env...)
+	}
 	process, err := live.Start(ctx, b.binary, env...)
 	if err != nil {
 		t.Fatal(err)
@@ -110,13 +123,26 @@ func stop(t testing.TB, process *live.Process) int {
 
 func (b built) dial(t testing.TB, address string) live.Caller {
 	t.Helper()
+	if b.tls() {
+		own := b.authority.sign(t, time.Now().Add(time.Hour), checkout)
+		return b.dialWith(t, address, b.authority.credentials(own))
+	}
 	return live.Caller{API: b.api, Conn: dial(t, address)}
+}
+
+func (b built) dialWith(t testing.TB, address string, trust credentials.TransportCredentials) live.Caller {
+	t.Helper()
+	return live.Caller{API: b.api, Conn: dialWith(t, address, trust)}
 }
 
 func dial(t testing.TB, address string) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	return dialWith(t, address, insecure.NewCredentials())
+}
+
+func dialWith(t testing.TB, address string, trust credentials.TransportCredentials) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(trust), grpc.WithDisableRetry())
 	if err != nil {
 		t.Fatal(err)
 	}

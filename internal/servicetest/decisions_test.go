@@ -129,6 +129,7 @@ func TestEveryDecision(t *testing.T) {
 		"state=stateful panic=unwind", "panic=unwind", "allocator=jemalloc", "runtime=current-thread", "memory=1GiB",
 		"max-message=256KiB", "deadline=2s", "downstream=pricing", "downstream=pricing,stock", "queue=128", "metrics=otelgrpc",
 		"traces=none", "base=scratch", "target-cpu=x86-64-v3", "ci=gitlab", "deploy=none", "deploy=kubernetes", "go-client=false",
+		"tls=server", "tls=mutual", "tls=none",
 		"package=prices.v1", "name=goodbye",
 	} {
 		t.Run(change, func(t *testing.T) {
@@ -172,6 +173,9 @@ var said = map[string]string{
 	"state=stateful panic=unwind": `host.store::<state::Counts>("counts")?`,
 	"downstream=pricing":          "app::downstream::pricing(host)?",
 	"downstream=pricing,stock":    "app::downstream::stock(host)?\n",
+	"tls=server":                  "tests call by TLS: rustgen diff --owned shows how",
+	"tls=mutual":                  "InterceptedService::new(server, auth::Allowed::new(host.env()))",
+	"tls=none":                    "tests call by plain text again",
 	"queue=128":                   `host.queue("NAME", app::QUEUE, worker)?`,
 }
 

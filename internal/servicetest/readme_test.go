@@ -166,7 +166,8 @@ var ownDecisions = []string{
 	"state=stateful panic=unwind", "panic=unwind", "allocator=mimalloc", "runtime=current-thread", "memory=1GiB", "cpu=4",
 	"max-message=256KiB", "deadline=2s", "downstream=pricing", "downstream=pricing,stock", "queue=128", "metrics=otelgrpc",
 	"traces=none", "base=scratch", "target-cpu=x86-64-v3", "ci=gitlab", "deploy=none", "deploy=kubernetes",
-	"go-module=gitlab.com/acme/rides/clients/go", "go-client=false", "go-client=true", "state=stateless autoscaling=keda", "name=goodbye",
+	"go-module=gitlab.com/acme/rides/clients/go", "go-client=false", "go-client=true",
+	"tls=server", "tls=mutual", "tls=none", "state=stateless autoscaling=keda", "name=goodbye",
 }
 
 // TestReadmeIsFollowed replaces the sample by the API of the kept service ride-hail, with the commands of the README as they

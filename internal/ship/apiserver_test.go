@@ -83,33 +83,49 @@ func startAPIServer(t *testing.T) *apiServer {
 			t.Fatalf("the API server does not start:\n%s", log.String())
 		}
 	}
-	s.installOperator(t)
+	s.installOperators(t)
 	return s
 }
 
-// installOperator makes the kinds of the Prometheus operator known to the server.
-func (s *apiServer) installOperator(t *testing.T) {
+// operators are what else a cluster runs: in which module each publishes the definitions of its kinds, and their files.
+var operators = []struct {
+	module, version, kind string
+	files                 []string
+}{
+	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "monitoring.coreos.com/v1", "PrometheusRule", []string{
+		"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+	}},
+	{"github.com/cert-manager/cert-manager@v1.21.2", "cert-manager.io/v1", "Certificate", []string{
+		"deploy/crds/cert-manager.io_certificates.yaml",
+	}},
+}
+
+// installOperators makes their kinds known to the server.
+func (s *apiServer) installOperators(t *testing.T) {
 	t.Helper()
-	var module struct{ Dir string }
-	if err := json.Unmarshal([]byte(mustRun(t, t.TempDir(), "go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator@v0.85.0")), &module); err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range []string{"servicemonitors", "prometheusrules"} {
-		definition, err := os.ReadFile(filepath.Join(module.Dir, "example/prometheus-operator-crd/monitoring.coreos.com_"+kind+".yaml"))
-		if err != nil {
+	for _, operator := range operators {
+		var module struct{ Dir string }
+		if err := json.Unmarshal([]byte(mustRun(t, t.TempDir(), "go", "mod", "download", "-json", operator.module)), &module); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.apply(definition, false); err != nil {
-			t.Fatal(err)
+		for _, file := range operator.files {
+			definition, err := os.ReadFile(filepath.Join(module.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.apply(definition, false); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		_, err := s.resource("monitoring.coreos.com/v1", "PrometheusRule")
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+			_, err := s.resource(operator.version, operator.kind)
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -267,7 +283,9 @@ func podOf(workload []byte) ([]byte, error) {
 		})
 	}
 	if volumes != nil {
-		pod["spec"].(map[string]any)["volumes"] = volumes
+		spec := pod["spec"].(map[string]any)
+		own, _ := spec["volumes"].([]any)
+		spec["volumes"] = append(volumes, own...)
 	}
 	return yaml.Marshal(pod)
 }
@@ -283,11 +301,23 @@ func TestAPIServer(t *testing.T) {
 		}
 	})
 
+	for name, given := range tlsCases {
+		t.Run(name, func(t *testing.T) {
+			for _, refusal := range s.refused(renderTree(t, given), "prod") {
+				t.Error(refusal)
+			}
+		})
+	}
+
 	t.Run("volumes", s.testVolumes)
 
 	// What only the server knows: the types would take all of these.
 	const base = "deploy/base/"
+	given := maps.Clone(cases["default"])
+	given["tls"] = "server"
 	for _, fault := range []struct{ file, old, new, found string }{
+		{base + "certificate.yaml", "- server auth", "- server authentication", "usages"},
+		{base + "certificate.yaml", "  secretName: hello-tls\n", "", "secretName"},
 		{base + "deployment.yaml", `memory: "536870912"`, `memory: "1073741824"`, "must be less than or equal to memory limit"},
 		{base + "deployment.yaml", "  selector:\n    matchLabels:\n      app.kubernetes.io/name: hello", "  selector:\n    matchLabels:\n      app.kubernetes.io/name: other", "`selector` does not match template `labels`"},
 		{base + "deployment.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "violates PodSecurity"},
@@ -299,7 +329,7 @@ func TestAPIServer(t *testing.T) {
 		{base + "prometheusrule.yaml", "for: 10m", "for: 10 minutes", "for"},
 		{base + "networkpolicy.yaml", "protocol: TCP", "protocol: HTTP", "protocol"},
 	} {
-		r := renderTree(t, cases["default"]).with(t, fault.file, fault.old, fault.new)
+		r := renderTree(t, given).with(t, fault.file, fault.old, fault.new)
 		if found := s.refused(r, "prod"); !strings.Contains(strings.Join(found, "\n"), fault.found) {
 			t.Errorf("%s with %q: %q was not found: %q", fault.file, fault.new, fault.found, found)
 		}

@@ -40,9 +40,11 @@ type deployment struct {
 	rules     []*monitoringv1.PrometheusRule
 	configs   []*corev1.ConfigMap
 	// policies are the mesh's own objects.
-	policies   []*resource.Resource
-	rendered   rendered
-	namespaces map[string]bool
+	policies []*resource.Resource
+	// certificate is cert-manager's.
+	certificate *resource.Resource
+	rendered    rendered
+	namespaces  map[string]bool
 }
 
 // kustomize gives the objects of an overlay.
@@ -82,6 +84,10 @@ func (r rendered) build(overlay string) (*deployment, error) {
 		}
 		if resource.GetGvk().Group == "policy.linkerd.io" || resource.GetGvk().Group == "security.istio.io" {
 			d.policies = append(d.policies, resource)
+			continue
+		}
+		if resource.GetKind() == "Certificate" {
+			d.certificate = resource
 			continue
 		}
 		object, _, err := decoder.Decode(text, nil, nil)

@@ -66,6 +66,13 @@ func TestReadme(t *testing.T) {
 			t.Error(violation)
 		}
 	})
+	for name, given := range tlsCases {
+		t.Run(name, func(t *testing.T) {
+			for _, violation := range readmeViolations(renderTree(t, given)) {
+				t.Error(violation)
+			}
+		})
+	}
 }
 
 func TestReadmeFaults(t *testing.T) {

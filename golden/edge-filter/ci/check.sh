@@ -11,7 +11,7 @@ packages=(--package edge-filter --package loadtest)
 work=$(mktemp -d)
 container=
 cleanup() {
-    if [ -n "$container" ]; then docker rm --force "$container" >/dev/null; fi
+    if [ -n "$container" ]; then docker rm --force --volumes "$container" >/dev/null; fi
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -34,6 +34,7 @@ how() { # PROGRAM
     buf) echo 'go install github.com/bufbuild/buf/cmd/buf@v1.75.0' ;;
     go) echo 'https://go.dev/dl' ;;
     kubectl | kustomize) echo 'https://kubernetes.io/docs/tasks/tools' ;;
+    openssl) echo 'apt-get install openssl, apk add openssl, or brew install openssl' ;;
     docker) echo 'https://docs.docker.com/engine/install; its daemon must run' ;;
     *) echo 'apt-get install prometheus, or https://prometheus.io/download' ;;
     esac
@@ -77,6 +78,7 @@ doctor() {
     program cargo-nextest 0.9.143 unit cargo-nextest nextest --version
     program cargo-deny 0.20.2 'deps advisories' cargo-deny --version
     program buf 1.75.0 proto buf --version
+    program openssl 1.1.1 image openssl version
     program docker 20.10 image docker version --format '{{.Server.Version}}'
     [ "$lacking" = 0 ] || fail "missing, too old or not running: $lacking of these programs"
     echo 'nothing is missing'
@@ -140,6 +142,17 @@ proto() {
     buf breaking "$work/now.binpb" --against "$work/before.binpb" --exclude-imports
 }
 
+# What a service needs to start: a certificate, its key, and an authority. Nobody calls it by TLS here.
+certificate() { # FOLDER
+    need openssl
+    mkdir -p "$1"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -keyout "$1/tls.key" -out "$1/tls.crt" 2>/dev/null
+    cp "$1/tls.crt" "$1/ca.crt"
+    # The container's user is another one.
+    chmod a+r "$1/tls.key"
+}
+
 # Builds the image, as IMAGE, or pulls the one that BUILT names, and runs it as production does: read-only, without
 # privileges, within its memory.
 image() {
@@ -150,8 +163,12 @@ image() {
     else
         ci/image.sh build "$tag"
     fi
-    container=$(docker run --detach --read-only --cap-drop ALL --security-opt no-new-privileges \
+    certificate "$work/tls"
+    # A volume, and a copy into it: the engine may be on another machine, which has none of this one's folders.
+    container=$(docker create --volume /etc/tls --read-only --cap-drop ALL --security-opt no-new-privileges \
         --memory 67108864 "$tag")
+    docker cp "$work/tls/." "$container:/etc/tls"
+    docker start "$container" >/dev/null
     for _ in $(seq 30); do
         sleep 1
         if docker exec "$container" /edge-filter healthcheck; then break; fi

@@ -23,7 +23,7 @@ pub fn app() -> App {
         policies: policy::POLICIES,
         defaults: DEFAULTS,
         on_panic: OnPanic::Abort,
-        tls: Tls::None,
+        tls: Tls::Mutual,
         metrics: Dialect::GoGrpcMiddleware,
         start: |host| Box::pin(handlers::start(host)),
     }

@@ -1,4 +1,5 @@
 //! The handlers: the service's own code.
+use crate::auth::Allowed;
 use crate::pb::acme::edge::v2::edge_filter_service_server::EdgeFilterService as Api;
 use crate::pb::acme::edge::v2::edge_filter_service_server::EdgeFilterServiceServer as ApiServer;
 use crate::pb::acme::edge::v2::{LookupReply, LookupRequest, ScoreReply, ScoreRequest, WatchEvent, WatchRequest};
@@ -6,6 +7,7 @@ use crate::score::score;
 use hotpath::{Cpu, Failure, Host, Replies, Routes};
 use std::time::Duration;
 use tokio::time::interval;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 struct Handlers {
@@ -19,7 +21,7 @@ pub(crate) async fn start(host: &mut Host) -> Result<Routes, Failure> {
         cpu: host.cpu(),
     };
     let server = ApiServer::new(handlers).max_decoding_message_size(host.limits().max_message as usize);
-    Ok(Routes::default().with(server))
+    Ok(Routes::default().with(InterceptedService::new(server, Allowed::new(host.env()))))
 }
 
 #[tonic::async_trait]

@@ -1,5 +1,6 @@
 //! The service: its handlers, and what each method may take.
 pub mod app;
+mod auth;
 mod handlers;
 mod policy;
 mod score;

@@ -26,7 +26,7 @@ pub fn app() -> App {
         policies: policy::POLICIES,
         defaults: DEFAULTS,
         on_panic: OnPanic::Drain,
-        tls: Tls::None,
+        tls: Tls::Server,
         metrics: Dialect::GoGrpcMiddleware,
         start: |host| Box::pin(handlers::start(host)),
     }

@@ -1,6 +1,7 @@
 //! The service through its whole layer, as its callers meet it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 use hotpath::{Env, Server};
+use hotpath_certificates::Certificates;
 use service::pb::session_ledger::v1::session_ledger_service_client::SessionLedgerServiceClient as Client;
 use service::pb::session_ledger::v1::{LookupRequest, ScoreRequest, WatchRequest};
 use tonic::{Code, transport::Channel};
@@ -10,9 +11,13 @@ async fn start(settings: &[(&str, &str)]) -> (Server, Client<Channel>) {
     let ports = [("LISTEN", "127.0.0.1:0"), ("ADMIN", "127.0.0.1:0"), ("DRAIN_DELAY_MS", "0")];
     // No test may fail because this machine is slow.
     let patient = [("MAX_DEADLINE_MS", "60000")];
-    let env = Env::from_pairs(ports.iter().chain(&patient).chain(settings).copied());
+    // Their files are read at the start, and may go after it.
+    let certificates = Certificates::new().unwrap();
+    let files = certificates.settings();
+    let files = files.iter().map(|(name, value)| (*name, value.as_str()));
+    let env = Env::from_pairs(ports.into_iter().chain(patient).chain(settings.iter().copied()).chain(files));
     let server = Server::start(&service::app::app(), env).await.unwrap();
-    let channel = Channel::from_shared(format!("http://{}", server.listen())).unwrap().connect().await.unwrap();
+    let channel = certificates.endpoint(server.listen()).unwrap().connect().await.unwrap();
     (server, Client::new(channel))
 }
 

@@ -4,7 +4,7 @@ mod simulated;
 #[allow(dead_code, reason = "the workload is the team's, and may hold more than is used here")]
 mod workload;
 
-use hotpath_loadtest::{Optional, Workload, client};
+use hotpath_loadtest::{Optional, Transport, Workload, client};
 use service::pb;
 use std::process::ExitCode;
 
@@ -22,6 +22,7 @@ fn workload() -> Workload {
         home: env!("CARGO_MANIFEST_DIR").into(),
         binary: "ride-hail",
         service: workload::SERVICE,
+        transport: Transport::Plain,
         deadline: workload::DEADLINE,
         cheap_rate: workload::CHEAP_RATE,
         heavy: hotpath_loadtest::call(workload::heavy),

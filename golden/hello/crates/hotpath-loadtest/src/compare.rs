@@ -33,14 +33,14 @@ not higher: it needs no synchronisation and less memory. Then make the choice wi
 /// Builds and loads the service with each allocator.
 pub fn allocators(settings: &Settings, repeats: u8) -> Result<Outcome, Error> {
     let features = Features::read(&workspace(&settings.workload))?;
-    let variants = ALLOCATORS.map(|feature| features.variant(feature, "alloc-", "runtime-"));
+    let variants = ALLOCATORS.map(|feature| features.variant(feature, "alloc-"));
     compare("allocators", &variants, settings, repeats, ALLOCATOR_RULE)
 }
 
 /// Builds and loads the service with each runtime.
 pub fn runtimes(settings: &Settings, repeats: u8) -> Result<Outcome, Error> {
     let features = Features::read(&workspace(&settings.workload))?;
-    let variants = RUNTIMES.map(|feature| features.variant(feature, "runtime-", "alloc-"));
+    let variants = RUNTIMES.map(|feature| features.variant(feature, "runtime-"));
     compare("runtimes", &variants, settings, repeats, RUNTIME_RULE)
 }
 
@@ -72,11 +72,11 @@ impl Features {
         if missing.is_empty() { Ok(()) } else { Err(format!("Cargo.toml has no feature {}", missing.join(", "))) }
     }
 
-    /// The service with `feature`, and with its default features of the other kind. A variant that is what the service is
+    /// The service with `feature` in the place of its default features of the same kind. A variant that is what the service is
     /// without a feature needs none.
-    fn variant(&self, feature: &str, kind: &str, other: &str) -> Variant {
+    fn variant(&self, feature: &str, kind: &str) -> Variant {
         let chosen = self.known.iter().filter(|known| *known == feature);
-        let kept = self.default.iter().filter(|default| default.starts_with(other));
+        let kept = self.default.iter().filter(|default| !default.starts_with(kind));
         let features: Vec<&str> = chosen.chain(kept).map(String::as_str).collect();
         Variant {
             name: feature.trim_start_matches(kind).to_owned(),
@@ -253,13 +253,13 @@ mod tests {
         let strings = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
         let features = Features {
             known: strings(&["default", "alloc-jemalloc", "alloc-mimalloc", "runtime-current-thread"]),
-            default: strings(&["alloc-jemalloc", "runtime-current-thread"]),
+            default: strings(&["alloc-jemalloc", "runtime-current-thread", "tls"]),
         };
-        let of = |feature, kind, other| features.variant(feature, kind, other).features.unwrap();
-        assert_eq!(of("alloc-mimalloc", "alloc-", "runtime-"), "alloc-mimalloc,runtime-current-thread");
-        assert_eq!(of("alloc-system", "alloc-", "runtime-"), "runtime-current-thread");
-        assert_eq!(of("runtime-multi-thread", "runtime-", "alloc-"), "alloc-jemalloc");
-        assert_eq!(features.variant("alloc-mimalloc", "alloc-", "runtime-").name, "mimalloc");
+        let of = |feature, kind| features.variant(feature, kind).features.unwrap();
+        assert_eq!(of("alloc-mimalloc", "alloc-"), "alloc-mimalloc,runtime-current-thread,tls");
+        assert_eq!(of("alloc-system", "alloc-"), "runtime-current-thread,tls");
+        assert_eq!(of("runtime-multi-thread", "runtime-"), "alloc-jemalloc,tls");
+        assert_eq!(features.variant("alloc-mimalloc", "alloc-").name, "mimalloc");
         assert_eq!(features.complete(), Ok(()));
     }
 

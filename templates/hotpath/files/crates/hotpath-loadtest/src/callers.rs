@@ -32,12 +32,10 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Opens every connection. The error says why the target, a URI, could not be reached.
-    pub async fn connect(target: &str, workload: &Arc<Workload>) -> Result<Self, String> {
-        let endpoint = Endpoint::from_shared(target.to_owned())
-            .map_err(|error| format!("{target} is no URI: {error}"))?
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true);
+    /// Opens every connection. The error says why the target could not be reached.
+    pub async fn connect(endpoint: Endpoint, workload: &Arc<Workload>) -> Result<Self, String> {
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
+        let target = endpoint.uri();
         let deadline = Some(workload.deadline);
         let connect = async |deadline| {
             let channel =

@@ -11,7 +11,7 @@ use crate::{
     service::{self, Variant},
     session::{Remote, Session, Subject},
     settings::{Settings, home, workspace},
-    versus,
+    transport, versus,
     workload::Workload,
 };
 use clap::{Args, Parser, Subcommand};
@@ -85,6 +85,13 @@ enum Cmd {
     CompareAllocators(Variants),
     /// Builds and loads the service with each Tokio runtime
     CompareRuntimes(Variants),
+    /// Makes certificates for the service and a caller of it on this machine, and prints the variables that the service needs
+    #[cfg(feature = "tls")]
+    Certificates {
+        /// Where they go, in the place of those that are there
+        #[arg(default_value = "target/tls")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -117,6 +124,9 @@ struct TargetArgs {
     /// Its admin address: without it, causes are guessed from outside
     #[arg(long, value_name = "IP:PORT", requires = "target")]
     admin: Option<SocketAddr>,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    files: transport::Files,
 }
 
 #[derive(Args)]
@@ -180,6 +190,11 @@ fn run(cli: Cli, workload: &Arc<Workload>) -> Result<Outcome, Error> {
         }
         Cmd::CompareAllocators(args) => compare::allocators(&args.options.settings(workload)?, args.repeats()),
         Cmd::CompareRuntimes(args) => compare::runtimes(&args.options.settings(workload)?, args.repeats()),
+        #[cfg(feature = "tls")]
+        Cmd::Certificates { folder } => {
+            println!("{}", transport::certificates(&folder)?);
+            Ok(Outcome::Held)
+        }
     }
 }
 
@@ -199,7 +214,10 @@ fn measured(
         let binary = service::build(&workspace(&settings.workload), settings.workload.binary, &variant)?;
         return measure::with(&Subject::Binary(&binary, &variant), settings, work);
     };
-    let remote = Remote { uri: uri.clone(), pid: target.pid, admin: target.admin };
+    let endpoint = transport::remote(uri)?;
+    #[cfg(feature = "tls")]
+    let endpoint = target.files.trusted(endpoint)?;
+    let remote = Remote { endpoint, pid: target.pid, admin: target.admin };
     eprintln!(
         "loading {uri}, which this test did not start: its other callers feel the load, and are measured with it"
     );

@@ -12,6 +12,7 @@ use crate::{
     schedule::Rates,
     service::{Service, Variant},
     settings::{Settings, workspace},
+    transport::Trust,
 };
 use std::{
     fs,
@@ -22,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
+use tonic::transport::Endpoint;
 
 /// Health checks per second: more than an orchestrator sends, so that there is a p99.
 const HEALTH_RATE: f64 = 10.0;
@@ -29,7 +31,7 @@ const HEALTH_RATE: f64 = 10.0;
 /// A service that runs already.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    pub uri: String,
+    pub endpoint: Endpoint,
     /// Its process on this machine; without it memory is not measured.
     pub pid: Option<u32>,
     /// Its admin address; without it metrics are not read.
@@ -52,6 +54,8 @@ pub struct Session {
     origin: Instant,
     observer: Observer,
     service: Option<Service>,
+    /// Its files are read again while the service runs.
+    _trust: Trust,
     pub progress: Progress,
     pub run: Run,
 }
@@ -72,17 +76,20 @@ impl Session {
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
         let interrupt = Interrupt::listen(&runtime);
-        let (service, uri, pid, admin, variant) = match subject {
+        let trust = Trust::make(workload.transport)?;
+        let (service, endpoint, pid, admin, variant) = match subject {
             Subject::Binary(binary, variant) => {
                 let _in_runtime = runtime.enter();
-                let environment = (workload.simulated)()?;
+                let mut environment = (workload.simulated)()?;
+                environment.extend(trust.environment());
                 let service = Service::start(binary, &environment, out)?;
-                let (uri, pid, admin) = (format!("http://{}", service.listen), service.pid(), service.admin);
-                (Some(service), uri, Some(pid), admin, variant.name.clone())
+                let (endpoint, pid, admin) = (trust.endpoint(service.listen)?, service.pid(), service.admin);
+                (Some(service), endpoint, Some(pid), admin, variant.name.clone())
             }
-            Subject::Remote(remote) => (None, remote.uri.clone(), remote.pid, remote.admin, String::new()),
+            Subject::Remote(remote) => (None, remote.endpoint.clone(), remote.pid, remote.admin, String::new()),
         };
-        let callers = Arc::new(runtime.block_on(Callers::connect(&uri, workload))?);
+        let target = endpoint.uri().to_string();
+        let callers = Arc::new(runtime.block_on(Callers::connect(endpoint, workload))?);
         let origin = Instant::now();
         let observer = Observer::start(origin, pid, admin);
         let progress = Progress::new(Arc::clone(&observer.rss));
@@ -92,7 +99,7 @@ impl Session {
             made: Made::now(own.then(|| workspace(workload)).as_deref()),
             service: workload.service,
             variant,
-            target: uri,
+            target,
             seed: settings.seed,
             own,
             cpus,
@@ -107,6 +114,7 @@ impl Session {
             origin,
             observer,
             service,
+            _trust: trust,
             progress,
             run,
         })
@@ -156,7 +164,7 @@ impl Session {
 
     /// Stops everything and returns what was measured.
     pub fn close(self) -> Run {
-        let Self { runtime, callers, observer, service, mut run, .. } = self;
+        let Self { runtime, callers, observer, service, _trust, mut run, .. } = self;
         (run.samples, run.gauges) = observer.finish();
         run.memory_budget = run.last(f64::MAX, |gauges| gauges.memory_budget).map(|bytes| bytes as u64);
         drop(callers);

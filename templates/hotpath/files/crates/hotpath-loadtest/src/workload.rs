@@ -1,5 +1,5 @@
 //! What the load test has to know of a service.
-use crate::client::Caller;
+use crate::{client::Caller, transport::Transport};
 use std::{collections::BTreeMap, path::PathBuf, pin::Pin, time::Duration};
 use tonic::{Response, Status, Streaming};
 
@@ -19,6 +19,8 @@ pub struct Workload {
     pub binary: &'static str,
     /// The name that the service has in the health protocol.
     pub service: &'static str,
+    /// How callers reach the service.
+    pub transport: Transport,
     /// What callers allow a call to take. It is sent along, and a call without a reply by then counts as late.
     pub deadline: Duration,
     /// Cheap calls per second, in every phase alike.

@@ -4,7 +4,9 @@ use crate::tls::Trust;
 use crate::{env::Env, socket::Socket};
 use hotpath_telemetry::Failure;
 use http::{Uri, uri::Scheme};
-use std::{io, sync::Arc};
+use std::io;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::rustls::pki_types::ServerName;

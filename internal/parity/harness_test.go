@@ -212,6 +212,13 @@ func answer(ctx context.Context, request *dynamicpb.Message) (live.Fields, error
 	case "slow":
 		<-ctx.Done()
 		return nil, status.FromContextError(ctx.Err()).Err()
+	case "quiet":
+		select {
+		case <-time.After(2 * time.Second):
+			return live.Fields{"value": "at last"}, nil
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
 	default:
 		return live.Fields{"value": "price of " + key}, nil
 	}

@@ -5,7 +5,7 @@ use std::{io, io::IoSlice, pin::Pin, task::Context, task::Poll};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
 use tokio_rustls::{TlsConnector, rustls};
 use tonic::transport::{Channel, Endpoint};
 
@@ -37,7 +37,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for URIs and DNS names.
+    /// A certificate for URIs, DNS names and IP addresses.
     pub fn sign(&self, names: &[&str]) -> Signed {
         self.sign_until(names, SystemTime::now() + Duration::from_secs(3_600))
     }
@@ -45,9 +45,10 @@ impl Authority {
     /// The same, which ends at `end`.
     pub fn sign_until(&self, names: &[&str], end: SystemTime) -> Signed {
         let mut params = CertificateParams::default();
-        let name = |name: &&str| match name.contains("://") {
-            true => SanType::URI((*name).try_into().unwrap()),
-            false => SanType::DnsName((*name).try_into().unwrap()),
+        let name = |name: &&str| match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) if name.contains("://") => SanType::URI((*name).try_into().unwrap()),
+            Err(_) => SanType::DnsName((*name).try_into().unwrap()),
         };
         params.subject_alt_names = names.iter().map(name).collect();
         params.not_after = end.into();
@@ -75,6 +76,19 @@ pub fn client_config(trusted: &Authority, own: Option<&Signed>) -> ClientConfig 
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
+    config
+}
+
+/// What a server by hand speaks TLS with, and the protocols that it agrees to.
+pub fn serves(Signed { certificate, key }: &Signed, protocols: &[&[u8]]) -> ServerConfig {
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config
 }
 

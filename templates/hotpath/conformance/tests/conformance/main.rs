@@ -13,6 +13,8 @@
 #[cfg(feature = "tls")]
 mod authority;
 mod balancing;
+#[cfg(feature = "tls")]
+mod called_by_tls;
 mod cancellation;
 mod codes;
 mod compression;
@@ -27,6 +29,7 @@ mod process;
 mod resending;
 mod seams;
 mod settings;
+mod silent_replicas;
 mod slow_readers;
 mod state;
 mod stop;

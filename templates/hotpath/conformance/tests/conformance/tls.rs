@@ -24,7 +24,7 @@ async fn try_start(tls: Tls, secret: &Secret, settings: &[(&str, &str)]) -> Resu
     Server::start(&app, env(&settings)).await.map_err(|error| error.to_string())
 }
 
-async fn start(tls: Tls, secret: &Secret, settings: &[(&str, &str)]) -> Server {
+pub async fn start(tls: Tls, secret: &Secret, settings: &[(&str, &str)]) -> Server {
     try_start(tls, secret, settings).await.unwrap()
 }
 
@@ -34,7 +34,7 @@ async fn handshakes(admin: SocketAddr, result: &str) -> f64 {
 }
 
 /// Times that changed files were looked at, with this result.
-async fn reloads(admin: SocketAddr, result: &str) -> f64 {
+pub async fn reloads(admin: SocketAddr, result: &str) -> f64 {
     metric(admin, "hotpath_tls_reloads_total", &[&format!("result=\"{result}\"")]).await
 }
 

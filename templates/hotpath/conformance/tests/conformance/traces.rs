@@ -3,6 +3,7 @@ use crate::process::Process;
 use crate::support::{PATIENCE, call, client, eventually, head, metric, order, page_as, raw};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 const TRACE: [u8; 16] = *b"\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36";
@@ -18,27 +19,32 @@ async fn collector() -> (String, mpsc::Receiver<Vec<u8>>) {
     let (exports, exported) = mpsc::channel(16);
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(socket).await.unwrap();
-        while let Some(Ok((request, mut respond))) = connection.accept().await {
-            let exports = exports.clone();
-            tokio::spawn(async move {
-                let mut body = request.into_body();
-                let mut export = Vec::new();
-                while let Some(data) = body.data().await {
-                    let data = data.unwrap();
-                    body.flow_control().release_capacity(data.len()).unwrap();
-                    export.extend_from_slice(&data);
-                }
-                let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
-                let mut reply = respond.send_response(head, false).unwrap();
-                reply.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
-                let ok = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
-                reply.send_trailers(HeaderMap::from_iter([ok])).unwrap();
-                exports.send(export).await.unwrap();
-            });
-        }
+        collect(socket, exports).await;
     });
     (address, exported)
+}
+
+/// The same on one connection.
+async fn collect(socket: impl AsyncRead + AsyncWrite + Unpin, exports: mpsc::Sender<Vec<u8>>) {
+    let mut connection = h2::server::handshake(socket).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let exports = exports.clone();
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            let mut export = Vec::new();
+            while let Some(data) = body.data().await {
+                let data = data.unwrap();
+                body.flow_control().release_capacity(data.len()).unwrap();
+                export.extend_from_slice(&data);
+            }
+            let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+            let mut reply = respond.send_response(head, false).unwrap();
+            reply.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
+            let ok = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+            reply.send_trailers(HeaderMap::from_iter([ok])).unwrap();
+            exports.send(export).await.unwrap();
+        });
+    }
 }
 
 fn holds(export: &[u8], part: &[u8]) -> bool {
@@ -123,7 +129,8 @@ async fn lost_spans_are_counted_and_said() {
     assert_eq!(log.matches("spans are lost; ").count(), 1, "{log}");
 }
 
-/// What is not of a form that works is refused at the start, with the form that does.
+/// A build without TLS refuses it at the start, with the form that works.
+#[cfg(not(feature = "tls"))]
 #[tokio::test]
 async fn a_collector_behind_tls_is_refused_with_the_form_that_works() {
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost:4317")];
@@ -131,4 +138,119 @@ async fn a_collector_behind_tls_is_refused_with_the_form_that_works() {
     assert_eq!(process.ended().await, (Some(78), None));
     let log = process.log();
     assert!(log.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317"), "{log}");
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use crate::authority::{Authority, CHECKOUT, Secret, serves};
+    use std::sync::Arc;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::server::WebPkiClientVerifier;
+    use tokio_rustls::rustls::{
+        RootCertStore, ServerConfig, pki_types::CertificateDer, pki_types::pem::PemObject as _,
+    };
+
+    /// A collector that takes spans by TLS; those who send them show certificates where `mutual`.
+    async fn collector(authority: &Authority, mutual: bool) -> (String, mpsc::Receiver<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let mut config: ServerConfig = serves(&authority.sign(&["localhost"]), &[b"h2"]);
+        if mutual {
+            config = asks(config, authority);
+        }
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (exports, exported) = mpsc::channel(16);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let Ok(tls) = acceptor.accept(socket).await else { continue };
+                collect(tls, exports.clone()).await;
+            }
+        });
+        (address, exported)
+    }
+
+    /// `config`, which asks for certificates of `authority`.
+    fn asks(config: ServerConfig, authority: &Authority) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::clone(config.crypto_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let mut asking = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_cert_resolver(Arc::clone(&config.cert_resolver));
+        asking.alpn_protocols = config.alpn_protocols;
+        asking
+    }
+
+    #[tokio::test]
+    async fn spans_go_by_tls_to_a_collector_of_a_private_authority() {
+        let authority = Authority::new();
+        let secret = Secret::new(&authority.sign(&[CHECKOUT]), &[&authority]);
+        let (ca, certificate, key) = (secret.path("ca.crt"), secret.path("tls.crt"), secret.path("tls.key"));
+        for (mutual, files) in [
+            (false, vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", &ca)]),
+            (false, vec![("TLS_CA", &ca)]),
+            (
+                true,
+                vec![
+                    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &ca),
+                    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &certificate),
+                    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key),
+                ],
+            ),
+        ] {
+            let (address, mut exported) = collector(&authority, mutual).await;
+            let mut settings = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()), ("TRACE_RATIO", "1")];
+            settings.extend(files.iter().map(|(name, path)| (*name, path.as_str())));
+            let mut process = Process::start("traces-tls", "", &settings);
+            client(process.address("listen").await).await.call(order("echo", 1)).await.unwrap();
+            process.signal("-TERM");
+            let export = timeout(PATIENCE, exported.recv()).await.unwrap().unwrap();
+            assert!(holds(&export, b"fixture.v1.Fixture/Call"));
+            assert_eq!(process.ended().await, (Some(0), None));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_is_not_to_be_believed_gets_nothing_and_it_is_said() {
+        let secret = Secret::new(&Authority::new().sign(&[CHECKOUT]), &[&Authority::new()]);
+        let (address, mut exported) = collector(&Authority::new(), false).await;
+        let ca = secret.path("ca.crt");
+        let settings = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", &ca),
+            ("TRACE_RATIO", "1"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ];
+        let mut process = Process::start("distrusted", "", &settings);
+        let admin = process.address("admin").await;
+        client(process.address("listen").await).await.call(order("echo", 1)).await.unwrap();
+        eventually("a lost span is counted", async || {
+            metric(admin, "hotpath_spans_dropped_total", &["reason=\"export_failed\""]).await >= 1.0
+        })
+        .await;
+        process.signal("-TERM");
+        assert_eq!(process.ended().await, (Some(0), None));
+        let log = process.log();
+        assert_eq!(log.matches("spans are lost; ").count(), 1, "{log}");
+        exported.try_recv().unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_collector_by_tls_without_an_authority_is_refused_at_the_start() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost:4317");
+        for (setting, why) in [
+            (("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere"), "OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere: No such file"),
+            (("TLS_CA", "/nowhere"), "TLS_CA=/nowhere: No such file"),
+            (("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key"), "OTEL_EXPORTER_OTLP_CLIENT_KEY=/key: "),
+        ] {
+            let mut process = Process::start("untrusting", "", &[endpoint, setting]);
+            assert_eq!(process.ended().await, (Some(78), None));
+            let log = process.log();
+            assert!(log.contains(why), "{log}");
+        }
+    }
 }

@@ -6,6 +6,8 @@ mod members;
 mod resend;
 mod resolver;
 mod settings;
+mod silence;
+mod way;
 
 use crate::call::Call;
 use crate::deadline::{deadline_exceeded, until};
@@ -30,6 +32,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 use tracing::{Instrument as _, debug};
+use way::{Certificates, Way};
 
 /// A deadline is watched three times: here, by hyper, and by the peer. Within this time of it any of them may be the first
 /// to notice.
@@ -41,14 +44,16 @@ pub(crate) struct Called {
     metrics: CallMetrics,
     connections: IntGaugeVec,
     resent: IntCounterVec,
+    certificates: Certificates,
 }
 
 #[rustfmt::skip]
 impl Called {
-    /// Of the services that `descriptors` describe, counted in `dialect`.
-    pub(crate) fn new(descriptors: &[u8], dialect: Dialect, registry: &Registry) -> Result<Self, Failure> {
+    /// Of the services that `descriptors` describe, counted in `dialect`, and called by TLS with `certificates`.
+    pub(crate) fn new(descriptors: &[u8], dialect: Dialect, registry: &Registry, certificates: Certificates) -> Result<Self, Failure> {
         let label = ["downstream"];
         Ok(Self {
+            certificates,
             names: names(descriptors)?,
             metrics: dialect.client(registry)?,
             connections: gauges!("hotpath_downstream_connections", "Connections to a service that is called: one to each replica.", &label, registry)?,
@@ -62,6 +67,7 @@ impl Called {
 pub struct Outbound {
     /// The longest that a call may take.
     cap: Duration,
+    scheme: Scheme,
     authority: Authority,
     members: watch::Receiver<Members>,
     random: Arc<members::Random>,
@@ -81,11 +87,12 @@ impl Outbound {
     ) -> Result<Self, Failure> {
         let settings = Settings::read(service, env, cap)?;
         let addresses = settings.addresses(default, env)?;
+        let way = Way::to(&addresses, &settings.variable, env, &called.certificates)?;
         let first = addresses.first().cloned().unwrap_or_default();
-        Self::start(service, &first, &settings, Resolver::of_names(&addresses), called)
+        Self::start(service, &first, way, settings, Resolver::of_names(&addresses), called)
     }
 
-    /// The same, with the addresses that `look_up` finds.
+    /// The same, with the addresses that `look_up` finds. What `env` says is no address then, but the name and the scheme.
     pub(crate) fn to_found<R>(
         service: &str,
         look_up: impl Fn() -> R + Send + Sync + 'static,
@@ -97,25 +104,34 @@ impl Outbound {
         R: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
     {
         let settings = Settings::read(service, env, cap)?;
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(service).path_and_query("/").build()?;
-        Self::start(service, &uri, &settings, Resolver::new(look_up), called)
+        let names = match env.text(&settings.variable) {
+            Some(_) => settings.addresses("", env)?,
+            None => vec![Uri::builder().scheme(Scheme::HTTP).authority(service).path_and_query("/").build()?],
+        };
+        let way = Way::to(&names, &settings.variable, env, &called.certificates)?;
+        let first = names.into_iter().next().unwrap_or_default();
+        Self::start(service, &first, way, settings, Resolver::new(look_up), called)
     }
 
     fn start(
         service: &str,
         uri: &Uri,
-        settings: &Settings,
+        way: Way,
+        settings: Settings,
         resolver: Resolver,
         called: &Called,
     ) -> Result<Self, Failure> {
         let series = |name: &Name| (name.clone(), called.metrics.client_series(name, uri));
         let methods = called.names.iter().map(|name| (format!("/{name}"), series(name))).collect();
         let (changes, members) = watch::channel(Members::default());
-        let balancer = Balancer::new(service, called.connections.with_label_values(&[service]), changes);
+        let scheme = way.scheme();
+        let connections = called.connections.with_label_values(&[service]);
+        let balancer = Balancer::new(service, way, settings.bounds, connections, changes);
         #[expect(clippy::disallowed_methods, reason = "one task a service that is called, made at start")]
         tokio::spawn(Arc::new(balancer).run(resolver, settings.resolve));
         Ok(Self {
             cap: settings.deadline,
+            scheme,
             authority: uri.authority().cloned().ok_or("an address without a host")?,
             members,
             random: Arc::default(),
@@ -140,7 +156,7 @@ impl Outbound {
     /// The method that `uri` names, at the called service.
     fn at_service(&self, uri: Uri) -> Uri {
         let mut parts = uri.into_parts();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         Uri::from_parts(parts).unwrap_or_default()
     }

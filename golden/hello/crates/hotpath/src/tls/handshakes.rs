@@ -1,22 +1,24 @@
 //! Handshakes: a bounded number at once, each bounded in time, and none on the way of another.
 use super::certificate::Certificate;
-use super::files::Files;
+use super::files::use_ring;
+use super::loader::{Current, Loader};
 use super::metrics::{End, Metrics};
-use super::reload::{Current, Reload};
-use crate::host::Host;
+use super::server::{Loaded, ServerFiles};
+use crate::env::Env;
 use crate::socket::{Accepted, Socket};
 use hotpath_telemetry::{Failure, Limiter};
+use prometheus::Registry;
 use std::collections::VecDeque;
 use std::io::ErrorKind::InvalidData;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
-use std::{future::pending, io, num::NonZeroU64};
+use std::{future::pending, io};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{ServerConnection, crypto::ring};
+use tokio_rustls::rustls::ServerConnection;
 use tracing::warn;
 
 /// Handshakes at once, unless a setting says otherwise. One takes up to some 64 KiB, while a peer sends the longest
@@ -24,8 +26,6 @@ use tracing::warn;
 const PLACES: usize = 128;
 /// How long a handshake keeps its place where others want it. An honest peer's is over by then.
 const GRACE: Duration = Duration::from_millis(100);
-/// Between two looks at the files, unless a setting says otherwise.
-const PERIOD: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 /// Bytes that a connection keeps encrypted for a peer that does not read them.
 const UNREAD: usize = 32 << 10;
 /// The first byte of every TLS connection: a record of a handshake.
@@ -42,32 +42,26 @@ pub(crate) struct Handshakes {
 }
 
 impl Handshakes {
-    /// Reads the certificates, and reads them again from time to time. `mutual`: callers show certificates.
+    /// Reads the certificates, and has `loader` read them again. `mutual`: callers show certificates. A handshake may take as
+    /// long as `limit`.
     ///
     /// # Errors
     /// If they cannot be used, or a setting is malformed.
-    pub(crate) fn prepare(mutual: bool, host: &Host) -> Result<Self, Failure> {
-        // For whatever else speaks TLS in this process; it may have been done.
-        ring::default_provider().install_default().ok();
-        let most = host.env.get("TLS_HANDSHAKES", PLACES)?.max(1);
-        let period = Duration::from_millis(host.env.get("TLS_RELOAD_MS", PERIOD)?.get());
-        let files = Files::named(&host.env, mutual);
-        let contents = files.read()?;
-        let loaded = files.load(&contents)?;
-        let metrics = Metrics::register(&host.metrics.registry)?;
-        metrics.show(&loaded.leaf);
-        let current = Current::new(loaded);
-        let reload = Reload {
-            files,
-            period,
-            current: current.clone(),
-            metrics: metrics.clone(),
-        };
-        host.spawn("certificates", |stop| reload.run(contents, stop));
+    pub(crate) fn prepare(
+        mutual: bool,
+        env: &Env,
+        limit: Duration,
+        registry: &Registry,
+        loader: &Loader,
+    ) -> Result<Self, Failure> {
+        use_ring();
+        let most = env.get("TLS_HANDSHAKES", PLACES)?.max(1);
+        let metrics = Metrics::register(registry)?;
+        let current = loader.load(ServerFiles::named(env, mutual, metrics.clone()))?;
         let maker = Maker {
             current,
             metrics,
-            limit: host.limits.handshake,
+            limit,
             mutual,
             plaintext: Once::new(),
             lines: Limiter::new(1, Duration::from_secs(10)),
@@ -126,7 +120,7 @@ async fn until(time: Option<Instant>) {
 
 /// Makes handshakes.
 struct Maker {
-    current: Current,
+    current: Current<Loaded>,
     metrics: Metrics,
     /// How long one may take.
     limit: Duration,
@@ -201,7 +195,7 @@ impl Maker {
             None if self.mutual => return Err(refused("the peer showed no certificate")),
             _ => (None, None),
         };
-        Ok(Accepted { socket: Socket::Tls(Box::new(tls)), caller, valid })
+        Ok(Accepted { socket: Socket::Tls(Box::new(tls.into())), caller, valid })
     }
 }
 

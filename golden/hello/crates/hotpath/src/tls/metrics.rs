@@ -1,7 +1,7 @@
 //! What is counted of handshakes and certificates.
 use super::certificate::Certificate;
 use hotpath_telemetry::Failure;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How a handshake ended.
@@ -41,7 +41,6 @@ impl End {
 pub(super) struct Metrics {
     handshakes: IntCounterVec,
     pub(super) under_way: IntGauge,
-    reloads: IntCounterVec,
     not_before: IntGauge,
     not_after: IntGauge,
 }
@@ -63,10 +62,6 @@ impl Metrics {
         let metrics = Self {
             handshakes: counter("hotpath_tls_handshakes_total", "TLS handshakes, by how they ended.")?,
             under_way: gauge("hotpath_tls_handshakes", "TLS handshakes under way.")?,
-            reloads: counter(
-                "hotpath_tls_reloads_total",
-                "Times that changed certificate files were read, by whether they could be used.",
-            )?,
             not_before: gauge(
                 "hotpath_tls_certificate_not_before_seconds",
                 "When the certificate in use began, in seconds since 1970.",
@@ -79,20 +74,12 @@ impl Metrics {
         for end in End::ALL {
             metrics.handshakes.with_label_values(&[end.label()]);
         }
-        for used in [false, true] {
-            metrics.reloads.with_label_values(&[result(used)]);
-        }
         Ok(metrics)
     }
 
     /// Counts the end of a handshake.
     pub(super) fn ended(&self, end: End) {
         self.handshakes.with_label_values(&[end.label()]).inc();
-    }
-
-    /// Counts a look at files that had changed.
-    pub(super) fn reloaded(&self, used: bool) {
-        self.reloads.with_label_values(&[result(used)]).inc();
     }
 
     /// Shows how long the certificate in use is valid.
@@ -102,8 +89,43 @@ impl Metrics {
     }
 }
 
-fn result(used: bool) -> &'static str {
-    if used { "used" } else { "failed" }
+/// Counts looks at files that had changed, by whether they could be used.
+#[derive(Clone, Debug)]
+pub(super) struct Reloads(IntCounterVec);
+
+impl Reloads {
+    /// Both of them at zero.
+    ///
+    /// # Errors
+    /// Never; prometheus would refuse a malformed name.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let (name, help) = (
+            "hotpath_tls_reloads_total",
+            "Times that changed certificate files were read, by whether they could be used.",
+        );
+        let reloads = Self(IntCounterVec::new(Opts::new(name, help), &["result"])?);
+        for used in [false, true] {
+            reloads.counter(used);
+        }
+        Ok(reloads)
+    }
+
+    /// Shows them in `registry`.
+    ///
+    /// # Errors
+    /// If it has a metric of the same name.
+    pub(super) fn register(&self, registry: &Registry) -> Result<(), Failure> {
+        Ok(registry.register(Box::new(self.0.clone()))?)
+    }
+
+    /// Counts one.
+    pub(super) fn count(&self, used: bool) {
+        self.counter(used).inc();
+    }
+
+    fn counter(&self, used: bool) -> IntCounter {
+        self.0.with_label_values(&[if used { "used" } else { "failed" }])
+    }
 }
 
 fn seconds(time: SystemTime) -> i64 {

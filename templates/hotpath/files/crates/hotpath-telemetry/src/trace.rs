@@ -14,11 +14,13 @@ use otlp as implementation;
 #[cfg(not(feature = "otlp"))]
 use w3c as implementation;
 
+use tonic::transport::Channel;
+
 pub use implementation::{Exporter, Parent, client_span, inject, server_span};
 pub(crate) use implementation::{install, is_sampled, lost, record_code, trace_id};
 
 /// Where the spans go, and what they say of this process. They go nowhere without the feature `otlp`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings<'a> {
     /// The name of the service.
     pub name: &'static str,
@@ -34,4 +36,6 @@ pub struct Settings<'a> {
     pub spans: Option<&'a str>,
     /// The URL of the collector, where there is one.
     pub collector: Option<&'a str>,
+    /// The way to it, where it is not plain text.
+    pub channel: Option<Channel>,
 }

@@ -9,6 +9,8 @@ use crate::locked::Locked;
 use crate::outbound::{Called, Outbound};
 use crate::queue::{Finish, Queue};
 use crate::store::{State, Store};
+#[cfg(feature = "tls")]
+use crate::tls::Loader;
 use hotpath_telemetry::{Dialect, Failure, Metrics};
 use prometheus::Registry;
 use std::{io, net::SocketAddr};
@@ -21,6 +23,9 @@ pub struct Host {
     pub(crate) metrics: Metrics,
     pub(crate) cpu: Cpu,
     pub(crate) called: Called,
+    /// Reads certificates again when they change.
+    #[cfg(feature = "tls")]
+    pub(crate) loader: Loader,
     pub(crate) readiness: Readiness,
     pub(crate) ends: Locked<Ends>,
 }
@@ -36,18 +41,35 @@ pub(crate) struct Ends {
 
 impl Host {
     /// Derives the bounds from `defaults` and `env`, and makes what they bound. `called` are the descriptors of the
-    /// services that handlers may call, which are counted in `dialect`.
-    pub(crate) fn new(defaults: &Defaults, called: &[u8], dialect: Dialect, env: Env) -> Result<Self, Failure> {
+    /// services that handlers may call, which are counted in `dialect`. `certified`: the service has a certificate, for its port.
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "without TLS no certificate is shown"))]
+    pub(crate) fn new(
+        defaults: &Defaults,
+        called: &[u8],
+        dialect: Dialect,
+        certified: bool,
+        env: Env,
+    ) -> Result<Self, Failure> {
         let limits = Limits::derive(defaults, &env)?;
         let metrics = Metrics::new(&Shed::OF_CALLS.map(Shed::reason))?;
         let cpu = Cpu::new(limits.cpu_width, &metrics);
-        let called = Called::new(called, dialect, &metrics.registry)?;
+        #[cfg(feature = "tls")]
+        let loader = Loader::new(&env)?;
+        #[cfg(feature = "tls")]
+        loader.register(&metrics.registry)?;
+        #[cfg(feature = "tls")]
+        let certificates = (loader.clone(), certified);
+        #[cfg(not(feature = "tls"))]
+        let certificates = ();
+        let called = Called::new(called, dialect, &metrics.registry, certificates)?;
         Ok(Self {
             env,
             limits,
             metrics,
             cpu,
             called,
+            #[cfg(feature = "tls")]
+            loader,
             readiness: Readiness::new(),
             ends: Locked::default(),
         })
@@ -138,20 +160,22 @@ impl Host {
     }
 
     /// A client's transport to the service `name`, for the generated `XClient::new`. Its address is `default`, or what
-    /// `DOWNSTREAM_<NAME>` says instead: `http://HOST:PORT`, or several of them with commas between. Calls go to every
-    /// replica that the addresses lead to; `DOWNSTREAM_<NAME>_RESOLVE_MS`, `_IN_FLIGHT` and `_DEADLINE_MS` bound them.
+    /// `DOWNSTREAM_<NAME>` says instead: `http://HOST:PORT`, or several of them with commas between; `https` is TLS, for which
+    /// this needs the feature `tls` and an authority. Calls go to every replica that the addresses lead to;
+    /// `DOWNSTREAM_<NAME>_RESOLVE_MS`, `_IN_FLIGHT` and `_DEADLINE_MS` bound them. The README has all settings.
     ///
     /// # Errors
-    /// If an address is not of that form, or a bound is malformed.
+    /// If an address is not of that form, a bound is malformed, or a certificate is missing.
     pub fn downstream(&self, name: &str, default: &str) -> Result<Outbound, Failure> {
         Outbound::to_name(name, default, &self.env, self.limits.deadline, &self.called)
     }
 
     /// The same, for a service that no name server knows: `look_up` finds the addresses of its replicas, and is asked again as
-    /// a name server would be. Where it fails, or finds none, the last ones stay.
+    /// a name server would be. Where it fails, or finds none, the last ones stay. What `DOWNSTREAM_<NAME>` says is no address here,
+    /// but the name that the replicas are called by: `https://NAME:PORT` for TLS with certificates for NAME.
     ///
     /// # Errors
-    /// If `name` cannot be a host's, or a bound is malformed.
+    /// If `name` cannot be a host's, a bound is malformed, or a certificate is missing.
     pub fn downstream_at<R>(
         &self,
         name: &str,

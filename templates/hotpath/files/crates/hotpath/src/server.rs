@@ -7,7 +7,7 @@ use crate::health::Health;
 use crate::host::{Ends, Host};
 use crate::routes::Routes;
 use crate::shared::Shared;
-use crate::transport::Transport;
+use crate::transport::{Tls, Transport};
 use crate::{admin, connections, methods, ports, telemetry};
 use futures_util::FutureExt as _;
 use hotpath_telemetry::{Failure, logs};
@@ -37,7 +37,9 @@ impl Server {
     /// # Errors
     /// If a setting or a certificate is wrong, a policy is missing, a port is taken, or the service itself does not start.
     pub async fn start(app: &App, env: Env) -> Result<Self, Failure> {
-        let mut host = Host::new(&app.defaults, app.called, app.metrics, env)?;
+        let mut host = Host::new(&app.defaults, app.called, app.metrics, app.tls != Tls::None, env)?;
+        #[cfg(feature = "tls")]
+        host.spawn("certificates", |stop| host.loader.clone().run(stop));
         let call_metrics = app.metrics.server(&host.metrics.registry)?;
         let methods = methods::build(app.descriptors, app.policies, &host.limits, &call_metrics)?;
         for port in [ports::CALLS, ports::ADMIN] {

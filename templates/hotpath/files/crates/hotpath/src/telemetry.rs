@@ -1,14 +1,21 @@
 //! What the process is told of logs and traces by its environment.
+#[cfg(all(feature = "otlp", feature = "tls"))]
+mod collector;
+
 use crate::app::App;
 use crate::env::Env;
 use hotpath_telemetry::{Failure, logs, trace, trace::Exporter};
 
-/// Sets up logs and traces.
+/// The variables that name the collector: the first that there is counts.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// Sets up logs and traces. Needs a Tokio context.
 ///
 /// # Errors
-/// If a setting is malformed, or they are set up already.
+/// If a setting is malformed, a certificate for the collector is missing, or they are set up already.
 pub(crate) fn init(app: &App, env: &Env) -> Result<Exporter, Failure> {
     let lines = logs::Settings { filter: env.text("LOG"), format: env.text("LOG_FORMAT") };
+    let collector = ENDPOINTS.iter().find_map(|name| env.text(name));
     let spans = trace::Settings {
         name: app.name,
         version: app.version,
@@ -16,7 +23,11 @@ pub(crate) fn init(app: &App, env: &Env) -> Result<Exporter, Failure> {
         instance: instance(env),
         ratio: ratio(env)?,
         spans: env.text("TRACE_SPANS"),
-        collector: env.text("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        collector,
+        #[cfg(all(feature = "otlp", feature = "tls"))]
+        channel: collector.map(|url| collector::channel(url, app, env)).transpose()?.flatten(),
+        #[cfg(not(all(feature = "otlp", feature = "tls")))]
+        channel: None,
     };
     logs::init(lines, spans)
 }

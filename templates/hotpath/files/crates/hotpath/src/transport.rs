@@ -34,12 +34,17 @@ impl Transport {
     /// If a certificate, its key or the authorities cannot be used.
     #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "without TLS nothing is read"))]
     pub(crate) fn prepare(tls: Tls, host: &Host) -> Result<Self, Failure> {
+        #[cfg(feature = "tls")]
+        let prepare = |mutual| {
+            let Host { env, limits, metrics, loader, .. } = host;
+            Handshakes::prepare(mutual, env, limits.handshake, &metrics.registry, loader)
+        };
         Ok(Self {
             #[cfg(feature = "tls")]
             handshakes: match tls {
                 Tls::None => None,
-                Tls::Server => Some(Handshakes::prepare(false, host)?),
-                Tls::Mutual => Some(Handshakes::prepare(true, host)?),
+                Tls::Server => Some(prepare(false)?),
+                Tls::Mutual => Some(prepare(true)?),
             },
         })
     }

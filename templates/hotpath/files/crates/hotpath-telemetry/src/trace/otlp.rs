@@ -15,7 +15,7 @@ use http::HeaderMap;
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue, propagation::TextMapPropagator as _};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, Sampler, SdkTracerProvider};
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator};
 use std::sync::{Arc, OnceLock};
@@ -83,8 +83,13 @@ where
 
 /// What makes the spans, and sends them to the collector at `endpoint`.
 fn provider(endpoint: &str, settings: &Settings<'_>) -> Result<SdkTracerProvider, Failure> {
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
-    let exporter = exporter.map_err(|error| unusable(endpoint, &error))?;
+    let builder = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+    let builder = match settings.channel.clone() {
+        Some(channel) => builder.with_channel(channel),
+        None if endpoint.starts_with("https:") => return Err(unusable(endpoint, &"this build speaks no TLS")),
+        None => builder,
+    };
+    let exporter = builder.build().map_err(|error| unusable(endpoint, &error))?;
     let builder = SdkTracerProvider::builder().with_resource(resource(settings));
     // What is not sampled never comes here.
     Ok(builder.with_sampler(Sampler::AlwaysOn).with_span_processor(Counted::new(exporter)).build())
@@ -103,7 +108,10 @@ fn resource(Settings { name, version, revision, instance, .. }: &Settings<'_>) -
 fn unusable(endpoint: &str, error: &impl std::fmt::Display) -> Failure {
     let address = endpoint.split_once("://").map_or(endpoint, |(_scheme, address)| address);
     let what = "OTEL_EXPORTER_OTLP_ENDPOINT";
-    format!("{what}={endpoint}: {error}; spans go without TLS, as in {what}=http://{address}").into()
+    format!(
+        "{what}={endpoint}: {error}; without TLS it is {what}=http://{address}, and rustgen set tls=server adds TLS"
+    )
+    .into()
 }
 
 /// The context that a call came with. The spans hold it here, so there is nothing to keep beside them.

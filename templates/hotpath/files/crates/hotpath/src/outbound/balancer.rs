@@ -2,6 +2,8 @@
 use super::connection::{Connection, connect};
 use super::members::{Members, Random};
 use super::resolver::Resolver;
+use super::settings::Bounds;
+use super::way::Way;
 use prometheus::IntGauge;
 use std::collections::BTreeMap;
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -26,17 +28,28 @@ pub(super) struct Balancer {
     pub(super) members: watch::Sender<Members>,
     pub(super) connections: IntGauge,
     pub(super) random: Random,
+    pub(super) way: Way,
+    pub(super) bounds: Bounds,
     /// A connection has ended, or could not be made: the addresses may have changed.
     lost: Notify,
 }
 
 impl Balancer {
-    pub(super) fn new(service: &str, connections: IntGauge, members: watch::Sender<Members>) -> Self {
+    /// `members` is told of the connections to `service`, which are made by `way` and within `bounds`.
+    pub(super) fn new(
+        service: &str,
+        way: Way,
+        bounds: Bounds,
+        connections: IntGauge,
+        members: watch::Sender<Members>,
+    ) -> Self {
         Self {
             service: service.to_owned(),
             members,
             connections,
             random: Random::default(),
+            way,
+            bounds,
             lost: Notify::new(),
         }
     }
@@ -83,7 +96,7 @@ impl Balancer {
             Ok(found) => found,
             Err(error) => return self.unresolved(&error),
         };
-        let gone: Vec<SocketAddr> = replicas.keys().filter(|address| !found.contains(address)).copied().collect();
+        let gone: Vec<SocketAddr> = replicas.keys().filter(|address| !found.contains_key(address)).copied().collect();
         for address in &gone {
             replicas.remove(address);
         }
@@ -94,24 +107,24 @@ impl Balancer {
             members.addresses = found.len();
             members.unresolved = None;
         });
-        for address in found {
+        for (address, name) in found {
             replicas.entry(address).or_insert_with(|| {
                 let removed = CancellationToken::new();
                 #[expect(clippy::disallowed_methods, reason = "one task for each address of the name")]
-                tasks.spawn(Arc::clone(self).keep(address, removed.clone()));
+                tasks.spawn(Arc::clone(self).keep(address, name, removed.clone()));
                 removed.drop_guard()
             });
         }
     }
 
-    /// Keeps a connection to `address` until it is removed.
-    async fn keep(self: Arc<Self>, address: SocketAddr, removed: CancellationToken) {
+    /// Keeps a connection to `address`, where the name of this number leads, until it is removed.
+    async fn keep(self: Arc<Self>, address: SocketAddr, name: usize, removed: CancellationToken) {
         let mut wait = BACKOFF.0;
         loop {
             let attempt = tokio::select! {
                 biased;
                 () = removed.cancelled() => return,
-                attempt = connect(address) => attempt,
+                attempt = connect(address, name, &self.way, &self.bounds) => attempt,
             };
             match attempt {
                 Ok((connection, serving)) => {
@@ -134,27 +147,34 @@ impl Balancer {
         }
     }
 
-    /// Offers a connection to callers until it ends. True if its address was removed: then the calls on it have ended.
+    /// Offers a connection to callers until it ends, or until its replica does not answer. True if its address was removed:
+    /// then the calls on it have ended.
     async fn serve(
         &self,
         connection: Arc<Connection>,
-        serving: impl Future<Output = ()>,
+        serving: impl Future<Output = ()> + Send + 'static,
         removed: &CancellationToken,
     ) -> bool {
         let address = connection.address;
-        self.joined(connection);
-        let mut serving = pin!(serving);
-        tokio::select! {
-            () = serving.as_mut() => {
-                self.change(|members| members.left(address));
-                self.lost.notify_one();
-                false
-            }
+        self.joined(Arc::clone(&connection));
+        let mut serving = Box::pin(serving);
+        let silent = tokio::select! {
+            () = serving.as_mut() => false,
+            () = connection.silent() => true,
             () = removed.cancelled() => {
+                drop(connection);
                 serving.await;
-                true
+                return true;
             }
+        };
+        self.change(|members| members.left(address));
+        self.lost.notify_one();
+        if silent {
+            warn!(service = self.service, %address, "a replica does not answer: it is connected to anew");
+            #[expect(clippy::disallowed_methods, reason = "it ends with the calls that are left on it")]
+            tokio::spawn(serving);
         }
+        false
     }
 
     fn joined(&self, connection: Arc<Connection>) {

@@ -1,36 +1,58 @@
-//! The files with the certificate, its key and the authorities, and what rustls makes of them.
+//! Files with certificates and keys.
 use super::certificate::Certificate;
 use crate::env::Env;
 use hotpath_telemetry::Failure;
+use std::fmt::{self, Display};
 use std::time::SystemTime;
-use std::{fs, sync::Arc};
+use std::{borrow::Cow, fs};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
+use tokio_rustls::rustls::{RootCertStore, crypto::ring};
+
+/// Makes ring the cryptography of whatever speaks TLS in this process. It may have been done.
+pub(super) fn use_ring() {
+    ring::default_provider().install_default().ok();
+}
 
 /// A file, and the variable that names it.
 #[derive(Clone, Debug)]
-struct File {
-    variable: &'static str,
+pub(super) struct File {
+    variable: Cow<'static, str>,
     path: String,
 }
 
+impl Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
 impl File {
-    fn of(env: &Env, variable: &'static str, default: &str) -> Self {
+    /// The file that `variable` names, or `default`.
+    pub(super) fn of(env: &Env, variable: &'static str, default: &str) -> Self {
         Self {
-            variable,
+            variable: variable.into(),
             path: env.text(variable).unwrap_or(default).to_owned(),
         }
     }
 
+    /// The file that `variable` names, if there is such a variable.
+    pub(super) fn named(env: &Env, variable: &str) -> Option<Self> {
+        let path = env.text(variable)?.to_owned();
+        Some(Self { variable: variable.to_owned().into(), path })
+    }
+
     /// An error that says which file it is about.
-    fn refuse(&self, why: impl std::fmt::Display) -> Failure {
+    pub(super) fn refuse(&self, why: impl Display) -> Failure {
         format!("{}={}: {why}", self.variable, self.path).into()
     }
 
+    /// What it holds.
+    ///
+    /// # Errors
+    /// If it cannot be read.
     #[expect(clippy::disallowed_methods, reason = "at the start, and on a thread for work that blocks")]
-    fn read(&self) -> Result<Vec<u8>, Failure> {
+    pub(super) fn read(&self) -> Result<Vec<u8>, Failure> {
         fs::read(&self.path).map_err(|error| self.refuse(error))
     }
 
@@ -43,87 +65,75 @@ impl File {
         }
         Ok(certificates)
     }
+
+    /// The authorities in the file's `text`.
+    ///
+    /// # Errors
+    /// If there are none, or one of them cannot be used.
+    pub(super) fn authorities(&self, text: &[u8]) -> Result<RootCertStore, Failure> {
+        let mut roots = RootCertStore::empty();
+        for authority in self.certificates(text)? {
+            roots.add(authority).map_err(|error| self.refuse(error))?;
+        }
+        Ok(roots)
+    }
 }
 
-/// Where the files are.
+/// Where a certificate and its key are.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
-    certificate: File,
-    key: File,
-    /// The authorities that sign the certificates of callers; only where callers show theirs.
-    clients: Option<File>,
+pub(super) struct Pair {
+    pub(super) certificate: File,
+    pub(super) key: File,
 }
 
-/// What the files hold.
+/// What a certificate's file and its key's hold.
 #[derive(PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct PairText {
     certificate: Vec<u8>,
     key: Vec<u8>,
-    clients: Option<Vec<u8>>,
 }
 
-/// What handshakes are made with.
-#[derive(Clone, Debug)]
-pub(super) struct Loaded {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) leaf: Arc<Certificate>,
+/// A certificate that is valid, those between it and its authority, and a key.
+pub(super) struct Own {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+    pub(super) leaf: Certificate,
 }
 
-impl Files {
-    /// Where `env` says that they are. `mutual`: callers show certificates.
-    pub(super) fn named(env: &Env, mutual: bool) -> Self {
+impl Pair {
+    /// Those of the service.
+    pub(super) fn of_service(env: &Env) -> Self {
         Self {
             certificate: File::of(env, "TLS_CERT", "/etc/tls/tls.crt"),
             key: File::of(env, "TLS_KEY", "/etc/tls/tls.key"),
-            clients: mutual.then(|| File::of(env, "TLS_CLIENT_CA", "/etc/tls/ca.crt")),
         }
     }
 
-    /// Reads all of them.
+    /// Reads both.
     ///
     /// # Errors
-    /// Which cannot be read, and why.
-    pub(super) fn read(&self) -> Result<Contents, Failure> {
-        Ok(Contents {
-            certificate: self.certificate.read()?,
-            key: self.key.read()?,
-            clients: self.clients.as_ref().map(File::read).transpose()?,
-        })
+    /// If one of them cannot be read.
+    pub(super) fn read(&self) -> Result<PairText, Failure> {
+        Ok(PairText { certificate: self.certificate.read()?, key: self.key.read()? })
     }
 
-    /// Makes of `contents` what handshakes need, if they fit each other.
+    /// What is in `text`. Whether the key is that of the certificate is for rustls to say.
     ///
     /// # Errors
-    /// Which file cannot be used, and why.
-    pub(super) fn load(&self, contents: &Contents) -> Result<Loaded, Failure> {
-        let chain = self.certificate.certificates(&contents.certificate)?;
+    /// If one of them is not what it should be, or the certificate has ended.
+    pub(super) fn load(&self, text: &PairText) -> Result<Own, Failure> {
+        let chain = self.certificate.certificates(&text.certificate)?;
         let leaf = chain.first().map(AsRef::as_ref).unwrap_or_default();
         let leaf = Certificate::read(leaf).map_err(|why| self.certificate.refuse(why))?;
         leaf.check(SystemTime::now()).map_err(|why| self.certificate.refuse(why))?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+        let key = PrivateKeyDer::from_pem_slice(&text.key)
             .map_err(|error| self.key.refuse(format!("no private key in PEM: {error}")))?;
-        let provider = Arc::new(ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let builder = match self.clients.as_ref().zip(contents.clients.as_ref()) {
-            None => builder.with_no_client_auth(),
-            Some((file, text)) => {
-                let mut roots = RootCertStore::empty();
-                for authority in file.certificates(text)? {
-                    roots.add(authority).map_err(|error| file.refuse(error))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| file.refuse(error))?)
-            }
-        };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            self.key.refuse(format!("not the key of {}={}: {error}", self.certificate.variable, self.certificate.path))
-        })?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        if self.clients.is_some() {
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        }
-        Ok(Loaded { config: Arc::new(config), leaf: Arc::new(leaf) })
+        Ok(Own { chain, key, leaf })
+    }
+
+    /// The error where rustls does not take the key for the certificate.
+    pub(super) fn mismatch(&self, error: impl Display) -> Failure {
+        let File { variable, path } = &self.certificate;
+        self.key.refuse(format!("not the key of {variable}={path}: {error}"))
     }
 }

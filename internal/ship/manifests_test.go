@@ -249,9 +249,17 @@ func (d *deployment) spread(f *findings) {
 func (d *deployment) addresses(f *findings) {
 	for _, name := range d.rendered.data["downstream"].([]string) {
 		variable := "DOWNSTREAM_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		want := fmt.Sprintf("http://%s.%s:50051", name, name)
+		want := fmt.Sprintf("%s://%s.%s:50051", d.scheme(), name, name)
 		f.wrong(d.env()[variable] == want, "%s is %q, and the service is found at %s", variable, d.env()[variable], want)
 	}
+}
+
+// scheme is that of the services that it calls: they are taken to speak TLS where it does.
+func (d *deployment) scheme() string {
+	if d.rendered.data["tls"] == "none" {
+		return "http"
+	}
+	return "https"
 }
 
 // settings that the service does not know would be without effect.
@@ -392,17 +400,21 @@ func TestAutoscaling(t *testing.T) {
 
 // Two generated services, each with its own overlay, find each other at the addresses that they are given.
 func TestServicesFindEachOther(t *testing.T) {
-	called, err := renderTree(t, answers{"name": "prices"}).build("prod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	caller, err := renderTree(t, cases["otel"]).build("prod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := fmt.Sprintf("http://%s.%s:%d", called.service.Name, called.service.Namespace, called.service.Spec.Ports[0].Port)
-	if address := caller.env()["DOWNSTREAM_PRICES"]; address != at {
-		t.Errorf("the caller is given %s, and the service is at %s", address, at)
+	for _, tls := range []string{"none", "server", "mutual"} {
+		called, err := renderTree(t, answers{"name": "prices", "tls": tls}).build("prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := maps.Clone(cases["otel"])
+		given["tls"] = tls
+		caller, err := renderTree(t, given).build("prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := fmt.Sprintf("%s://%s.%s:%d", caller.scheme(), called.service.Name, called.service.Namespace, called.service.Spec.Ports[0].Port)
+		if address := caller.env()["DOWNSTREAM_PRICES"]; address != at {
+			t.Errorf("the caller is given %s, and the service is at %s", address, at)
+		}
 	}
 }
 

@@ -47,11 +47,9 @@ func (d *deployment) certificateViolations() []string {
 	f.wrong(err == nil, "duration: %v", err)
 	before, err := time.ParseDuration(spec.RenewBefore)
 	f.wrong(err == nil && before*5 > life && before*2 < life, "it is renewed %s before its end, and lives %s: the alert comes at a fifth", before, life)
-	if d.rendered.data["tls"] == "mutual" {
-		f.wrong(slices.Contains(spec.Usages, "client auth"), "the certificate is none for a caller")
-		identity := fmt.Sprintf("spiffe://cluster.local/ns/%s/sa/%s", namespace, d.account.Name)
-		f.wrong(slices.Equal(spec.URIs, []string{identity}), "where it calls it is %s, not %s", spec.URIs, identity)
-	}
+	f.wrong(slices.Contains(spec.Usages, "client auth"), "the certificate is none for a caller")
+	identity := fmt.Sprintf("spiffe://cluster.local/ns/%s/sa/%s", namespace, d.account.Name)
+	f.wrong(slices.Equal(spec.URIs, []string{identity}), "where it calls it is %s, not %s", spec.URIs, identity)
 	pod := d.template.Spec
 	for _, volume := range pod.Volumes {
 		if volume.Secret == nil || volume.Secret.SecretName != spec.SecretName {

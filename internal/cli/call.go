@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/auditreport"
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
 	"rustgen/internal/source"
@@ -84,7 +85,7 @@ func (a *app) setFor(ctx context.Context, c call) (*source.Set, error) {
 	}
 	from := source.PlaceOf(c.template, record)
 	if from.Asks() && !c.describes {
-		if _, isCheck := findCheck(c.argument); c.command == "explain" && isCheck && record.Decisions[c.argument].Origin == "" {
+		if _, isCheck := auditreport.Find(c.argument); c.command == "explain" && isCheck && record.Decisions[c.argument].Origin == "" {
 			// It is one of the audit, whatever the set is.
 			return &source.Set{Set: &templateset.Set{}, Place: from, Unread: true}, nil
 		}

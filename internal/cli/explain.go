@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/auditreport"
 	"rustgen/internal/decision"
 	"rustgen/internal/report"
 	"rustgen/internal/source"
@@ -27,8 +29,13 @@ set that it was made from.`,
 				return report.ExplainAll(a.out, &set.Catalog, set.Name+" "+set.Version)
 			}
 			d, ok := set.Catalog.Find(args[0])
-			if check, isCheck := findCheck(args[0]); !ok && isCheck {
-				return a.explainCheck(check, asJSON)
+			if check, isCheck := auditreport.Find(args[0]); !ok && isCheck {
+				explained := auditreport.Explain(check)
+				if asJSON {
+					return a.writeJSON(explained)
+				}
+				_, err := io.WriteString(a.out, explained.Text())
+				return err
 			}
 			if !ok {
 				hint := "the decisions are " + strings.Join(set.Catalog.IDs(), ", ")

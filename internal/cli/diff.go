@@ -9,6 +9,7 @@ import (
 	"rustgen/internal/merge"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/report"
+	"rustgen/internal/serviceapi"
 	"rustgen/internal/source"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
@@ -88,7 +89,7 @@ func comparedOwned(ctx context.Context, set *source.Set, s *upgrade.Service) (fr
 		return nil, nil, err
 	}
 	if out.Data[ownapi.Kind] == ownapi.Own {
-		api, err := readOwnProtos(ctx, s.Dir)
+		api, err := serviceapi.ReadOwn(ctx, s.Dir)
 		if err != nil {
 			return nil, nil, err
 		}

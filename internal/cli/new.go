@@ -17,6 +17,7 @@ import (
 	"rustgen/internal/project"
 	"rustgen/internal/prompt"
 	"rustgen/internal/proto"
+	"rustgen/internal/serviceapi"
 	"rustgen/internal/source"
 )
 
@@ -310,11 +311,11 @@ func (a *app) prepare(set *source.Set, o *newOptions, b *newService) error {
 		maps.Copy(b.Tree, ownapi.Files(o.api))
 		stubs, err := gostubs.Of(o.api, written)
 		if err != nil {
-			return protoFault(err)
+			return serviceapi.Fault(err)
 		}
 		maps.Copy(b.Tree, stubs)
 		if others := gostubs.Imports(o.api, b.Tree); len(others) > 0 {
-			b.notes = append(b.notes, othersOf(others))
+			b.notes = append(b.notes, serviceapi.OthersOf(others))
 		}
 	}
 	if err := bootstrap.CheckTarget(b.Dir, b.Tree); err != nil {

@@ -37,6 +37,7 @@ var rooms = map[string]room{
 	"internal/git":         {},
 	"internal/helm":        {},
 	"internal/auditreport": {pure: true, imports: []string{"internal/audit", "internal/hint", "internal/report"}},
+	"internal/standing":    {imports: []string{"internal/decision", "internal/hint", "internal/project", "internal/report", "internal/source", "internal/upgrade", "internal/vcs"}},
 	"internal/serviceapi":  {imports: []string{"internal/apidiff", "internal/gostubs", "internal/hint", "internal/ownapi", "internal/proto", "internal/source", "internal/tree", "internal/upgrade"}},
 	"internal/auditrun":    {imports: []string{"internal/audit", "internal/auditreport", "internal/helm", "internal/hint", "internal/report", "internal/tree"}},
 	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
@@ -78,7 +79,7 @@ var rooms = map[string]room{
 	"internal/cli": {imports: []string{
 		"internal/answers", "internal/apply", "internal/audit", "internal/auditreport", "internal/auditrun", "internal/bootstrap", "internal/cargo", "internal/decision",
 		"internal/gostubs", "internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
-		"internal/proto", "internal/report", "internal/serviceapi", "internal/setcheck", "internal/source", "internal/templateset", "internal/terminal",
+		"internal/proto", "internal/report", "internal/serviceapi", "internal/setcheck", "internal/source", "internal/standing", "internal/templateset", "internal/terminal",
 		"internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},
 	"cmd/rustgen": {imports: []string{"internal/cli"}},

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/decision"
 	"rustgen/internal/merge"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/report"
@@ -71,7 +70,7 @@ func comparedNow(ctx context.Context, _ *source.Set, s *upgrade.Service) (from, 
 
 // comparedFuture are the trees of what an upgrade would change.
 func comparedFuture(ctx context.Context, set *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
-	out, err := ownAnswers(set, s)
+	out, err := set.OwnAnswers(s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +83,7 @@ func comparedFuture(ctx context.Context, set *source.Set, s *upgrade.Service) (f
 
 // comparedOwned are the trees of what the template would write in owned files.
 func comparedOwned(ctx context.Context, set *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
-	out, err := ownAnswers(set, s)
+	out, err := set.OwnAnswers(s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,16 +95,4 @@ func comparedOwned(ctx context.Context, set *source.Set, s *upgrade.Service) (fr
 		out.Data = ownapi.With(out.Data, api)
 	}
 	return s.Owned(set.Template(s), out)
-}
-
-// ownAnswers are a set's decisions as the service has made them.
-func ownAnswers(set *source.Set, s *upgrade.Service) (*decision.Outcome, error) {
-	if err := matches(s, set); err != nil {
-		return nil, err
-	}
-	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
-	if err != nil {
-		return nil, source.Fault(set.Source, err)
-	}
-	return out, out.Err()
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -149,7 +151,7 @@ func openDescribed(from source.Place, describes bool, record *project.Record, op
 // recordedCatalog is what a service's record tells of decisions: their ids, in an order of no meaning.
 func recordedCatalog(record *project.Record) decision.Catalog {
 	var c decision.Catalog
-	for _, id := range sortedKeys(record.Decisions) {
+	for _, id := range slices.Sorted(maps.Keys(record.Decisions)) {
 		c.Decisions = append(c.Decisions, decision.Decision{ID: id, Type: decision.String})
 	}
 	return c

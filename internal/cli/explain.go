@@ -8,6 +8,7 @@ import (
 
 	"rustgen/internal/auditreport"
 	"rustgen/internal/decision"
+	"rustgen/internal/describe"
 	"rustgen/internal/report"
 	"rustgen/internal/source"
 )
@@ -20,7 +21,7 @@ func (a *app) explainCommand(set *source.Set) *cobra.Command {
 		Long: `Explain a decision: which answer fits when, and why. Without ID, list the decisions. In a service they are those of the
 set that it was made from.`,
 		Args:              atMostOne,
-		ValidArgsFunction: completeIDs(set),
+		ValidArgsFunction: describe.IDs(set),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if asJSON {

@@ -54,8 +54,8 @@ var rooms = map[string]room{
 		"internal/decision", "internal/git", "internal/hint", "internal/project", "internal/render", "internal/templateset", "internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},
 	"internal/bootstrap": {imports: []string{
-		"internal/apply", "internal/cargo", "internal/decision", "internal/git", "internal/hint", "internal/project", "internal/report",
-		"internal/tree", "internal/vcs",
+		"internal/apply", "internal/cargo", "internal/decision", "internal/git", "internal/gostubs", "internal/hint", "internal/ownapi", "internal/project",
+		"internal/proto", "internal/report", "internal/serviceapi", "internal/source", "internal/tree", "internal/upgrade", "internal/vcs",
 	}},
 	"internal/answers":  {pure: true, imports: []string{"internal/decision", "internal/hint"}},
 	"internal/terminal": {pure: true, imports: []string{"internal/tree"}},
@@ -79,7 +79,7 @@ var rooms = map[string]room{
 	"templates":             {},
 	"internal/cli": {imports: []string{
 		"internal/answers", "internal/apply", "internal/audit", "internal/auditreport", "internal/auditrun", "internal/bootstrap", "internal/cargo", "internal/decision", "internal/describe",
-		"internal/gostubs", "internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
+		"internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
 		"internal/proto", "internal/report", "internal/serviceapi", "internal/setcheck", "internal/source", "internal/standing", "internal/templateset", "internal/terminal",
 		"internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},

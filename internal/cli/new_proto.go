@@ -54,11 +54,3 @@ func (a *app) refuseProtos(ctx context.Context, set *source.Set, o *newOptions, 
 		out.Problems = append(out.Problems, decision.Problem{ID: ownapi.Paths, Err: decision.Refuse(visible(f.Hint), "%s", visible(f.Error()))})
 	}
 }
-
-// withAPI is the data of the decisions with what the templates have of the API.
-func withAPI(o *newOptions, data map[string]any) map[string]any {
-	if o.api == nil {
-		return data
-	}
-	return ownapi.With(data, o.api)
-}

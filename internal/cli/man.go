@@ -57,7 +57,10 @@ func (a *app) writePages(ctx context.Context, root *cobra.Command, set *source.S
 		pages[describe.PageName(c)+".1"] = tree.File{Mode: tree.ModeFile, Data: []byte(describe.Page(c, set, exitStatus()))}
 	}
 	if absentDir(dir) {
-		return apply.Fresh(ctx, filepath.Clean(dir), pages, nil)
+		if err := apply.Fresh(ctx, filepath.Clean(dir), pages, nil); err != nil {
+			return failed("choose a --dir that can be written to", "%w", err)
+		}
+		return nil
 	}
 	for _, name := range pages.Paths() {
 		if err := apply.Replace(dir, name, pages[name].Data); err != nil {

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -26,6 +28,7 @@ type room struct {
 // rooms are all packages of the program, from the inside out. A package that is not here has no place yet: give it one.
 var rooms = map[string]room{
 	"internal/hint":        {pure: true},
+	"internal/lazyregexp":  {pure: true},
 	"internal/tree":        {pure: true},
 	"internal/decision":    {pure: true, imports: []string{"internal/hint", "internal/tree"}},
 	"internal/templateset": {pure: true, imports: []string{"internal/decision", "internal/tree"}},
@@ -33,6 +36,11 @@ var rooms = map[string]room{
 	"internal/setcheck":    {pure: true, imports: []string{"internal/decision", "internal/render", "internal/templateset", "internal/tree"}},
 	"internal/git":         {},
 	"internal/helm":        {},
+	"internal/auditreport": {pure: true, imports: []string{"internal/audit", "internal/hint", "internal/report"}},
+	"internal/describe":    {imports: []string{"internal/decision", "internal/hint", "internal/manual", "internal/report", "internal/source", "internal/vcs"}},
+	"internal/standing":    {imports: []string{"internal/decision", "internal/hint", "internal/project", "internal/report", "internal/source", "internal/upgrade", "internal/vcs"}},
+	"internal/serviceapi":  {imports: []string{"internal/apidiff", "internal/gostubs", "internal/hint", "internal/ownapi", "internal/proto", "internal/source", "internal/tree", "internal/upgrade"}},
+	"internal/auditrun":    {imports: []string{"internal/audit", "internal/auditreport", "internal/helm", "internal/hint", "internal/report", "internal/tree"}},
 	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
 	// For tests that compile services.
 	"internal/layertest": {},
@@ -46,8 +54,8 @@ var rooms = map[string]room{
 		"internal/decision", "internal/git", "internal/hint", "internal/project", "internal/render", "internal/templateset", "internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},
 	"internal/bootstrap": {imports: []string{
-		"internal/apply", "internal/cargo", "internal/decision", "internal/git", "internal/hint", "internal/project", "internal/report",
-		"internal/tree", "internal/vcs",
+		"internal/apply", "internal/cargo", "internal/decision", "internal/git", "internal/gostubs", "internal/hint", "internal/ownapi", "internal/project",
+		"internal/proto", "internal/report", "internal/serviceapi", "internal/source", "internal/tree", "internal/upgrade", "internal/vcs",
 	}},
 	"internal/answers":  {pure: true, imports: []string{"internal/decision", "internal/hint"}},
 	"internal/terminal": {pure: true, imports: []string{"internal/tree"}},
@@ -70,13 +78,16 @@ var rooms = map[string]room{
 	"internal/prompt/quiet": {},
 	"templates":             {},
 	"internal/cli": {imports: []string{
-		"internal/answers", "internal/apidiff", "internal/apply", "internal/audit", "internal/bootstrap", "internal/cargo", "internal/decision",
-		"internal/gostubs", "internal/helm", "internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
-		"internal/proto", "internal/report", "internal/setcheck", "internal/source", "internal/templateset", "internal/terminal",
+		"internal/answers", "internal/apply", "internal/audit", "internal/auditreport", "internal/auditrun", "internal/bootstrap", "internal/cargo", "internal/decision", "internal/describe",
+		"internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
+		"internal/proto", "internal/report", "internal/serviceapi", "internal/setcheck", "internal/source", "internal/standing", "internal/templateset", "internal/terminal",
 		"internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},
 	"cmd/rustgen": {imports: []string{"internal/cli"}},
 }
+
+// everywhere are packages that stand for the standard library's, and that all may import.
+var everywhere = []string{"internal/lazyregexp"}
 
 // only names the packages that may import what is dangerous, heavy or to be had in one place.
 var only = map[string][]string{
@@ -86,7 +97,7 @@ var only = map[string][]string{
 	"github.com/charmbracelet/huh":       {"internal/prompt"},
 	"github.com/charmbracelet/bubbletea": {"internal/prompt"},
 	"github.com/Masterminds/sprig/v3":    {"internal/render"},
-	"github.com/spf13/cobra":             {"internal/cli"},
+	"github.com/spf13/cobra":             {"internal/cli", "internal/describe"},
 	"github.com/bufbuild/protocompile":   {"internal/proto"},
 	"github.com/gofrs/flock":             {"internal/apply"},
 	"os/signal":                          {"internal/cli"},
@@ -171,7 +182,7 @@ func TestImportDirections(t *testing.T) {
 			name := strings.Trim(spec.Path.Value, `"`)
 			if own, ok := strings.CutPrefix(name, module+"/"); ok {
 				used[s.pkg+" "+own] = true
-				if !slices.Contains(place.imports, own) {
+				if !slices.Contains(place.imports, own) && !slices.Contains(everywhere, own) {
 					t.Errorf("%s imports %s, against the direction", s.path, own)
 				}
 			}
@@ -192,6 +203,44 @@ func TestImportDirections(t *testing.T) {
 				t.Errorf("%s may import %s, and does not: take the permission back", pkg, own)
 			}
 		}
+	}
+}
+
+// Every expression that is compiled at its first use can be.
+func TestLazyExpressionsCompile(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			selector, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok || selector.Sel.Name != "New" {
+				return true
+			}
+			if from, ok := selector.X.(*ast.Ident); !ok || from.Name != "lazyregexp" {
+				return true
+			}
+			literal, ok := call.Args[0].(*ast.BasicLit)
+			if !ok {
+				t.Errorf("%s: an expression that is put together is compiled where it is used, by regexp.MustCompile", s.path)
+				return true
+			}
+			found++
+			expr, err := strconv.Unquote(literal.Value)
+			if err == nil {
+				_, err = regexp.Compile(expr)
+			}
+			if err != nil {
+				t.Errorf("%s: %s: %v", s.path, literal.Value, err)
+			}
+			return true
+		})
+	}
+	if found < 50 {
+		t.Errorf("only %d expressions were found", found)
 	}
 }
 

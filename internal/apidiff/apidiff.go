@@ -7,11 +7,11 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"rustgen/internal/gostubs"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/proto"
 	"rustgen/internal/rustsrc"
 	"rustgen/internal/tree"
@@ -107,7 +107,7 @@ type lack struct {
 	impl    *rustsrc.Impl
 }
 
-var maxWidth = regexp.MustCompile(`(?m)^\s*max_width\s*=\s*(\d+)`)
+var maxWidth = lazyregexp.New(`(?m)^\s*max_width\s*=\s*(\d+)`)
 
 // Compare compares an API with a service: the Rust below src/, and the stubs below clients/go/ with those that it must have.
 func Compare(api *proto.API, service, stubs tree.Tree) *Diff {

@@ -23,9 +23,7 @@ type Finish func(ctx context.Context, staged string) error
 // beside, which the next one for the same dir removes.
 func Fresh(ctx context.Context, dir string, t tree.Tree, finish Finish) (err error) {
 	parent, base := filepath.Split(filepath.Clean(dir))
-	if parent == "" {
-		parent = "."
-	}
+	parent = filepath.Clean(parent)
 	unmake, err := makeParents(parent)
 	if err != nil {
 		return fmt.Errorf("make %s: %w", parent, err)

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"rustgen/internal/lazyregexp"
 )
 
 var buildChecks = []Check{
@@ -19,7 +20,7 @@ var buildChecks = []Check{
 				return found(at(Place{}, "there is no Cargo.lock"))
 			}
 			for _, p := range []string{path.Join(s.dir, ".gitignore"), ".gitignore"} {
-				if n := line(s.text(p), regexp.MustCompile(`(?m)^/?Cargo\.lock\s*$`)); n > 0 {
+				if n := line(s.text(p), lazyregexp.New(`(?m)^/?Cargo\.lock\s*$`)); n > 0 {
 					return found(at(Place{p, n}, "git ignores Cargo.lock"))
 				}
 			}
@@ -90,9 +91,9 @@ var buildChecks = []Check{
 		Why:  "target-cpu=native dies of SIGILL on an older machine of the fleet",
 		Mend: "-C target-cpu=x86-64-v2 or v3, for what the fleet's oldest machine has",
 		look: func(s *service) outcome {
-			files := regexp.MustCompile(`(^|/)(\.cargo/config(\.toml)?|Cargo\.toml|Makefile|justfile|Dockerfile[^/]*|Containerfile[^/]*|[^/]*\.(sh|ya?ml))$`)
+			files := lazyregexp.New(`(^|/)(\.cargo/config(\.toml)?|Cargo\.toml|Makefile|justfile|Dockerfile[^/]*|Containerfile[^/]*|[^/]*\.(sh|ya?ml))$`)
 			for _, p := range s.matching(files) {
-				if n := line(s.text(p), regexp.MustCompile(`(?m)^[^#\n]*target-cpu=native`)); n > 0 && isService(p) {
+				if n := line(s.text(p), lazyregexp.New(`(?m)^[^#\n]*target-cpu=native`)); n > 0 && isService(p) {
 					return found(at(Place{p, n}, "target-cpu=native"))
 				}
 			}

@@ -2,10 +2,10 @@ package audit
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"rustgen/internal/audit/rust"
+	"rustgen/internal/lazyregexp"
 )
 
 var codeChecks = []Check{
@@ -71,7 +71,7 @@ var codeChecks = []Check{
 			if s.hasAllocator() || s.depends("hotpath") || len(s.named("*libc::M_ARENA_MAX")) > 0 {
 				return found()
 			}
-			if _, ok := s.anywhere(environment, regexp.MustCompile(`MALLOC_ARENA_MAX|glibc\.malloc\.arena_max`)); ok {
+			if _, ok := s.anywhere(environment, lazyregexp.New(`MALLOC_ARENA_MAX|glibc\.malloc\.arena_max`)); ok {
 				return found()
 			}
 			return found(at(s.rootAt("dependencies"), "the system's allocator, with an arena for every thread"))
@@ -92,7 +92,7 @@ var codeChecks = []Check{
 					}
 				}
 			}
-			if place, ok := s.anywhere(environment, regexp.MustCompile(`(?m)^[^#\n]*(^|[^_\w])MALLOC_CONF\b`)); ok {
+			if place, ok := s.anywhere(environment, lazyregexp.New(`(?m)^[^#\n]*(^|[^_\w])MALLOC_CONF\b`)); ok {
 				return found(at(place, "MALLOC_CONF is not read"))
 			}
 			return found()
@@ -174,7 +174,7 @@ func (s *service) isLocal(u rust.Use) bool {
 }
 
 // environment are the files in which a process is given its environment.
-var environment = regexp.MustCompile(`(^|/)(Dockerfile[^/]*|Containerfile[^/]*|[^/]*\.[Dd]ockerfile|[^/]*\.(ya?ml|env|sh|service)|\.cargo/config(\.toml)?)$`)
+var environment = lazyregexp.New(`(^|/)(Dockerfile[^/]*|Containerfile[^/]*|[^/]*\.[Dd]ockerfile|[^/]*\.(ya?ml|env|sh|service)|\.cargo/config(\.toml)?)$`)
 
 // profile is a key of the profile that the release is built with, in Cargo.toml or in .cargo/config.toml.
 func (s *service) profile(key string) any {

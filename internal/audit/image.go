@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // dockerfile is the instructions of one file, in order.
@@ -27,7 +28,7 @@ type instruction struct {
 	line  int
 }
 
-var variable = regexp.MustCompile(`\$\{?(\w+)(?::-([^}]*))?\}?`)
+var variable = lazyregexp.New(`\$\{?(\w+)(?::-([^}]*))?\}?`)
 
 // parseDockerfile reads a file with BuildKit's own parser.
 func parseDockerfile(p string, data []byte) (dockerfile, error) {
@@ -143,7 +144,7 @@ func start(own []instruction) (instruction, bool) {
 	return find(own, "CMD")
 }
 
-var dockerfileName = regexp.MustCompile(`^((Dockerfile|Containerfile)([.-].+)?|.+\.([Dd]ockerfile|Containerfile))$`)
+var dockerfileName = lazyregexp.New(`^((Dockerfile|Containerfile)([.-].+)?|.+\.([Dd]ockerfile|Containerfile))$`)
 
 // notShipped are words of paths that say that an image is not the one that is shipped.
 var notShipped = strings.Fields(`dev devcontainer test tests testing ci builder toolchain e2e bench fuzz cross gitpod example examples vendor third

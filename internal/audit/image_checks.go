@@ -2,10 +2,11 @@ package audit
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // image is a check of the stage that each Dockerfile ships.
@@ -79,12 +80,12 @@ var imageChecks = []Check{
 }
 
 var (
-	cargoBuild = regexp.MustCompile(`\bcargo (\+\S+ )?(auditable )?(build|install|chef cook)\b`)
+	cargoBuild = lazyregexp.New(`\bcargo (\+\S+ )?(auditable )?(build|install|chef cook)\b`)
 	// ownBuild is a build of the service, not of a tool that is installed.
-	ownBuild = regexp.MustCompile(`\bcargo (\+\S+ )?(auditable |zigbuild |\w+ )?build\b[^\n&;|]*`)
+	ownBuild = lazyregexp.New(`\bcargo (\+\S+ )?(auditable |zigbuild |\w+ )?build\b[^\n&;|]*`)
 	// buildsOwn is what an image does that holds what lies here: builds it, or runs it by cargo.
-	buildsOwn    = regexp.MustCompile(`\bcargo["', ]+(\+\S+ )?(\w+ )?(build|run|watch|chef|zigbuild|auditable)\b|\bcargo install [^\n&;|]*--path`)
-	buildsFaster = regexp.MustCompile(`--release|-r\b|--profile`)
+	buildsOwn    = lazyregexp.New(`\bcargo["', ]+(\+\S+ )?(\w+ )?(build|run|watch|chef|zigbuild|auditable)\b|\bcargo install [^\n&;|]*--path`)
+	buildsFaster = lazyregexp.New(`--release|-r\b|--profile`)
 )
 
 func imageRelease(_ *service, d dockerfile, _ from, own []instruction) (all []Finding) {
@@ -135,10 +136,10 @@ func imagePinned(_ *service, d dockerfile, _ from, _ []instruction) (all []Findi
 	return all
 }
 
-var digits = regexp.MustCompile(`\d`)
+var digits = lazyregexp.New(`\d`)
 
 // suites are names of releases of Debian and Ubuntu, which are versions without a digit.
-var suites = regexp.MustCompile(`bullseye|bookworm|trixie|buster|jammy|noble|focal`)
+var suites = lazyregexp.New(`bullseye|bookworm|trixie|buster|jammy|noble|focal`)
 
 // versioned reports whether a tag names a version. distroless names it in the image: cc-debian12.
 func versioned(tag, name string) bool {
@@ -205,7 +206,7 @@ func (s *service) script(d dockerfile, in instruction) []Finding {
 		if path.Base(p) != name || !s.files[p].IsText() {
 			continue
 		}
-		if !regexp.MustCompile(`(?m)^\s*exec\s`).MatchString(s.text(p)) {
+		if !lazyregexp.New(`(?m)^\s*exec\s`).MatchString(s.text(p)) {
 			return []Finding{at(Place{d.path, in.line}, "%s runs %s, which does not exec the service", in.name, name)}
 		}
 		return nil

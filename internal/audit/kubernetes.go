@@ -5,11 +5,12 @@ import (
 	"io"
 	"math/big"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // object is one Kubernetes object of a manifest.
@@ -87,7 +88,7 @@ func (s *service) addObjects(p string, data []byte) {
 	}
 }
 
-var looksLikeManifest = regexp.MustCompile(`(?m)^kind: *\w+`)
+var looksLikeManifest = lazyregexp.New(`(?m)^kind: *\w+`)
 
 func parseObjects(p, text string) (all []object, err error) {
 	if !strings.Contains(text, "kind") {
@@ -290,7 +291,7 @@ func (p pod) ofService(names []string) pod {
 }
 
 // public are images of others, which a repository runs beside its own.
-var public = regexp.MustCompile(`^((docker\.io/)?(library/)?(postgres|redis|nginx|mysql|mariadb|mongo|rabbitmq|busybox|alpine|debian|ubuntu|minio|grafana|prom|envoyproxy|jaegertracing|otel|quay\.io|gcr\.io/google|bitnami|confluentinc|apache|memcached|vault|consul|traefik|zookeeper|kafka|elasticsearch|nats|etcd)([/:@-].*)?|[^/]*\.k8s\.io/.*)$`)
+var public = lazyregexp.New(`^((docker\.io/)?(library/)?(postgres|redis|nginx|mysql|mariadb|mongo|rabbitmq|busybox|alpine|debian|ubuntu|minio|grafana|prom|envoyproxy|jaegertracing|otel|quay\.io|gcr\.io/google|bitnami|confluentinc|apache|memcached|vault|consul|traefik|zookeeper|kafka|elasticsearch|nats|etcd)([/:@-].*)?|[^/]*\.k8s\.io/.*)$`)
 
 func (s *service) hasOwnImage(p pod) bool {
 	return !slices.ContainsFunc(p.containers, func(c *yaml.Node) bool { return public.MatchString(value(c, "image")) }) && len(s.images) > 0 && len(s.packages) < 4

@@ -2,18 +2,19 @@ package audit
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // pipelineFiles are what continuous integration reads, at the top of a repository.
-var pipelineFiles = regexp.MustCompile(`^(\.github/workflows/[^/]*\.ya?ml|\.gitlab-ci\.ya?ml|\.gitlab/.*\.ya?ml|\.circleci/config\.yml|\.buildkite/.*\.ya?ml|azure-pipelines\.ya?ml|Jenkinsfile|\.drone\.ya?ml|\.travis\.yml|cloudbuild\.ya?ml|\.woodpecker.*\.ya?ml|bitbucket-pipelines\.yml|\.cirrus\.yml)$`)
+var pipelineFiles = lazyregexp.New(`^(\.github/workflows/[^/]*\.ya?ml|\.gitlab-ci\.ya?ml|\.gitlab/.*\.ya?ml|\.circleci/config\.yml|\.buildkite/.*\.ya?ml|azure-pipelines\.ya?ml|Jenkinsfile|\.drone\.ya?ml|\.travis\.yml|cloudbuild\.ya?ml|\.woodpecker.*\.ya?ml|bitbucket-pipelines\.yml|\.cirrus\.yml)$`)
 
 // scripts are what a pipeline calls.
-var scripts = regexp.MustCompile(`(^|/)(\.github/actions/.*\.ya?ml|Makefile(\.toml)?|[Jj]ustfile|\.justfile|Taskfile\.ya?ml|\.ci/.*|ci/.*|scripts?/.*|\.pre-commit-config\.yaml|xtask/.*\.rs|deny\.toml)$`)
+var scripts = lazyregexp.New(`(^|/)(\.github/actions/.*\.ya?ml|Makefile(\.toml)?|[Jj]ustfile|\.justfile|Taskfile\.ya?ml|\.ci/.*|ci/.*|scripts?/.*|\.pre-commit-config\.yaml|xtask/.*\.rs|deny\.toml)$`)
 
 // runs is a check that continuous integration does something: in what it reads, or in what that calls.
-func runs(missing string, pattern *regexp.Regexp, also func(*service) bool) func(*service) outcome {
+func runs(missing string, pattern *lazyregexp.Regexp, also func(*service) bool) func(*service) outcome {
 	return func(s *service) outcome {
 		paths := s.matching(pipelineFiles)
 		if len(paths) == 0 {
@@ -32,8 +33,8 @@ func runs(missing string, pattern *regexp.Regexp, also func(*service) bool) func
 }
 
 var (
-	comments  = regexp.MustCompile(`(?m)^\s*#.*$`)
-	continued = regexp.MustCompile(`\\\n\s*`)
+	comments  = lazyregexp.New(`(?m)^\s*#.*$`)
+	continued = lazyregexp.New(`\\\n\s*`)
 )
 
 // withoutComments joins continued lines, and leaves comments out.
@@ -73,21 +74,21 @@ var pipelineChecks = []Check{
 		Why:  "a lock held over an await, among others, is a warning and no error",
 		Mend: "cargo clippy --all-targets --locked -- -D warnings",
 		look: runs("no cargo clippy with -D warnings",
-			regexp.MustCompile(`clippy[^\n]*(-D ?"?(warnings|clippy::all)|--deny[ =]warnings)|RUSTFLAGS["']?\s*[:=][^\n]*(-D ?warnings|--deny[ =]warnings)`), (*service).deniesWarnings),
+			lazyregexp.New(`clippy[^\n]*(-D ?"?(warnings|clippy::all)|--deny[ =]warnings)|RUSTFLAGS["']?\s*[:=][^\n]*(-D ?warnings|--deny[ =]warnings)`), (*service).deniesWarnings),
 	},
 	{
 		ID: "ci-advisories", Area: "pipeline", Severity: Risk, Title: "CI looks for known vulnerabilities",
 		Why:  "an advisory is published for a version that was fine when it was taken",
 		Mend: "cargo deny check advisories, or cargo audit; also on a schedule",
 		look: runs("neither cargo-deny nor cargo-audit",
-			regexp.MustCompile(`cargo[ -]deny\b(?:[^\n]*\bcheck\b)?(?:[^\n]*\b(advisories|all)\b|\s*$|\s*\n|[ \t]+--?\S+\s*$)|cargo-deny-action|cargo[ -]audit\b|(rustsec|actions-rs|actions-rust-lang)/audit|trivy|osv-scanner|grype|snyk`), (*service).watched),
+			lazyregexp.New(`cargo[ -]deny\b(?:[^\n]*\bcheck\b)?(?:[^\n]*\b(advisories|all)\b|\s*$|\s*\n|[ \t]+--?\S+\s*$)|cargo-deny-action|cargo[ -]audit\b|(rustsec|actions-rs|actions-rust-lang)/audit|trivy|osv-scanner|grype|snyk`), (*service).watched),
 	},
 	{
 		ID: "ci-pinned", Area: "pipeline", Severity: Advice, Title: "Actions are pinned to commits",
 		Why:  "a tag can be moved to other code, which then has the pipeline's secrets",
 		Mend: "uses: actions/checkout@<commit> # v7",
 		look: func(s *service) (o outcome) {
-			paths := s.matching(regexp.MustCompile(`^\.github/workflows/[^/]*\.ya?ml$`))
+			paths := s.matching(lazyregexp.New(`^\.github/workflows/[^/]*\.ya?ml$`))
 			if len(paths) == 0 {
 				return absent("there is no GitHub workflow")
 			}
@@ -123,7 +124,7 @@ func (s *service) watched() bool {
 		}
 	}
 	for _, p := range s.matching(pipelineFiles) {
-		if regexp.MustCompile(`cargo[ -]deny[^\n]*check *("|'|$|\n)`).MatchString(withoutComments(s.text(p))) {
+		if lazyregexp.New(`cargo[ -]deny[^\n]*check *("|'|$|\n)`).MatchString(withoutComments(s.text(p))) {
 			return true
 		}
 	}
@@ -132,6 +133,6 @@ func (s *service) watched() bool {
 
 var (
 	// action is one that is fetched from elsewhere.
-	action = regexp.MustCompile(`^\s*(?:-\s+)?uses:\s*["']?(\w[\w.-]*/[^\s"'#]+)`)
-	commit = regexp.MustCompile(`@[0-9a-f]{40}$`)
+	action = lazyregexp.New(`^\s*(?:-\s+)?uses:\s*["']?(\w[\w.-]*/[^\s"'#]+)`)
+	commit = lazyregexp.New(`@[0-9a-f]{40}$`)
 )

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"rustgen/internal/audit/rust"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/tree"
 )
 
@@ -269,7 +269,7 @@ func generated(data []byte) bool {
 }
 
 // line finds a pattern in a text.
-func line(text string, pattern *regexp.Regexp) int {
+func line(text string, pattern *lazyregexp.Regexp) int {
 	if at := pattern.FindStringIndex(text); at != nil {
 		return 1 + strings.Count(text[:at[0]], "\n")
 	}
@@ -277,7 +277,7 @@ func line(text string, pattern *regexp.Regexp) int {
 }
 
 // matching are the text files whose path matches.
-func (s *service) matching(pattern *regexp.Regexp) (paths []string) {
+func (s *service) matching(pattern *lazyregexp.Regexp) (paths []string) {
 	for _, p := range s.paths {
 		if pattern.MatchString(p) && s.files[p].IsText() {
 			paths = append(paths, p)
@@ -289,7 +289,7 @@ func (s *service) matching(pattern *regexp.Regexp) (paths []string) {
 func (s *service) text(p string) string { return string(s.files[p].Data) }
 
 // anywhere finds a pattern in the files whose path matches.
-func (s *service) anywhere(paths, pattern *regexp.Regexp) (Place, bool) {
+func (s *service) anywhere(paths, pattern *lazyregexp.Regexp) (Place, bool) {
 	for _, p := range s.matching(paths) {
 		if n := line(s.text(p), pattern); n > 0 {
 			return Place{p, n}, true

@@ -3,12 +3,13 @@ package audit
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // Settings are what a service says of its audit, in a file that lies in it.
@@ -77,7 +78,7 @@ func baselineKey(id string, f Finding) string {
 	return id + " " + f.Path + " " + numbers.ReplaceAllString(f.What, "N")
 }
 
-var numbers = regexp.MustCompile(`\d+`)
+var numbers = lazyregexp.New(`\d+`)
 
 // BaselineOf is what a report found.
 func BaselineOf(results []Result) Baseline {
@@ -104,7 +105,7 @@ type allow struct {
 }
 
 // allowComment is: rustgen: allow(CHECK, reason).
-var allowComment = regexp.MustCompile(`rustgen:\s*allow\(\s*([\w-]+)\s*(?:,\s*([^)]*))?\)?`)
+var allowComment = lazyregexp.New(`rustgen:\s*allow\(\s*([\w-]+)\s*(?:,\s*([^)]*))?\)?`)
 
 func (s *service) gatherAllows(settings Settings, b Baseline) {
 	for _, f := range s.program.Files() {

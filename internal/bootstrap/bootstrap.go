@@ -1,5 +1,5 @@
-// Package bootstrap puts a new service in place: where it may stand, what is around it and what that means for it, and how
-// it is written, whole or not at all.
+// Package bootstrap makes a new service and puts it in place: what it consists of, where it may stand, what is around it
+// and what that means for it, and how it is written, whole or not at all.
 package bootstrap
 
 import (
@@ -15,6 +15,8 @@ type Service struct {
 	Place *Place
 	// Tree is all of it, with the record.
 	Tree tree.Tree
+	// APINotes are what an API of its own asks of a person.
+	APINotes []string
 	// Written says that it is in place.
 	Written bool
 }

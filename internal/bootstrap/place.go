@@ -214,3 +214,18 @@ func executables(t tree.Tree) []string {
 	}
 	return paths
 }
+
+// AnswersAround adds the answers that follow from the repository around the place of a service, if there is one, to those that
+// were given. dir is where it goes; "" is the directory of its name.
+func AnswersAround(c *decision.Catalog, given map[string]decision.Input, setName, dir string) (map[string]decision.Input, error) {
+	if dir == "" {
+		if dir = given[decision.NameID].Raw.String(); decision.CheckName(dir) != nil {
+			dir = setName
+		}
+	}
+	around, err := FindPlace(filepath.Clean(dir))
+	if err != nil {
+		return nil, hint.Fail("choose another --dir", "%s: %w", dir, hint.Cause(err))
+	}
+	return around.Answers(c, given), nil
+}

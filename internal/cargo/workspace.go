@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"path"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/pelletier/go-toml/v2"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // ManifestName is the file that makes a directory a Cargo package or workspace.
@@ -87,9 +88,9 @@ func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/
 var ErrLayout = errors.New("its [workspace] is not a table of its own")
 
 var (
-	header       = regexp.MustCompile(`^\s*\[\s*workspace\s*\]\s*(#.*)?$`)
-	anyHeader    = regexp.MustCompile(`^\s*\[+[A-Za-z0-9_."' -]+\]+\s*(#.*)?$`)
-	excludeStart = regexp.MustCompile(`^(\s*exclude\s*=\s*\[)(.*)$`)
+	header       = lazyregexp.New(`^\s*\[\s*workspace\s*\]\s*(#.*)?$`)
+	anyHeader    = lazyregexp.New(`^\s*\[+[A-Za-z0-9_."' -]+\]+\s*(#.*)?$`)
+	excludeStart = lazyregexp.New(`^(\s*exclude\s*=\s*\[)(.*)$`)
 )
 
 // Exclude adds a directory to the exclude list of a workspace, and changes nothing else of the manifest.

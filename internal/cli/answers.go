@@ -13,6 +13,7 @@ import (
 
 	"rustgen/internal/answers"
 	"rustgen/internal/decision"
+	"rustgen/internal/describe"
 	"rustgen/internal/ownapi"
 )
 
@@ -31,29 +32,13 @@ func (f *answerFlags) add(cmd *cobra.Command, c *decision.Catalog) {
 	flags.StringArrayVar(&f.sets, "set", nil, "answer any decision as `ID=VALUE`; may be repeated")
 	for i := range c.Decisions {
 		d := &c.Decisions[i]
-		flags.Var(&decisionValue{decision: d}, d.ID, describe(c, d))
+		flags.Var(&decisionValue{decision: d}, d.ID, describe.Flag(c, d))
 		_ = cmd.RegisterFlagCompletionFunc(d.ID, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			if d.ID == ownapi.Paths || d.ID == ownapi.Includes {
 				return nil, cobra.ShellCompDirectiveDefault
 			}
-			return completeValues(d, ""), cobra.ShellCompDirectiveNoFileComp
+			return describe.Values(d, ""), cobra.ShellCompDirectiveNoFileComp
 		})
-	}
-}
-
-// describe is a decision's line in --help: what it asks, and what the set answers.
-func describe(c *decision.Catalog, d *decision.Decision) string {
-	text := d.Question
-	if text == "" {
-		text = d.Title
-	}
-	switch value := c.DefaultText(d); {
-	case value != "" && d.Deliberate:
-		return fmt.Sprintf("%s (recommended: %s)", text, value)
-	case value != "":
-		return fmt.Sprintf("%s (default: %s)", text, value)
-	default:
-		return text
 	}
 }
 
@@ -67,6 +52,9 @@ type decisionValue struct {
 
 func (v *decisionValue) String() string { return v.text }
 func (v *decisionValue) Type() string   { return v.decision.Syntax() }
+
+// Answers is the decision that the flag answers.
+func (v *decisionValue) Answers() *decision.Decision { return v.decision }
 
 // Set takes the value for now. A flag in the place of yes or no is a yes or no that is missing.
 func (v *decisionValue) Set(s string) error {

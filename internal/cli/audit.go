@@ -2,12 +2,8 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -15,21 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/audit"
+	"rustgen/internal/auditreport"
+	"rustgen/internal/auditrun"
 	"rustgen/internal/decision"
-	"rustgen/internal/hint"
 )
-
-// auditReport is what the production checklist found.
-type auditReport struct {
-	Dir     string          `json:"dir"`
-	Passed  int             `json:"passed"`
-	Failed  int             `json:"failed"`
-	NotSeen int             `json:"not_seen"`
-	Checks  []audit.Result  `json:"checks"`
-	Notes   []audit.Finding `json:"notes,omitempty"`
-	// inDir is the directory of the checks' paths, as the user would name it.
-	inDir string
-}
 
 // auditOptions are the flags of one run.
 type auditOptions struct {
@@ -133,11 +118,17 @@ func (a *app) audit(ctx context.Context, dir string, o auditOptions, ids []strin
 		return err
 	}
 	if o.list {
-		return a.listChecks(checks, o.format == "json")
+		if o.format == "json" {
+			return a.writeJSON(checks)
+		}
+		_, err := io.WriteString(a.out, auditreport.List(checks))
+		return err
 	}
 	// A large service is read whole: memory is given back sooner than Main asks for.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(384 << 20))
-	r, settings, err := auditDir(ctx, dir, checks, o)
+	r, settings, err := auditrun.Run(ctx, dir, checks, auditrun.Options{
+		Only: o.only, Settings: o.settings, Baseline: o.baseline, All: o.format == "baseline",
+	})
 	if err != nil {
 		return err
 	}
@@ -150,25 +141,14 @@ func (a *app) audit(ctx context.Context, dir string, o auditOptions, ids []strin
 	case "json":
 		err = a.writeJSON(r)
 	case "sarif":
-		err = a.writeJSON(sarifOf(r))
+		err = a.writeJSON(r.SARIF())
 	default:
-		_, err = io.WriteString(a.out, r.text(audit.Severity(o.show)))
+		_, err = io.WriteString(a.out, r.Text(audit.Severity(o.show)))
 	}
 	if err != nil {
 		return err
 	}
-	return r.verdict(o.failOn)
-}
-
-// verdict is the error of a run with findings that weigh enough.
-func (r *auditReport) verdict(failOn string) error {
-	if failOn == "never" || !slices.ContainsFunc(r.Checks, func(c audit.Result) bool {
-		return c.State == audit.Failed && c.Severity.AtLeast(audit.Severity(failOn))
-	}) {
-		return nil
-	}
-	return hint.New(hint.Found, "rustgen audit --skip ID leaves a check out that does not hold on purpose; rustgen explain ID says more of it",
-		"%d of %d checks failed", r.Failed, r.Failed+r.Passed)
+	return r.Verdict(o.failOn)
 }
 
 // wantedChecks are those that the flags leave.
@@ -195,162 +175,4 @@ func wantedChecks(only, skip, ids []string) ([]audit.Check, error) {
 		return nil, usage("rustgen audit --list names them", "--only and --skip leave no check")
 	}
 	return checks, nil
-}
-
-func (a *app) listChecks(checks []audit.Check, asJSON bool) error {
-	if asJSON {
-		return a.writeJSON(checks)
-	}
-	var b strings.Builder
-	area := ""
-	for _, c := range checks {
-		if c.Area != area {
-			area = c.Area
-			fmt.Fprintf(&b, "%s\n", area)
-		}
-		fmt.Fprintf(&b, "  %-20s %s\n", c.ID, c.Title)
-	}
-	_, err := io.WriteString(a.out, b.String())
-	return err
-}
-
-// auditDir goes through the checks for the Cargo package or workspace that dir is in.
-func auditDir(ctx context.Context, dir string, checks []audit.Check, o auditOptions) (*auditReport, audit.Settings, error) {
-	place, err := findAuditPlace(dir)
-	if err != nil {
-		return nil, audit.Settings{}, err
-	}
-	settings, err := auditSettings(place, o)
-	if err != nil {
-		return nil, settings, err
-	}
-	baseline, err := auditBaseline(place, o)
-	if err != nil {
-		return nil, settings, err
-	}
-	checks = slices.DeleteFunc(checks, func(c audit.Check) bool {
-		return slices.Contains(settings.Skip, c.ID) && !slices.Contains(o.only, c.ID)
-	})
-	files, unread, err := readForAudit(ctx, place)
-	if err != nil {
-		return nil, settings, auditFailed(dir, err)
-	}
-	top := filepath.Join(place.root, filepath.FromSlash(place.dir))
-	report, err := runAudit(ctx, audit.Input{
-		Files: files, Dir: place.dir, Focus: place.focus, Unread: unread, Settings: settings, Baseline: baseline,
-		Rendered: renderCharts(ctx, place, files),
-	}, checks)
-	if err != nil {
-		return nil, settings, auditFailed(near(top), err)
-	}
-	r := &auditReport{Dir: near(top), Checks: report.Results, Notes: report.Notes, inDir: near(place.root)}
-	for _, result := range r.Checks {
-		switch result.State {
-		case audit.Passed:
-			r.Passed++
-		case audit.Failed:
-			r.Failed++
-		case audit.NotSeen:
-			r.NotSeen++
-		}
-	}
-	return r, settings, nil
-}
-
-// runAudit runs the checks, and leaves them behind when the context ends: the process ends with it.
-func runAudit(ctx context.Context, in audit.Input, checks []audit.Check) (*audit.Report, error) {
-	type end struct {
-		report *audit.Report
-		err    error
-	}
-	ended := make(chan end, 1)
-	go func() {
-		report, err := audit.Run(ctx, in, checks)
-		ended <- end{report, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case e := <-ended:
-		return e.report, e.err
-	}
-}
-
-// auditFailed is the error of a run that could not be done.
-func auditFailed(dir string, err error) error {
-	var bad *audit.BadManifest
-	switch {
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
-	case errors.As(err, &bad):
-		return failed("cargo metadata says what is wrong with it", "%s: Cargo.toml: %w", dir, bad.Err)
-	}
-	return failed("rustgen audit DIR names a Rust service", "%s: %w", dir, err)
-}
-
-// auditSettings reads the settings of a service, of its workspace, or of its repository.
-func auditSettings(place auditPlace, o auditOptions) (audit.Settings, error) {
-	names := []string{o.settings}
-	if o.settings == "" {
-		names = nil
-		for _, dir := range []string{place.focus, place.dir, "."} {
-			names = append(names, filepath.Join(place.root, filepath.FromSlash(dir), audit.SettingsFile))
-		}
-	}
-	for _, name := range names {
-		data, err := readSmall(name)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && o.settings == "":
-			continue
-		case err != nil:
-			return audit.Settings{}, failed("--settings FILE names one, as rustgen audit --help describes", "%s: %w", near(name), bare(err))
-		}
-		settings, err := audit.ParseSettings(data)
-		if err != nil {
-			return settings, failed("rustgen audit --list names the checks", "%s: %s", near(name), strings.ReplaceAll(err.Error(), "\n", " "))
-		}
-		return settings, nil
-	}
-	return audit.Settings{}, nil
-}
-
-// readSmall reads a regular file of a usual size.
-func readSmall(name string) ([]byte, error) {
-	info, err := os.Lstat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is no regular file")
-	case info.Size() > maxAuditFile:
-		return nil, errors.New("it is too large")
-	}
-	return os.ReadFile(name)
-}
-
-// baselinePath is where a service's baseline lies.
-func baselinePath(place auditPlace, o auditOptions) string {
-	if o.baseline != "" {
-		return o.baseline
-	}
-	return filepath.Join(place.root, filepath.FromSlash(place.focus), audit.BaselineFile)
-}
-
-func auditBaseline(place auditPlace, o auditOptions) (audit.Baseline, error) {
-	if o.format == "baseline" {
-		return nil, nil
-	}
-	name := baselinePath(place, o)
-	data, err := readSmall(name)
-	if errors.Is(err, os.ErrNotExist) && o.baseline == "" {
-		return nil, nil
-	}
-	b := audit.Baseline{}
-	if err == nil {
-		err = json.Unmarshal(data, &b)
-	}
-	if err != nil {
-		return nil, failed("rustgen audit --format baseline prints a new one", "%s: %w", near(name), bare(err))
-	}
-	return b, nil
 }

@@ -48,15 +48,28 @@ func TestSARIFIsValid(t *testing.T) {
 	if err := schema.Validate(report); err != nil {
 		t.Error(err)
 	}
-	var log sarif
+	var log struct {
+		Runs []struct {
+			Results []struct {
+				RuleID    string
+				Locations []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI string }
+						Region           struct{ StartLine int }
+					}
+				}
+				Suppressions []struct{ Kind, Justification string }
+			}
+		}
+	}
 	if err := json.Unmarshal(out, &log); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, r := range log.Runs[0].Results {
 		if r.RuleID == "blocking" {
-			p := r.Locations[0].Physical
-			got = append(got, fmt.Sprintf("%s:%d %v", p.Artifact.URI, p.Region.StartLine, r.Suppressions))
+			p := r.Locations[0].PhysicalLocation
+			got = append(got, fmt.Sprintf("%s:%d %v", p.ArtifactLocation.URI, p.Region.StartLine, r.Suppressions))
 		}
 	}
 	want := "[src/main.rs:6 [] src/main.rs:4 [{inSource it is read once}] src/own.rs:1 [{external it is run by hand}]]"
@@ -84,7 +97,7 @@ func TestAuditSaysWhatItDidNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(large.Truncate(maxAuditFile+1), large.Close()); err != nil {
+	if err := errors.Join(large.Truncate(4<<20+1), large.Close()); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

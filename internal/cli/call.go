@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/auditreport"
 	"rustgen/internal/decision"
 	"rustgen/internal/project"
 	"rustgen/internal/source"
@@ -84,7 +87,7 @@ func (a *app) setFor(ctx context.Context, c call) (*source.Set, error) {
 	}
 	from := source.PlaceOf(c.template, record)
 	if from.Asks() && !c.describes {
-		if _, isCheck := findCheck(c.argument); c.command == "explain" && isCheck && record.Decisions[c.argument].Origin == "" {
+		if _, isCheck := auditreport.Find(c.argument); c.command == "explain" && isCheck && record.Decisions[c.argument].Origin == "" {
 			// It is one of the audit, whatever the set is.
 			return &source.Set{Set: &templateset.Set{}, Place: from, Unread: true}, nil
 		}
@@ -148,7 +151,7 @@ func openDescribed(from source.Place, describes bool, record *project.Record, op
 // recordedCatalog is what a service's record tells of decisions: their ids, in an order of no meaning.
 func recordedCatalog(record *project.Record) decision.Catalog {
 	var c decision.Catalog
-	for _, id := range sortedKeys(record.Decisions) {
+	for _, id := range slices.Sorted(maps.Keys(record.Decisions)) {
 		c.Decisions = append(c.Decisions, decision.Decision{ID: id, Type: decision.String})
 	}
 	return c

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/term"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/describe"
 	"rustgen/internal/hint"
 	"rustgen/internal/source"
 	"rustgen/internal/templateset"
@@ -245,8 +246,11 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 	}
 	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageFunc(a.usageOf(set))
-	root.SetHelpFunc(a.helpOf(set))
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		_, err := io.WriteString(cmd.OutOrStderr(), describe.Usage(cmd, set))
+		return err
+	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), describe.Help(cmd, set)) })
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
 		a.newCommand(set),
@@ -277,7 +281,7 @@ bounds), explains each, and renders a Tokio/Tonic service in which they hold.`,
 			c.Args, c.RunE = cobra.ArbitraryArgs, help
 		}
 	}
-	completions(root, set)
+	describe.Completions(root, set)
 	return root
 }
 

@@ -5,10 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/decision"
 	"rustgen/internal/merge"
 	"rustgen/internal/ownapi"
 	"rustgen/internal/report"
+	"rustgen/internal/serviceapi"
 	"rustgen/internal/source"
 	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
@@ -70,7 +70,7 @@ func comparedNow(ctx context.Context, _ *source.Set, s *upgrade.Service) (from, 
 
 // comparedFuture are the trees of what an upgrade would change.
 func comparedFuture(ctx context.Context, set *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
-	out, err := ownAnswers(set, s)
+	out, err := set.OwnAnswers(s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,28 +83,16 @@ func comparedFuture(ctx context.Context, set *source.Set, s *upgrade.Service) (f
 
 // comparedOwned are the trees of what the template would write in owned files.
 func comparedOwned(ctx context.Context, set *source.Set, s *upgrade.Service) (from, to tree.Tree, err error) {
-	out, err := ownAnswers(set, s)
+	out, err := set.OwnAnswers(s)
 	if err != nil {
 		return nil, nil, err
 	}
 	if out.Data[ownapi.Kind] == ownapi.Own {
-		api, err := readOwnProtos(ctx, s.Dir)
+		api, err := serviceapi.ReadOwn(ctx, s.Dir)
 		if err != nil {
 			return nil, nil, err
 		}
 		out.Data = ownapi.With(out.Data, api)
 	}
 	return s.Owned(set.Template(s), out)
-}
-
-// ownAnswers are a set's decisions as the service has made them.
-func ownAnswers(set *source.Set, s *upgrade.Service) (*decision.Outcome, error) {
-	if err := matches(s, set); err != nil {
-		return nil, err
-	}
-	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
-	if err != nil {
-		return nil, source.Fault(set.Source, err)
-	}
-	return out, out.Err()
 }

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rustgen/internal/auditreport"
 	"rustgen/internal/decision"
+	"rustgen/internal/describe"
 	"rustgen/internal/report"
 	"rustgen/internal/source"
 )
@@ -18,7 +21,7 @@ func (a *app) explainCommand(set *source.Set) *cobra.Command {
 		Long: `Explain a decision: which answer fits when, and why. Without ID, list the decisions. In a service they are those of the
 set that it was made from.`,
 		Args:              atMostOne,
-		ValidArgsFunction: completeIDs(set),
+		ValidArgsFunction: describe.IDs(set),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if asJSON {
@@ -27,8 +30,13 @@ set that it was made from.`,
 				return report.ExplainAll(a.out, &set.Catalog, set.Name+" "+set.Version)
 			}
 			d, ok := set.Catalog.Find(args[0])
-			if check, isCheck := findCheck(args[0]); !ok && isCheck {
-				return a.explainCheck(check, asJSON)
+			if check, isCheck := auditreport.Find(args[0]); !ok && isCheck {
+				explained := auditreport.Explain(check)
+				if asJSON {
+					return a.writeJSON(explained)
+				}
+				_, err := io.WriteString(a.out, explained.Text())
+				return err
 			}
 			if !ok {
 				hint := "the decisions are " + strings.Join(set.Catalog.IDs(), ", ")

@@ -2,13 +2,15 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/describe"
+	"rustgen/internal/manual"
 	"rustgen/internal/source"
 	"rustgen/internal/tree"
 )
@@ -40,7 +42,7 @@ all pages, one a command, to install under a man1 directory.`,
 			if err != nil || len(rest) > 0 {
 				return unknownCommand(found, args[len(args)-max(len(rest), 1)])
 			}
-			_, err = io.WriteString(a.out, manPage(found, set))
+			_, err = io.WriteString(a.out, describe.Page(found, set, exitStatus()))
 			return err
 		},
 	}
@@ -51,11 +53,14 @@ all pages, one a command, to install under a man1 directory.`,
 // writePages writes every page to a directory, which need not exist.
 func (a *app) writePages(ctx context.Context, root *cobra.Command, set *source.Set, dir string) error {
 	pages := tree.Tree{}
-	for _, c := range append([]*cobra.Command{root}, commandsBelow(root)...) {
-		pages[pageName(c)+".1"] = tree.File{Mode: tree.ModeFile, Data: []byte(manPage(c, set))}
+	for _, c := range append([]*cobra.Command{root}, describe.Below(root)...) {
+		pages[describe.PageName(c)+".1"] = tree.File{Mode: tree.ModeFile, Data: []byte(describe.Page(c, set, exitStatus()))}
 	}
 	if absentDir(dir) {
-		return apply.Fresh(ctx, filepath.Clean(dir), pages, nil)
+		if err := apply.Fresh(ctx, filepath.Clean(dir), pages, nil); err != nil {
+			return failed("choose a --dir that can be written to", "%w", err)
+		}
+		return nil
 	}
 	for _, name := range pages.Paths() {
 		if err := apply.Replace(dir, name, pages[name].Data); err != nil {
@@ -65,16 +70,14 @@ func (a *app) writePages(ctx context.Context, root *cobra.Command, set *source.S
 	return nil
 }
 
-// commandsBelow are the commands under root that have something to say, depth first.
-func commandsBelow(root *cobra.Command) []*cobra.Command {
-	var all []*cobra.Command
-	for _, c := range root.Commands() {
-		if c.IsAvailableCommand() && !c.IsAdditionalHelpTopicCommand() {
-			all = append(all, c)
-			all = append(all, commandsBelow(c)...)
-		}
+// exitStatus are what every command ends with.
+func exitStatus() []manual.Row {
+	return []manual.Row{
+		{Name: fmt.Sprint(exitDone), Text: "done"},
+		{Name: fmt.Sprint(exitFailed), Text: "failed"},
+		{Name: fmt.Sprint(exitUsage), Text: "a wrong call or a wrong answer"},
+		{Name: fmt.Sprint(exitConflicts), Text: "conflicts are left"},
+		{Name: fmt.Sprint(exitFound), Text: "a check found something"},
+		{Name: fmt.Sprint(exitInterrupted), Text: "interrupted"},
 	}
-	return all
 }
-
-func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }

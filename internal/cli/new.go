@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"strings"
 
@@ -12,9 +11,6 @@ import (
 
 	"rustgen/internal/bootstrap"
 	"rustgen/internal/decision"
-	"rustgen/internal/gostubs"
-	"rustgen/internal/ownapi"
-	"rustgen/internal/project"
 	"rustgen/internal/prompt"
 	"rustgen/internal/proto"
 	"rustgen/internal/source"
@@ -87,24 +83,19 @@ Nothing is written before every answer is checked, and then the directory appear
 	return cmd
 }
 
-// newService is a service that is decided, and what is to be said of its API.
-type newService struct {
-	bootstrap.Service
-	notes []string
-}
-
 func (a *app) makeService(ctx context.Context, set *source.Set, o *newOptions) error {
 	if o.vcs != "git" && o.vcs != "none" {
 		return usage("--vcs git or --vcs none", "--vcs %s: there is no such version control", o.vcs)
 	}
-	if err := o.lookAround(set); err != nil {
+	var err error
+	if o.given, err = bootstrap.AnswersAround(&set.Catalog, o.given, set.Name, o.dir); err != nil {
 		return err
 	}
 	out, err := a.decided(ctx, set, o)
 	if err != nil {
 		return err
 	}
-	b := &newService{Service: bootstrap.Service{Given: o.given, Out: out}}
+	b := &bootstrap.Service{Given: o.given, Out: out}
 	asked := len(out.Missing) > 0
 	if asked {
 		if b.Given, err = a.ask(ctx, set, o); err != nil {
@@ -117,13 +108,10 @@ func (a *app) makeService(ctx context.Context, set *source.Set, o *newOptions) e
 	if err := a.readAPI(ctx, set, o, b.Out); err != nil {
 		return err
 	}
-	if err := a.prepare(set, o, b); err != nil {
+	if err := b.Prepare(set, o.dir, o.api); err != nil {
 		return err
 	}
-	result := makeNewReport(set, o, b)
-	if o.api != nil {
-		result.Notes = append(append(result.Notes, o.api.Notes...), b.notes...)
-	}
+	result := b.Report(set, o.call().CommandLine(set, b.Out), o.dryRun)
 	if asked {
 		a.say("The same from a script:\n  %s", result.Command)
 	}
@@ -161,24 +149,6 @@ func refusePath(o *newOptions) error {
 		dir = filepath.Clean(o.name)
 	}
 	return usage(fmt.Sprintf("rustgen new %s --dir %s", name, quote(dir)), "name %q: it is a path, and the argument is what the service is called", o.name)
-}
-
-// lookAround takes the answers that follow from the repository around the service, if there is one.
-func (o *newOptions) lookAround(set *source.Set) error {
-	name := o.given[decision.NameID].Raw.String()
-	if decision.CheckName(name) != nil {
-		name = set.Name
-	}
-	dir := name
-	if o.dir != "" {
-		dir = filepath.Clean(o.dir)
-	}
-	around, err := bootstrap.FindPlace(dir)
-	if err != nil {
-		return failed("choose another --dir", "%s: %w", dir, bare(err))
-	}
-	o.given = around.Answers(&set.Catalog, o.given)
-	return nil
 }
 
 // decided resolves what was given. Wrong answers are refused here, before anything is asked; missing ones are left
@@ -221,6 +191,9 @@ func resolve(set *source.Set, given map[string]decision.Input, yes bool) (*decis
 	return out, nil
 }
 
+// call is what the run was given beside the decisions.
+func (o *newOptions) call() bootstrap.Call { return bootstrap.Call{Dir: o.dir, VCS: o.vcs, Yes: o.yes} }
+
 func confirmNew(dryRun bool) string {
 	if dryRun {
 		return "Print the plan, and write nothing"
@@ -250,11 +223,11 @@ func (a *app) ask(ctx context.Context, set *source.Set, o *newOptions) (map[stri
 			return out, nil
 		},
 		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
-			b := &newService{Service: bootstrap.Service{Given: given, Out: out}}
-			if err := a.prepare(set, o, b); err != nil {
+			b := &bootstrap.Service{Given: given, Out: out}
+			if err := b.Prepare(set, o.dir, o.api); err != nil {
 				return "", "", err
 			}
-			plan := makeNewReport(set, o, b)
+			plan := b.Report(set, o.call().CommandLine(set, out), o.dryRun)
 			// The form draws them as they are.
 			return visible(plan.Summary(shown(plan.Dir))), visible(plan.Command), nil
 		},
@@ -278,52 +251,7 @@ func (a *app) sayGoOn(set *source.Set, o *newOptions, given map[string]decision.
 	}
 	so := *o
 	so.yes = false
-	a.say("Go on from the answers so far:\n  %s", strings.TrimSuffix(commandLine(set, &so, out), " --yes"))
-}
-
-// prepare renders a service that is decided, and checks that there is room for it.
-func (a *app) prepare(set *source.Set, o *newOptions, b *newService) error {
-	if err := b.Out.Err(); err != nil {
-		return err
-	}
-	var err error
-	if b.Dir, err = bootstrap.Target(o.dir, b.Out.Answers[decision.NameID]); err != nil {
-		return err
-	}
-	written, err := set.Engine.Render(set.Set, withAPI(o, b.Out.Data))
-	if err != nil {
-		return source.Fault(set.Source, err)
-	}
-	record, err := project.New(set.Name, set.Version, set.Kept, set.Base, &set.Catalog, ownapi.Recorded(b.Out, o.api))
-	if err != nil {
-		return err
-	}
-	record.Commit, record.Rooms, record.Owned = set.Commit(), set.Rooms(), set.Owned(written)
-	files, err := record.Files(set.Catalog.IDs(), written)
-	if err != nil {
-		return err
-	}
-	b.Tree = written.Clone()
-	maps.Copy(b.Tree, files)
-	if o.api != nil {
-		// Beside what the template wrote, and not part of it: no upgrade has a say in them.
-		maps.Copy(b.Tree, ownapi.Files(o.api))
-		stubs, err := gostubs.Of(o.api, written)
-		if err != nil {
-			return protoFault(err)
-		}
-		maps.Copy(b.Tree, stubs)
-		if others := gostubs.Imports(o.api, b.Tree); len(others) > 0 {
-			b.notes = append(b.notes, othersOf(others))
-		}
-	}
-	if err := bootstrap.CheckTarget(b.Dir, b.Tree); err != nil {
-		return err
-	}
-	if b.Place, err = bootstrap.FindPlace(b.Dir); err != nil {
-		return failed("choose another --dir", "%s: %w", b.Dir, bare(err))
-	}
-	return b.Place.Claim(b.Tree)
+	a.say("Go on from the answers so far:\n  %s", strings.TrimSuffix(so.call().CommandLine(set, out), " --yes"))
 }
 
 // resume completes what a killed run had begun to put into dir.

@@ -3,16 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/ownapi"
-	"rustgen/internal/proto"
+	"rustgen/internal/serviceapi"
 	"rustgen/internal/source"
 )
 
@@ -43,60 +39,12 @@ func (a *app) readAPI(ctx context.Context, set *source.Set, o *newOptions, out *
 	if len(paths) == 0 || slices.Equal(from, o.apiFrom) {
 		return nil
 	}
-	api, err := readProtos(ctx, paths, includes)
+	api, err := serviceapi.ReadPaths(ctx, paths, includes)
 	if err != nil {
 		return err
 	}
 	o.api, o.apiFrom = api, from
 	return nil
-}
-
-// readProtos reads protos by paths of this machine.
-func readProtos(ctx context.Context, paths, includes []string) (*proto.API, error) {
-	here, err := filepath.Abs(".")
-	if err != nil {
-		return nil, err
-	}
-	top := filepath.VolumeName(here) + string(filepath.Separator)
-	files := proto.Files{FS: os.DirFS(top), Shown: func(p string) string {
-		full := filepath.Join(top, filepath.FromSlash(p))
-		if rel, err := filepath.Rel(here, full); err == nil && strings.Count(rel, "..") <= 2 {
-			return filepath.ToSlash(rel)
-		}
-		return full
-	}}
-	below := func(given []string) []string {
-		var all []string
-		for _, p := range given {
-			if abs, err := filepath.Abs(p); err == nil {
-				p = abs
-			}
-			rel, err := filepath.Rel(top, p)
-			if err != nil || !fs.ValidPath(filepath.ToSlash(rel)) {
-				rel = p
-			}
-			all = append(all, filepath.ToSlash(rel))
-		}
-		return all
-	}
-	source, err := proto.Locate(files, below(paths), below(includes))
-	if err != nil {
-		return nil, protoFault(err)
-	}
-	api, err := proto.Read(ctx, files, source)
-	if err == nil {
-		err = ownapi.Check(api)
-	}
-	return api, protoFault(err)
-}
-
-// protoFault is a fault of protos that somebody gave: a wrong answer.
-func protoFault(err error) error {
-	var fault *proto.Fault
-	if errors.As(err, &fault) {
-		return usage(fault.Hint, "%w", err)
-	}
-	return err
 }
 
 // refuseProtos refuses protos where they are still being asked for.
@@ -105,12 +53,4 @@ func (a *app) refuseProtos(ctx context.Context, set *source.Set, o *newOptions, 
 	if err := a.readAPI(ctx, set, o, out); errors.As(err, &f) {
 		out.Problems = append(out.Problems, decision.Problem{ID: ownapi.Paths, Err: decision.Refuse(visible(f.Hint), "%s", visible(f.Error()))})
 	}
-}
-
-// withAPI is the data of the decisions with what the templates have of the API.
-func withAPI(o *newOptions, data map[string]any) map[string]any {
-	if o.api == nil {
-		return data
-	}
-	return ownapi.With(data, o.api)
 }

@@ -6,66 +6,10 @@ import (
 	"strings"
 
 	"rustgen/internal/cargo"
-	"rustgen/internal/decision"
 	"rustgen/internal/hint"
 	"rustgen/internal/report"
-	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
-	"rustgen/internal/vcs"
 )
-
-func makeNewReport(set *source.Set, o *newOptions, b *newService) *report.New {
-	r := &report.New{
-		Name:      fmt.Sprint(b.Out.Data[decision.NameID]),
-		Dir:       b.Dir,
-		Template:  report.Template{Name: set.Name, Version: set.Version},
-		DryRun:    o.dryRun,
-		Decisions: report.Answers(b.Out),
-		Warnings:  append([]string{}, b.Out.Warnings...),
-		Notes:     b.Notes(&set.Catalog, o.dryRun),
-		Files:     upgrade.Create(b.Tree),
-		Command:   commandLine(set, o, b.Out),
-	}
-	return r
-}
-
-// commandLine is the run as one line for a script: what was chosen, and where it goes. It gives the same bytes.
-func commandLine(set *source.Set, o *newOptions, out *decision.Outcome) string {
-	words := []string{"rustgen", "new"}
-	if set.Source != "" {
-		words = append(words, "--template", vcs.WithoutSecret(set.Source))
-	}
-	var flags []string
-	name := ""
-	for i := range set.Catalog.Decisions {
-		d := &set.Catalog.Decisions[i]
-		answer, ok := out.Answers[d.ID]
-		switch {
-		case !ok || answer.Origin != decision.Chosen:
-		case d.ID == decision.NameID:
-			name = answer.Value.String()
-		default:
-			flags = append(flags, d.Flag(), answer.Value.String())
-		}
-	}
-	if name != "" {
-		words = append(words, name)
-	}
-	words = append(words, flags...)
-	if o.dir != "" {
-		words = append(words, "--dir", o.dir)
-	}
-	if o.vcs != "git" {
-		words = append(words, "--vcs", o.vcs)
-	}
-	if len(out.Missing) > 0 || o.yes {
-		words = append(words, "--yes")
-	}
-	for i, w := range words {
-		words[i] = quote(w)
-	}
-	return strings.Join(words, " ")
-}
 
 func count(n int, what string) string { return hint.Count(n, what) }
 

@@ -10,10 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/decision"
 	"rustgen/internal/project"
-	"rustgen/internal/source"
-	"rustgen/internal/tree"
 	"rustgen/internal/upgrade"
 )
 
@@ -136,7 +133,7 @@ func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
 		_, err = fmt.Fprintln(a.out, "nothing to restore: .rustgen is as rustgen wrote it")
 		return err
 	}
-	p, record, err := a.mendRecord(cmd, s, o)
+	p, record, err := a.sets.Mend(cmd.Context(), s, o.source, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -152,45 +149,4 @@ func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
 	}
 	_, err = fmt.Fprintf(a.out, "%s .rustgen: %s %s; rustgen upgrade makes the files follow\n", done, record.Template, record.Version)
 	return err
-}
-
-// mendRecord plans a good record for a service whose record is damaged.
-func (a *app) mendRecord(cmd *cobra.Command, s *upgrade.Service, o *restoreOptions) (*upgrade.Plan, *project.Record, error) {
-	record, err := s.Salvaged(cmd.Context())
-	if err != nil {
-		return nil, nil, err
-	}
-	if from := source.PlaceOf(o.source, record); o.dryRun && from.Asks() {
-		return nil, nil, failed("rustgen restore .rustgen --dry-run --template "+quote(from.Source)+" fetches it",
-			"the template set is at %s, as the service's record says, and is not fetched unasked", from.Source)
-	}
-	set, err := a.sets.OpenOwn(cmd.Context(), o.source, record)
-	if err != nil {
-		// Another version knows the decisions as well; only a snapshot that is lost needs the very one.
-		if set, err = a.sets.Open(cmd.Context(), source.PlaceOf(o.source, record)); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err := matches(s, set); err != nil {
-		return nil, nil, err
-	}
-	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Recorded: record.Decisions, AcceptDefaults: true})
-	if err != nil {
-		return nil, nil, source.Fault(set.Source, err)
-	}
-	if err := out.Err(); err != nil {
-		return nil, nil, err
-	}
-	p, err := s.Mend(append(set.Catalog.IDs(), out.Removed...), func() (tree.Tree, error) {
-		if s.Origin() != upgrade.OriginOf(set.Set) {
-			return nil, failed("--template DIR or URL@REF names that version",
-				"the snapshot is of %s and can only be rendered with it; this is %s", s.Origin(), set.Exact())
-		}
-		files, err := set.Engine.Render(set.Set, out.Data)
-		if err != nil {
-			return nil, source.Fault(set.Source, err)
-		}
-		return files, nil
-	})
-	return p, record, err
 }

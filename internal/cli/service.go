@@ -7,7 +7,6 @@ import (
 
 	"rustgen/internal/apply"
 	"rustgen/internal/project"
-	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
 )
 
@@ -62,20 +61,8 @@ func (a *app) openService(ctx context.Context, dir string, reports bool) (*upgra
 	if err := s.Load(ctx); err != nil {
 		return nil, err
 	}
-	a.recallOwned(ctx, s)
+	a.sets.RecallOwned(ctx, s)
 	return s, nil
-}
-
-// recallOwned finds out which files of a service were owned whose record does not list them: the set knows that it was
-// rendered from, where its release is kept.
-func (a *app) recallOwned(ctx context.Context, s *upgrade.Service) {
-	if s.Record.Owned != nil || s.Record.Source != "" {
-		return
-	}
-	own, err := a.sets.OpenOwn(ctx, "", s.Record)
-	if err == nil && s.Origin() == upgrade.OriginOf(own.Set) {
-		s.WasOwned = own.Once
-	}
 }
 
 // perform applies a plan, unless it is only to be printed.
@@ -125,13 +112,4 @@ func recordIn(dir string) *project.Record {
 		return nil
 	}
 	return record
-}
-
-// matches refuses a set that the service was not made from.
-func matches(s *upgrade.Service, set *source.Set) error {
-	was, is := s.Origin(), upgrade.OriginOf(set.Set)
-	if was.Set.Name == is.Set.Name || was.Set.Name == is.Under.Name {
-		return nil
-	}
-	return usage("--template DIR or URL names its set", "the service was made from the set %s, and this is %s", was.Set.Name, is.Set.Name)
 }

@@ -25,7 +25,7 @@ What nobody chose is derived again from the changed decisions; what somebody cho
 			if err != nil {
 				return err
 			}
-			if err := matches(s, set); err != nil {
+			if err := set.Matches(s); err != nil {
 				return err
 			}
 			o.answers.arguments = args

@@ -2,21 +2,16 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"rustgen/internal/decision"
 	"rustgen/internal/hint"
-	"rustgen/internal/project"
 	"rustgen/internal/report"
-	"rustgen/internal/source"
+	"rustgen/internal/standing"
 	"rustgen/internal/upgrade"
-	"rustgen/internal/vcs"
 )
 
 // statusOptions is what `rustgen status` was asked to do.
@@ -71,7 +66,7 @@ where the newest version is not known, and all but damaged where .rustgen cannot
 }
 
 func (a *app) statusOfOne(ctx context.Context, o *statusOptions) error {
-	r, err := a.status(ctx, o.dir, o, a.sets.Open)
+	r, err := a.standing(o).One(ctx, o.dir)
 	if err != nil {
 		return err
 	}
@@ -86,98 +81,31 @@ func (a *app) statusOfOne(ctx context.Context, o *statusOptions) error {
 	return r.Check(o.wanted)
 }
 
-// opener opens a template set.
-type opener func(ctx context.Context, from source.Place) (*source.Set, error)
-
-func (a *app) status(ctx context.Context, dir string, o *statusOptions, open opener) (*report.Status, error) {
-	s, err := a.openUnclosed(ctx, dir, true)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	r := report.NewStatus(near(s.Dir))
-	if pending, err := project.ReadConflicts(s.Root); err != nil {
-		r.Damaged = append(r.Damaged, err.Error())
-	} else if pending != nil {
-		r.Conflicts, r.Unfinished = pending.Paths, true
-	}
-	if err := s.Load(ctx); err != nil {
-		r.Damaged = append(r.Damaged, err.Error())
-		var f *hint.Error
-		if errors.As(err, &f) {
-			r.Mend = f.Hint
-		}
-		return r, nil
-	}
-	a.recallOwned(ctx, s)
-	r.Template, r.Version, r.Extends, r.On = s.Record.Template, s.Record.Version, s.Record.Extends, s.Origin().String()
-	for id, d := range s.Record.Decisions {
-		r.Decisions[id] = report.Answer{Value: d.Value, From: d.Origin}
-	}
-	r.Order = slices.Sorted(maps.Keys(r.Decisions))
-	st, err := s.Stand(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if st.Blind != nil {
-		a.say("warning: git is left out: %v", st.Blind)
-	}
-	r.Files(st)
-	from := source.PlaceOf(o.source, s.Record)
-	if from.Asks() && !slices.Contains(o.wanted, "behind") {
-		r.Unknown = "rustgen status --check=behind asks " + from.Source
-	} else if err := compareVersions(ctx, r, s, from, open); err != nil {
-		r.Unknown = err.Error()
-	}
-	return r, nil
-}
-
-// compareVersions finds out what the newest version is. A set that cannot be reached leaves the rest of the status.
-func compareVersions(ctx context.Context, r *report.Status, s *upgrade.Service, from source.Place, open opener) error {
-	set, err := open(ctx, from)
-	if err == nil {
-		err = matches(s, set)
-	}
+// statusOfAll says where each of many services stands.
+func (a *app) statusOfAll(ctx context.Context, o *statusOptions, dirs []string) error {
+	all, err := a.standing(o).All(ctx, dirs)
 	if err != nil {
 		return err
 	}
-	r.Order = set.Catalog.IDs()
-	r.Newest, r.NewestExtends = set.Version, set.Base
-	r.Relation, r.Different, r.Follow = s.Compare(set.Set), s.Difference(set.Set), "rustgen upgrade"
-	r.Behind = r.Relation == upgrade.Newer
-	if err := compareContent(r, s, set); err != nil {
-		return err
+	if o.json {
+		err = a.writeJSON(all)
+	} else {
+		err = all.Print(a.out)
 	}
-	if set.Git == nil || set.Git.Held == "" {
+	switch {
+	case err != nil:
+		return err
+	case all.Unread > 0:
+		return failed("rustgen status DIR says more of one", "%s of %d cannot be read", count(all.Unread, "service"), len(dirs))
+	case all.Wrong > 0:
+		return hint.New(hint.Found, "rustgen status DIR --check says more of one", "the checks find something in %s of %d",
+			count(all.Wrong, "service"), len(dirs))
+	default:
 		return nil
 	}
-	r.Held = set.Git.Held
-	newest, err := set.NewerTag(ctx)
-	if err != nil || newest.Tag == "" {
-		return err
-	}
-	r.Newest, r.Behind, r.Different = newest.Version, true, newest.Version
-	r.Follow = "rustgen upgrade --template " + quote(vcs.WithoutSecret(set.HeldAt(newest.Tag)))
-	return nil
 }
 
-// compareContent finds content that is new though the version is not, and edits that no upgrade will touch.
-func compareContent(r *report.Status, s *upgrade.Service, set *source.Set) error {
-	out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Recorded: s.Record.Decisions, AcceptDefaults: true})
-	if err != nil {
-		return source.Fault(set.Source, err)
-	}
-	if !out.OK() {
-		// The upgrade will say which answer is wrong.
-		return nil
-	}
-	differs, settled, err := s.Ahead(set.Template(s), out, slices.Concat(r.Edited, r.Deleted))
-	if err != nil {
-		return err
-	}
-	r.Settled = append(r.Settled, settled...)
-	if differs && r.Relation == upgrade.Same {
-		r.Other, r.Behind = true, true
-	}
-	return nil
+func (a *app) standing(o *statusOptions) *standing.Reader {
+	open := func(ctx context.Context, dir string) (*upgrade.Service, error) { return a.openUnclosed(ctx, dir, true) }
+	return &standing.Reader{Sets: a.sets, Open: open, Say: a.say, Template: o.source, Wanted: o.wanted}
 }

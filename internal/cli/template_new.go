@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/templateset"
 	"rustgen/internal/upgrade"
 	"rustgen/templates"
@@ -44,7 +44,7 @@ its own to replace. rustgen template validate NAME checks it, and rustgen new SE
 	return cmd
 }
 
-var setName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+var setName = lazyregexp.New(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func (a *app) startSet(ctx context.Context, name, dir string, dryRun bool) error {
 	if err := refuseExisting(dir, "choose another name or --dir"); err != nil {

@@ -76,7 +76,7 @@ way. Everything is applied, or nothing is.`,
 			if err != nil {
 				return err
 			}
-			if err := matches(s, set); err != nil {
+			if err := set.Matches(s); err != nil {
 				return err
 			}
 			if s.Compare(set.Set) == upgrade.Older && !o.downgrade {

@@ -3,11 +3,12 @@ package decision
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
+
+	"rustgen/internal/lazyregexp"
 )
 
-var idForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+var idForm = lazyregexp.New(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 // Fault is a contradiction in a catalog: what a template set's author got wrong.
 type Fault struct {

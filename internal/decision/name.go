@@ -1,10 +1,11 @@
 package decision
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // NameID is the decision that every set has.
@@ -14,8 +15,8 @@ const NameID = "name"
 const maxLabel = 63
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
-	notName  = regexp.MustCompile(`[^a-z0-9]+`)
+	nameForm = lazyregexp.New(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+	notName  = lazyregexp.New(`[^a-z0-9]+`)
 )
 
 // keywords are Rust's, strict and reserved, of every edition (The Rust Reference, "Keywords"). Cargo refuses them.

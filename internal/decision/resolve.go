@@ -3,10 +3,11 @@ package decision
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // Resolve decides every decision in order: given, recorded as chosen, locked, preset, default. It reports all that is
@@ -341,7 +342,7 @@ func (r *resolver) answer(d *Decision) (Answer, bool) {
 	return answer, ok
 }
 
-var field = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
+var field = lazyregexp.New(`\.([a-z][a-z0-9_]*)`)
 
 // Reads are the names of the values that an expression reads, as they stand there.
 func Reads(expr string) []string {

@@ -10,10 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // ErrMissing says that there is no git program.
@@ -68,7 +69,7 @@ func (d *Distrusted) Error() string {
 	return "git does not trust " + d.Dir + ", which another user owns"
 }
 
-var distrusted = regexp.MustCompile(`detected dubious ownership in repository at '([^']+)'`)
+var distrusted = lazyregexp.New(`detected dubious ownership in repository at '([^']+)'`)
 
 // disarmed are the settings of every call: no hook and no monitor of the file system is started, no transport is a
 // command, and a bare repository that lies inside a tree is none.

@@ -3,12 +3,12 @@ package gostubs
 import (
 	"bytes"
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/types/descriptorpb"
 
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/proto"
 	"rustgen/internal/tree"
 )
@@ -26,7 +26,7 @@ const (
 		googleAPI + " " + googleAPIVersion + "/go.mod h1:K/n0XLazCJHjD73YuMyNJsN38BPPy1kfFnKxUXaThFU=\n"
 )
 
-var required = regexp.MustCompile(`(?m)^\s*(?:require\s+)?([a-zA-Z0-9.-]+\.[a-z]+(?:/\S+)?)\s+v\S+`)
+var required = lazyregexp.New(`(?m)^\s*(?:require\s+)?([a-zA-Z0-9.-]+\.[a-z]+(?:/\S+)?)\s+v\S+`)
 
 // Imports are the Go packages of others that the stubs of an API import, and whose module the client does not require: these
 // protos name them as their go_package.

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/tree"
 )
 
@@ -28,7 +28,7 @@ type Export struct {
 }
 
 // registryName is what cargo takes for the name of a registry.
-var registryName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+var registryName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]*$`)
 
 // New makes the workspace out of the files of a template set. With a registry the crates may be published there and
 // nowhere else, and find each other there: a dependency with a version alone would be looked for on the public one.
@@ -85,7 +85,7 @@ func New(set fs.FS, registry string) (*Export, error) {
 }
 
 // dependency is a line by which one crate of the layer depends on another.
-var dependency = regexp.MustCompile(`(?m)^(hotpath[a-z-]*) = \{ path = "\.\./[a-z-]+", version = "=?([0-9.]+)"(.*)\}$`)
+var dependency = lazyregexp.New(`(?m)^(hotpath[a-z-]*) = \{ path = "\.\./[a-z-]+", version = "=?([0-9.]+)"(.*)\}$`)
 
 // publishable is a crate's manifest with the registry written into it.
 func publishable(manifest, registry string) string {
@@ -126,7 +126,7 @@ func inOrder(manifests map[string]string) ([]string, error) {
 	return sorted, nil
 }
 
-var version = regexp.MustCompile(`(?m)^version = "([^"]+)"$`)
+var version = lazyregexp.New(`(?m)^version = "([^"]+)"$`)
 
 // commonVersion is the version that all crates have.
 func commonVersion(manifests map[string]string) (string, error) {
@@ -159,7 +159,7 @@ func workspace(crates []string, service string) string {
 	return fmt.Sprintf("[workspace]\nresolver = \"3\"\nmembers = [%s]\n\n%s\n", strings.Join(members, ", "), strings.TrimSpace(lints))
 }
 
-var templateTag = regexp.MustCompile(`<%.*?%>`)
+var templateTag = lazyregexp.New(`<%.*?%>`)
 
 func readme(e *Export, registry string) string {
 	where, flag := "a registry", ""

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"rustgen/internal/git"
+	"rustgen/internal/lazyregexp"
 )
 
 // ErrNoGit says that there is no git program.
@@ -61,7 +61,7 @@ func (s *store) mergeTree(ctx context.Context, ours, theirs string) (*outcome, e
 	return parseOutcome(text)
 }
 
-var stageForm = regexp.MustCompile(`^(\d{6}) ([0-9a-f]{40,64}) ([123])\t`)
+var stageForm = lazyregexp.New(`^(\d{6}) ([0-9a-f]{40,64}) ([123])\t`)
 
 func parseOutcome(text string) (*outcome, error) {
 	damaged := fmt.Errorf("git merge-tree answered what cannot be read")

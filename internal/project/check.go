@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,6 +13,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/tree"
 	"rustgen/internal/vcs"
 )
@@ -64,11 +64,11 @@ func readBounded(from FS, p string, info fs.FileInfo, most int64) ([]byte, error
 }
 
 var (
-	idForm     = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	kindForm   = regexp.MustCompile(`^[a-z]{1,32}(-[a-z]{1,32}){0,4}$`)
+	idForm     = lazyregexp.New(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	commitForm = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	kindForm   = lazyregexp.New(`^[a-z]{1,32}(-[a-z]{1,32}){0,4}$`)
 	// indexForm is an entry of git's index: mode, object, stage, and the path behind a tab.
-	indexForm = regexp.MustCompile(`^(100644|100755|120000) ([0-9a-f]{40}|[0-9a-f]{64}) [0-3]\t`)
+	indexForm = lazyregexp.New(`^(100644|100755|120000) ([0-9a-f]{40}|[0-9a-f]{64}) [0-3]\t`)
 )
 
 func checkVersion(what, version string) error {

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/afero"
 	"go.yaml.in/yaml/v3"
 
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/tree"
 )
 
@@ -198,8 +198,8 @@ func HalfMerged(data []byte) bool { return hasLine(data, marker.Match) }
 func Markers(data []byte) bool { return hasLine(data, ownMarker.Match) }
 
 var (
-	marker    = regexp.MustCompile(`^(<{7,}|>{7,}) \S`)
-	ownMarker = regexp.MustCompile(`^<{7,} yours(:.*)?\r?\n?$`)
+	marker    = lazyregexp.New(`^(<{7,}|>{7,}) \S`)
+	ownMarker = lazyregexp.New(`^<{7,} yours(:.*)?\r?\n?$`)
 )
 
 func hasLine(data []byte, match func(line []byte) bool) bool {

@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // mostOwn is how many files an API may have that somebody names by a directory: more are a company's protos and not one
@@ -272,8 +273,8 @@ func (l *locator) read(p string) []byte {
 }
 
 var (
-	packageLine = regexp.MustCompile(`(?m)^[ \t]*package[ \t]+([A-Za-z0-9_.]+)[ \t]*;`)
-	importLine  = regexp.MustCompile(`(?m)^[ \t]*import[ \t]+(?:public[ \t]+|weak[ \t]+)?"([^"]+)"[ \t]*;`)
+	packageLine = lazyregexp.New(`(?m)^[ \t]*package[ \t]+([A-Za-z0-9_.]+)[ \t]*;`)
+	importLine  = lazyregexp.New(`(?m)^[ \t]*import[ \t]+(?:public[ \t]+|weak[ \t]+)?"([^"]+)"[ \t]*;`)
 )
 
 // packageRoot is the directory above the folders of a file's package, if the file lies in them.

@@ -3,14 +3,15 @@ package render
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"rustgen/internal/lazyregexp"
 )
 
-var lockEntry = regexp.MustCompile(`^\[\[package\]\]\nname = "([^"]+)"\nversion = "([^"]+)"`)
+var lockEntry = lazyregexp.New(`^\[\[package\]\]\nname = "([^"]+)"\nversion = "([^"]+)"`)
 
 // sortCargoLock puts the [[package]] entries of a Cargo.lock, and the dependencies within each, in the order in which
 // Cargo keeps them: entries by name and then by version, dependencies by their text. So `cargo build --locked` finds

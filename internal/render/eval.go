@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"text/template"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // The delimiters of templates: {{ }} belongs to Rust's formatting and to CI files, [[ ]] to TOML.
@@ -86,7 +87,7 @@ func (e *Engine) expression(expr string) (*template.Template, error) {
 	return t, nil
 }
 
-var several = regexp.MustCompile(`\b(define|block|template|include)\b`)
+var several = lazyregexp.New(`\b(define|block|template|include)\b`)
 
 // hasSeveral reports whether an action of a text may define templates, or call them by name.
 func hasSeveral(text string) bool {
@@ -179,19 +180,19 @@ func located(name string, err error) error {
 	return &fault{name, plain(err).Error()}
 }
 
-var executing = regexp.MustCompile(`^template: .*?(:\d+)(?::\d+)?: (?:executing ".*?" at <.*?>: )?`)
+var executing = lazyregexp.New(`^template: .*?(:\d+)(?::\d+)?: (?:executing ".*?" at <.*?>: )?`)
 
 // wording puts the template package's words for common mistakes into plainer ones.
 var wording = []struct {
-	theirs *regexp.Regexp
+	theirs *lazyregexp.Regexp
 	ours   string
 }{
 	{executing, ""},
-	{regexp.MustCompile(`^template: `), ""},
-	{regexp.MustCompile(`error calling (\w+): (runtime error: )?`), "$1: "},
-	{regexp.MustCompile(`map has no entry for key "([^"]*)"`), `there is no value named "$1"`},
-	{regexp.MustCompile(`function "([^"]*)" not defined`), `templates have no function "$1"`},
-	{regexp.MustCompile(`^template "([^"]*)" not defined`), `there is no template "$1"`},
+	{lazyregexp.New(`^template: `), ""},
+	{lazyregexp.New(`error calling (\w+): (runtime error: )?`), "$1: "},
+	{lazyregexp.New(`map has no entry for key "([^"]*)"`), `there is no value named "$1"`},
+	{lazyregexp.New(`function "([^"]*)" not defined`), `templates have no function "$1"`},
+	{lazyregexp.New(`^template "([^"]*)" not defined`), `there is no template "$1"`},
 }
 
 // plain takes the template package's own words out of an error.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"unicode"
 
 	"github.com/Masterminds/sprig/v3"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // allowed are the functions of sprig that templates may call: pure and deterministic ones. What is missing here reads
@@ -192,7 +193,7 @@ func join(library func(string, any) string, items func(any) []string) any {
 }
 
 // width matches a verb's width or precision, which printf pads to.
-var width = regexp.MustCompile(`%[-+# 0]*(?:\[\d+\])?(\*|\d*)(?:\.(?:\[\d+\])?(\*|\d*))?`)
+var width = lazyregexp.New(`%[-+# 0]*(?:\[\d+\])?(\*|\d*)(?:\.(?:\[\d+\])?(\*|\d*))?`)
 
 func printf(format string, args ...any) (string, error) {
 	for _, m := range width.FindAllStringSubmatch(strings.ReplaceAll(format, "%%", ""), -1) {

@@ -141,8 +141,43 @@ func (b *budget) limited(function any) any {
 		return func(s, t, u string) (string, error) { return text(f(s, t, u), nil, len(s)+len(t)+len(u)) }
 	case func(string, string, string) (string, error):
 		return func(s, t, u string) (string, error) { r, err := f(s, t, u); return text(r, err, len(s)+len(t)+len(u)) }
+	case func(string, ...any) (string, error):
+		return func(s string, more ...any) (string, error) {
+			r, err := f(s, more...)
+			return text(r, err, len(s)+weightOf(more...))
+		}
+	case func(...any) string:
+		return func(items ...any) (string, error) { return text(f(items...), nil, weightOf(items...)) }
+	case func(any) int:
+		return func(v any) (int, error) { return f(v), b.charge(weightOf(v)) }
+	case func(any) int64:
+		return func(v any) (int64, error) { return f(v), b.charge(weightOf(v)) }
+	case func(any, any) int64:
+		return func(v, w any) (int64, error) { return f(v, w), b.charge(weightOf(v, w)) }
+	case func(...any) int64:
+		return func(items ...any) (int64, error) { return f(items...), b.charge(weightOf(items...)) }
+	case func(any, ...any) int64:
+		return func(v any, more ...any) (int64, error) {
+			return f(v, more...), b.charge(weightOf(v) + weightOf(more...))
+		}
 	}
 	return b.reflected(reflect.ValueOf(function))
+}
+
+// weightOf is the weight of values, most of which are texts, numbers, and lists and maps of them.
+func weightOf(values ...any) int {
+	sum := 0
+	for _, value := range values {
+		switch v := value.(type) {
+		case string:
+			sum += 16 + len(v)
+		case int, int64, float64, bool:
+			sum += 16
+		default:
+			sum += weight(reflect.ValueOf(value), 0)
+		}
+	}
+	return sum
 }
 
 // reflected is limited for any signature.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,8 +59,14 @@ func (e *Engine) RenderAll(set *templateset.Set, data map[string]any) (tree.Tree
 
 func (e *Engine) render(set *templateset.Set, data map[string]any) (tree.Tree, []error) {
 	todo, faults := e.selected(set, withOwnAPI(data))
+	// The largest first: whoever meets one at the end would keep the others waiting.
+	order := make([]int, len(todo))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return todo[b].cost() - todo[a].cost() })
 	e.inParallel(len(todo), func(e *Engine, i int) {
-		r := &todo[i]
+		r := &todo[order[i]]
 		r.path, r.file, r.err = e.file(set, r.source, r.data)
 	})
 	out := make(tree.Tree, len(todo))
@@ -122,6 +129,14 @@ type rendering struct {
 	path   string
 	file   tree.File
 	err    error
+}
+
+// cost is about how long a rendering takes: that of a template as long as its text.
+func (r *rendering) cost() int {
+	if !r.source.Render {
+		return 0
+	}
+	return len(r.source.Data)
 }
 
 // selected are the renderings that the rules of a set ask for, and what is wrong with the rules.

@@ -2,10 +2,10 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"rustgen/internal/hint"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/upgrade"
 )
 
@@ -25,12 +25,12 @@ var meanings = map[upgrade.Verdict]string{
 // What a forge takes for a command in the text of a proposal, or of the commit that it is squashed to: not to run the
 // checks, to close an issue, to call somebody, and GitLab's quick actions.
 var (
-	skipsChecks = regexp.MustCompile(`(?i)\[(skip|ci|no|actions)[ -](skip|ci|actions)\]|\*\*\*NO_CI\*\*\*|\bskip-checks:`)
-	refersTo    = regexp.MustCompile(`([#!])([0-9])|\b(GH)-([0-9])`)
+	skipsChecks = lazyregexp.New(`(?i)\[(skip|ci|no|actions)[ -](skip|ci|actions)\]|\*\*\*NO_CI\*\*\*|\bskip-checks:`)
+	refersTo    = lazyregexp.New(`([#!])([0-9])|\b(GH)-([0-9])`)
 	// An issue or a proposal by its whole address, which a word such as "Fixes" before it would close.
-	addresses   = regexp.MustCompile(`(?i)\b(https?):(//[^\s]+/(issues|pull|merge_requests|work_items)/[0-9])`)
-	calls       = regexp.MustCompile("(^|[^0-9A-Za-z_`/.])@([0-9A-Za-z])")
-	quickAction = regexp.MustCompile(`(?m)^([ \t]*)/([a-z])`)
+	addresses   = lazyregexp.New(`(?i)\b(https?):(//[^\s]+/(issues|pull|merge_requests|work_items)/[0-9])`)
+	calls       = lazyregexp.New("(^|[^0-9A-Za-z_`/.])@([0-9A-Za-z])")
+	quickAction = lazyregexp.New(`(?m)^([ \t]*)/([a-z])`)
 )
 
 // inert is Markdown that reads the same and commands nothing.

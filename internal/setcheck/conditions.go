@@ -8,6 +8,7 @@ import (
 	"text/template"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/lazyregexp"
 )
 
 // mostCases bounds the combinations of answers that one condition is tried with.
@@ -78,7 +79,7 @@ func (c *checker) never(expr string) bool {
 	return true
 }
 
-var value = regexp.MustCompile(`\.([a-z][a-z0-9_]*)`)
+var value = lazyregexp.New(`\.([a-z][a-z0-9_]*)`)
 
 // reads are the decisions that an expression reads, through derived values and computed defaults too. finite says that
 // each has only so many answers.
@@ -109,9 +110,9 @@ func (c *checker) reads(expr string) (reads []*decision.Decision, finite bool) {
 }
 
 var (
-	comparison = regexp.MustCompile(`\b(?:eq|ne) \.([a-z][a-z0-9_]*)((?: "[^"]*")+)`)
-	literal    = regexp.MustCompile(`"([^"]*)"`)
-	pattern    = regexp.MustCompile(`\b(?:must)?[rR]egex\w+ ("(?:[^"\\]|\\.)*")`)
+	comparison = lazyregexp.New(`\b(?:eq|ne) \.([a-z][a-z0-9_]*)((?: "[^"]*")+)`)
+	literal    = lazyregexp.New(`"([^"]*)"`)
+	pattern    = lazyregexp.New(`\b(?:must)?[rR]egex\w+ ("(?:[^"\\]|\\.)*")`)
 )
 
 // comparisons finds comparisons of a choice with a value that it cannot have, and patterns that are none.

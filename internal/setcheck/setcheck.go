@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/render"
 	"rustgen/internal/templateset"
 	"rustgen/internal/tree"
@@ -128,11 +129,11 @@ func (c *checker) try(id, value string) {
 }
 
 var (
-	inFile      = regexp.MustCompile(`^(?:path of )?([^:]+?)(?::(\d+))?: (.*)$`)
-	inDecision  = regexp.MustCompile(`^decision (\S+): (\w+): `)
-	inDerived   = regexp.MustCompile(`^derived (\S+): `)
-	inRule      = regexp.MustCompile(`^rule "(.*)": "`)
-	inConstants = regexp.MustCompile(`^(preset|locked) (\S+): `)
+	inFile      = lazyregexp.New(`^(?:path of )?([^:]+?)(?::(\d+))?: (.*)$`)
+	inDecision  = lazyregexp.New(`^decision (\S+): (\w+): `)
+	inDerived   = lazyregexp.New(`^derived (\S+): `)
+	inRule      = lazyregexp.New(`^rule "(.*)": "`)
+	inConstants = lazyregexp.New(`^(preset|locked) (\S+): `)
 )
 
 // located is a fault of rendering, which names its file and line.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/lazyregexp"
 	"rustgen/internal/tree"
 )
 
@@ -97,8 +97,8 @@ func wrong(node *yaml.Node, format string, args ...any) error {
 }
 
 var (
-	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	derivedForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	nameForm    = lazyregexp.New(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	derivedForm = lazyregexp.New(`^[a-z][a-z0-9_]*$`)
 )
 
 // readManifest reads template.yaml. It is nil where its shape is wrong: then nothing else can be said of it. What
@@ -111,15 +111,17 @@ func readManifest(fsys fs.FS) (*manifest, Problems) {
 	if err != nil {
 		return nil, Problems{{File: ManifestName, Text: err.Error()}}
 	}
-	var m manifest
+	// The nodes know where everything stands, the decoder which keys there are: each takes about as long as the other.
 	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		return nil, yamlProblems(err)
-	}
-	if problems := checkTexts(&root); len(problems) > 0 {
-		return nil, problems
-	}
-	m.at = positions{&root}
+	parsed := make(chan Problems, 1)
+	go func() {
+		if err := yaml.Unmarshal(data, &root); err != nil {
+			parsed <- yamlProblems(err)
+			return
+		}
+		parsed <- checkTexts(&root)
+	}()
+	var m manifest
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	var problems Problems
@@ -130,9 +132,13 @@ func readManifest(fsys fs.FS) (*manifest, Problems) {
 	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
 		problems = append(problems, Problem{ManifestName, max(next.Line, 1), "more than one YAML document"})
 	}
+	if first := <-parsed; len(first) > 0 {
+		return nil, first
+	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	m.at = positions{&root}
 	return &m, m.check()
 }
 

@@ -3,11 +3,12 @@ package templateset
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // Problem is a mistake in a template set, and where it stands.
@@ -85,10 +86,10 @@ func child(node *yaml.Node, step any) (*yaml.Node, int) {
 }
 
 var (
-	wrongKind  = regexp.MustCompile("(?s)cannot unmarshal !!\\w+(?: `.*?`)? into (\\S+)")
-	wrongKey   = regexp.MustCompile(`field (\S+) not found in type \S+`)
-	atLine     = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
-	definedTwo = regexp.MustCompile(`mapping key "?([^"]*)"? already defined at line (\d+)`)
+	wrongKind  = lazyregexp.New("(?s)cannot unmarshal !!\\w+(?: `.*?`)? into (\\S+)")
+	wrongKey   = lazyregexp.New(`field (\S+) not found in type \S+`)
+	atLine     = lazyregexp.New(`^(?:yaml: )?line (\d+): `)
+	definedTwo = lazyregexp.New(`mapping key "?([^"]*)"? already defined at line (\d+)`)
 )
 
 // yamlProblems are what is wrong with the shape of template.yaml, in plain words and without the names of types.

@@ -1,12 +1,15 @@
 package templateset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"rustgen/internal/decision"
 	"rustgen/internal/tree"
@@ -63,11 +66,17 @@ type Source struct {
 	Render bool
 }
 
-// Identity reads a set's name and version alone.
+// Identity reads the name and the version of a set that is known to be sound. They stand before its decisions, and what
+// follows is not read.
 func Identity(fsys fs.FS) (name, version string, err error) {
-	m, problems := readManifest(fsys)
-	if len(problems) > 0 {
-		return "", "", problems
+	data, err := tree.ReadRegular(fsys, ManifestName, maxManifest)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", ManifestName, err)
+	}
+	head, _, _ := bytes.Cut(data, []byte("\ndecisions:"))
+	var m struct{ Name, Version string }
+	if err := yaml.Unmarshal(head, &m); err != nil {
+		return "", "", Problems(yamlProblems(err))
 	}
 	return m.Name, m.Version, nil
 }

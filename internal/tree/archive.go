@@ -16,16 +16,7 @@ import (
 // Archive packs the tree as a gzip-compressed tar. The same tree gives the same bytes: paths are sorted, and times and
 // owners are left out.
 func (t Tree) Archive() ([]byte, error) {
-	size := 0
-	for _, f := range t {
-		size += len(f.Data)
-	}
-	var out bytes.Buffer
-	out.Grow(size / 4)
-	zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
+	zip := &members{}
 	pack := tar.NewWriter(zip)
 	for _, p := range t.Paths() {
 		f := t[p]
@@ -45,10 +36,12 @@ func (t Tree) Archive() ([]byte, error) {
 			return nil, fmt.Errorf("archive %s: %w", p, err)
 		}
 	}
-	if err := errors.Join(pack.Close(), zip.Close()); err != nil {
+	err := pack.Close()
+	data, zipped := zip.close()
+	if err := errors.Join(err, zipped); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return data, nil
 }
 
 // FromArchive unpacks what Archive packed. It refuses what Archive cannot have written: unclean paths, other kinds of

@@ -46,7 +46,9 @@ func CheckPath(p string) error {
 
 // Invisible reports whether a character is not seen where a text is printed, or has what stands around it printed in
 // another order: those of Unicode's category Cf, and the separators of lines and paragraphs.
-func Invisible(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }
+func Invisible(r rune) bool {
+	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
 
 // asWindows is the name that Windows and macOS read: letters in either case, nothing behind a colon, and no dots and
 // spaces at the end.

@@ -2,12 +2,13 @@ package tree
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // devices are the names that Windows keeps for itself, with any extension.
-var devices = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?$`)
+var devices = lazyregexp.New(`(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?$`)
 
 // CheckPortable refuses a path that Windows cannot hold. What stands between {% and %} is left to what it renders to.
 func CheckPortable(p string) error {
@@ -24,4 +25,4 @@ func CheckPortable(p string) error {
 	return nil
 }
 
-var expressions = regexp.MustCompile(`[{<]%.*?%[}>]`)
+var expressions = lazyregexp.New(`[{<]%.*?%[}>]`)

@@ -133,7 +133,7 @@ func (s *Service) Apply(ctx context.Context, p *Plan) (written bool, warnings []
 	}
 	if err := apply.Transact(ctx, s.Root, p.What, changes); err != nil {
 		var cut *apply.CutOff
-		return errors.As(err, &cut), nil, writeFault(err)
+		return errors.As(err, &cut), nil, writeFault(s.Dir, err)
 	}
 	if s.Repo == nil {
 		return true, nil, nil

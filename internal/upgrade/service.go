@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"syscall"
 
 	"rustgen/internal/apply"
 	"rustgen/internal/git"
@@ -49,7 +50,7 @@ func Open(ctx context.Context, dir string) (*Service, *apply.Recovered, error) {
 	recovered, err := apply.Recover(s.Root, project.CheckPath)
 	if err != nil {
 		s.Close()
-		return nil, nil, writeFault(err)
+		return nil, nil, writeFault(s.Dir, err)
 	}
 	return s, recovered, nil
 }
@@ -62,7 +63,7 @@ func OpenToRead(dir string) (s *Service, pending string, err error) {
 	}
 	if pending, err = apply.Pending(s.Root, project.CheckPath); err != nil {
 		s.Close()
-		return nil, "", writeFault(err)
+		return nil, "", writeFault(s.Dir, err)
 	}
 	return s, pending, nil
 }
@@ -289,8 +290,8 @@ func (s *Service) wayOut() string {
 	return "resolve them and run rustgen upgrade --continue, or rustgen upgrade --abort"
 }
 
-// writeFault is an error of the writer, with what to do about it.
-func writeFault(err error) error {
+// writeFault is an error of the writer in the service in dir, with what to do about it.
+func writeFault(dir string, err error) error {
 	var cut *apply.CutOff
 	var changed *apply.Changed
 	var damaged *apply.Damaged
@@ -298,12 +299,24 @@ func writeFault(err error) error {
 	case err == nil || errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &cut):
-		return hint.Fail("mend the cause; the next rustgen command here finishes it or takes it back", "%w", err)
+		return hint.Fail(mendWrite(dir, err)+"; the next rustgen command here finishes it or takes it back", "%w", err)
 	case errors.As(err, &changed):
 		return hint.Fail("run it again", "%w; nothing was changed", err)
 	case errors.As(err, &damaged):
 		return hint.Fail("rustgen did not leave it so; removing .rustgen/tx forgets that run", "%w; nothing was changed", err)
 	default:
-		return hint.Fail("mend the cause and run it again", "%w; nothing was changed", err)
+		return hint.Fail(mendWrite(dir, err)+", and run it again", "%w; nothing was changed", err)
+	}
+}
+
+// mendWrite is what helps where something could not be written.
+func mendWrite(dir string, err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		return "df " + hint.Quote(dir) + " shows how much room is left; make some"
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return "ls -lR " + hint.Quote(dir) + " shows who may write what; make it writable"
+	default:
+		return "mend the cause"
 	}
 }

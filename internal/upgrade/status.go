@@ -79,7 +79,11 @@ func (s *Service) Ahead(t *Template, out *decision.Outcome, paths []string) (dif
 	if err != nil {
 		return false, nil, t.Fault(err)
 	}
-	divided := Divide(Ownership{Base: s.Base, Ours: s.Base, Rendered: rendered, Was: s.owned, Is: t.Once})
+	divided := Divide(Ownership{
+		Base: s.Base, Ours: s.Base, Rendered: rendered, Was: s.owned, Is: t.Once,
+		// With the same answers an owned file that the snapshot lacks is one that an upgrade did not bring, and none will.
+		Elsewhere: func(string) bool { return true },
+	})
 	for _, p := range paths {
 		if now, ok := divided.Theirs[p]; ok && now.Equal(s.Base[p]) {
 			settled = append(settled, p)

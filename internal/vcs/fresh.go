@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
 	"rustgen/internal/git"
+	"rustgen/internal/lazyregexp"
 )
 
 // Branch is the first branch of a new repository: the one that generated pipelines name.
@@ -50,7 +50,7 @@ func CommitAll(ctx context.Context, dir, message string, executable []string) er
 // program, or names one.
 var (
 	freshNames   = []string{"HEAD", "COMMIT_EDITMSG", "branches", "config", "description", "index", "logs", "objects", "refs"}
-	freshSetting = regexp.MustCompile(`^(\[(core|extensions)\]|\t(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase|precomposeunicode|objectformat|refstorage) = [a-z0-9]+|)$`)
+	freshSetting = lazyregexp.New(`^(\[(core|extensions)\]|\t(repositoryformatversion|filemode|bare|logallrefupdates|symlinks|ignorecase|precomposeunicode|objectformat|refstorage) = [a-z0-9]+|)$`)
 )
 
 // CheckNew refuses a repository that Init and CommitAll have not made: one that was planted could hold a hook, or a

@@ -2,11 +2,12 @@ package vcs
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"rustgen/internal/lazyregexp"
 )
 
 // Source is where in which repository a template set lies: URL[//SUBDIR][@REF].
@@ -123,4 +124,4 @@ func newest(tags []string, prefix string) Release {
 }
 
 // hexForm is what a commit's name looks like, shortened or not.
-var hexForm = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+var hexForm = lazyregexp.New(`^[0-9a-f]{7,64}$`)

@@ -1,4 +1,4 @@
-package cli
+package describe
 
 import (
 	"slices"
@@ -11,8 +11,8 @@ import (
 	"rustgen/internal/source"
 )
 
-// completeValues are the answers of a decision with their reasons; now is the one that a service has.
-func completeValues(d *decision.Decision, now string) []string {
+// Values are the answers of a decision with their reasons; now is the one that a service has.
+func Values(d *decision.Decision, now string) []string {
 	var all []string
 	add := func(value, why string) {
 		if value == now {
@@ -43,7 +43,7 @@ func completeAnswers(set *source.Set) cobra.CompletionFunc {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			now, _ := set.Now(d)
-			values := completeValues(d, now)
+			values := Values(d, now)
 			for i := range values {
 				values[i] = id + "=" + values[i]
 			}
@@ -62,8 +62,8 @@ func completeAnswers(set *source.Set) cobra.CompletionFunc {
 	}
 }
 
-// completions tells the shell what each command's arguments and flags may be, as far as their commands have not.
-func completions(root *cobra.Command, set *source.Set) {
+// Completions tells the shell what each command's arguments and flags may be, as far as their commands have not.
+func Completions(root *cobra.Command, set *source.Set) {
 	directories := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
@@ -81,7 +81,7 @@ func completions(root *cobra.Command, set *source.Set) {
 		"answers": files, "settings": files, "baseline": files,
 		"check": completeList(report.Checks), "format": cobra.FixedCompletions([]cobra.Completion{"text", "markdown"}, cobra.ShellCompDirectiveNoFileComp),
 	}
-	for _, c := range commandsBelow(root) {
+	for _, c := range Below(root) {
 		if f, ok := arguments[c.CommandPath()]; ok && c.ValidArgsFunction == nil {
 			c.ValidArgsFunction = f
 		}
@@ -132,8 +132,8 @@ func cutLast(list string) (before, last string) {
 	return list[:at], list[at:]
 }
 
-// completeIDs completes one decision, with its question.
-func completeIDs(set *source.Set) cobra.CompletionFunc {
+// IDs completes one decision, with its question.
+func IDs(set *source.Set) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var ids []string
 		for i := range set.Catalog.Decisions {

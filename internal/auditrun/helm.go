@@ -1,4 +1,4 @@
-package cli
+package auditrun
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 
 // renderCharts has helm render the charts of a repository, by their directories. A chart that it cannot render, because
 // others that it needs are not there, say, is left out; so are all where there is no helm.
-func renderCharts(ctx context.Context, place auditPlace, files tree.Tree) map[string][]byte {
+func renderCharts(ctx context.Context, at place, files tree.Tree) map[string][]byte {
 	rendered := map[string][]byte{}
 	for _, p := range files.Paths() {
 		if path.Base(p) != "Chart.yaml" {
 			continue
 		}
 		dir := path.Dir(p)
-		if out, err := helm.Template(ctx, filepath.Join(place.root, filepath.FromSlash(dir))); err == nil {
+		if out, err := helm.Template(ctx, filepath.Join(at.root, filepath.FromSlash(dir))); err == nil {
 			rendered[dir] = out
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package describe
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"rustgen/internal/source"
 )
 
-// manPage is the manual page of a command, in the man macros.
-func manPage(c *cobra.Command, set *source.Set) string {
+// Page is the manual page of a command, in the man macros. exits are what it ends with.
+func Page(c *cobra.Command, set *source.Set, exits []manual.Row) string {
 	c.InitDefaultHelpFlag()
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH %s 1 \"\" rustgen \"rustgen manual\"\n", strings.ToUpper(manual.Roff(pageName(c))))
-	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", manual.Roff(pageName(c)), manual.Roff(c.Short))
+	fmt.Fprintf(&b, ".TH %s 1 \"\" rustgen \"rustgen manual\"\n", strings.ToUpper(manual.Roff(PageName(c))))
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", manual.Roff(PageName(c)), manual.Roff(c.Short))
 	b.WriteString(".SH SYNOPSIS\n")
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, ".B %s\nCOMMAND\n", manual.Roff(c.CommandPath()))
@@ -40,30 +40,18 @@ func manPage(c *cobra.Command, set *source.Set) string {
 	if c.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", manual.Roff(strings.TrimRight(c.Example, "\n")))
 	}
-	manual.Section(&b, "EXIT STATUS", exitStatus())
+	manual.Section(&b, "EXIT STATUS", exits)
 	manual.Section(&b, "ENVIRONMENT", environment(c, set))
 	manual.Section(&b, "FILES", serviceFiles())
 	b.WriteString(".SH SEE ALSO\n")
 	var others []string
-	for _, other := range append([]*cobra.Command{c.Root()}, commandsBelow(c.Root())...) {
+	for _, other := range append([]*cobra.Command{c.Root()}, Below(c.Root())...) {
 		if other != c && (other == c.Parent() || other.Parent() == c || c.HasParent() && other.Parent() == c.Parent()) {
-			others = append(others, fmt.Sprintf(".BR %s (1)", manual.Roff(pageName(other))))
+			others = append(others, fmt.Sprintf(".BR %s (1)", manual.Roff(PageName(other))))
 		}
 	}
 	b.WriteString(strings.Join(others, ",\n") + "\n")
 	return b.String()
-}
-
-// exitStatus are what every command ends with.
-func exitStatus() []manual.Row {
-	return []manual.Row{
-		{Name: fmt.Sprint(exitDone), Text: "done"},
-		{Name: fmt.Sprint(exitFailed), Text: "failed"},
-		{Name: fmt.Sprint(exitUsage), Text: "a wrong call or a wrong answer"},
-		{Name: fmt.Sprint(exitConflicts), Text: "conflicts are left"},
-		{Name: fmt.Sprint(exitFound), Text: "a check found something"},
-		{Name: fmt.Sprint(exitInterrupted), Text: "interrupted"},
-	}
 }
 
 // environment are the variables that a command reads.
@@ -91,3 +79,18 @@ func serviceFiles() []manual.Row {
 		{Name: ".rustgen/base.tar.gz", Text: "what the template wrote last: the base of the next merge"},
 	}
 }
+
+// Below are the commands under root that have something to say, depth first.
+func Below(root *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() && !c.IsAdditionalHelpTopicCommand() {
+			all = append(all, c)
+			all = append(all, Below(c)...)
+		}
+	}
+	return all
+}
+
+// PageName is what the manual page of a command is called, without its section.
+func PageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }

@@ -1,41 +1,32 @@
-package cli
+// Package describe is how commands describe themselves: their help, their manual pages and what a shell completes, made
+// from the commands and from the decisions of a set.
+package describe
 
 import (
 	"fmt"
-	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/hint"
 	"rustgen/internal/manual"
 	"rustgen/internal/source"
 	"rustgen/internal/vcs"
 )
 
-// helpOf writes a command's description and its usage.
-func (a *app) helpOf(set *source.Set) func(*cobra.Command, []string) {
-	return func(cmd *cobra.Command, _ []string) {
-		text := cmd.Long
-		if text == "" {
-			text = cmd.Short + "."
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", strings.TrimSpace(text), usageText(cmd, set))
+// Help is a command's description and its usage.
+func Help(cmd *cobra.Command, set *source.Set) string {
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short + "."
 	}
+	return strings.TrimSpace(text) + "\n\n" + Usage(cmd, set)
 }
 
-// usageOf writes how a command is called.
-func (a *app) usageOf(set *source.Set) func(*cobra.Command) error {
-	return func(cmd *cobra.Command) error {
-		_, err := io.WriteString(cmd.OutOrStderr(), usageText(cmd, set))
-		return err
-	}
-}
-
-func usageText(cmd *cobra.Command, set *source.Set) string {
+// Usage is how a command is called.
+func Usage(cmd *cobra.Command, set *source.Set) string {
 	cmd.InitDefaultHelpFlag()
 	var b strings.Builder
 	b.WriteString("Usage:\n")
@@ -67,7 +58,7 @@ func usageText(cmd *cobra.Command, set *source.Set) string {
 	}
 	if set.Unread && cmd.Flags().Lookup("set") != nil {
 		fmt.Fprintf(&b, "\nHelp does not fetch the set %s; rustgen explain --template %s lists its decisions.\n",
-			vcs.WithoutSecret(set.Source), quote(vcs.WithoutSecret(set.Source)))
+			vcs.WithoutSecret(set.Source), hint.Quote(vcs.WithoutSecret(set.Source)))
 	}
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\n%s COMMAND --help says more.\n", cmd.CommandPath())
@@ -75,11 +66,17 @@ func usageText(cmd *cobra.Command, set *source.Set) string {
 	return b.String()
 }
 
+// Answer is the value of a flag that answers a decision.
+type Answer interface {
+	pflag.Value
+	Answers() *decision.Decision
+}
+
 // ownFlags are the flags of a command that are not a decision's.
 func ownFlags(cmd *cobra.Command) []manual.Row {
 	var rows []manual.Row
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if _, decision := f.Value.(*decisionValue); decision || f.Hidden {
+		if _, answers := f.Value.(Answer); answers || f.Hidden {
 			return
 		}
 		name := "    --" + f.Name
@@ -108,7 +105,7 @@ func decisionFlags(cmd *cobra.Command, set *source.Set) []manual.Row {
 		if f == nil {
 			continue
 		}
-		if _, ok := f.Value.(*decisionValue); !ok {
+		if _, ok := f.Value.(Answer); !ok {
 			continue
 		}
 		text := f.Usage
@@ -138,4 +135,18 @@ func takesService(cmd *cobra.Command) bool {
 	return cmd.Name() == "set" || cmd.Name() == "upgrade"
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// Flag is a decision's line in --help: what it asks, and what the set answers.
+func Flag(c *decision.Catalog, d *decision.Decision) string {
+	text := d.Question
+	if text == "" {
+		text = d.Title
+	}
+	switch value := c.DefaultText(d); {
+	case value != "" && d.Deliberate:
+		return fmt.Sprintf("%s (recommended: %s)", text, value)
+	case value != "":
+		return fmt.Sprintf("%s (default: %s)", text, value)
+	default:
+		return text
+	}
+}

@@ -20,9 +20,11 @@ type blockingCall struct {
 	none bool
 }
 
-// onRayon is how a service waits for rayon's threads without holding its own, and readOnce what is better than an async read.
+// onRayon is how a service waits for rayon's threads without holding its own, readOnce what is better than an async read, and
+// onDisk how a database in the process is asked.
 const (
 	onRayon  = "rayon::spawn with an answer by tokio::sync::oneshot"
+	onDisk   = "spawn_blocking behind a bound"
 	readOnce = "reading it once at the start"
 )
 
@@ -75,6 +77,11 @@ var blockingCalls = []blockingCall{
 	{path: ".embed", crate: "fastembed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".embed_documents", crate: "FastEmbed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1, awaited: true},
 	{path: ".embed_query", crate: "FastEmbed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1, awaited: true},
+	{path: ".get", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".put", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".delete", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".merge", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".write", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".get_cf", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".put_cf", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".multi_get", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".scan_devices", crate: "udev", instead: "spawn_blocking", none: true},
 	{path: ".perform", crate: "curl", instead: "reqwest::Client", none: true},
 	{path: ".forward", crate: "tch", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".forward_t", crate: "tch", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
@@ -97,6 +104,7 @@ var hashCalls = []blockingCall{
 	{path: ".hash_password_customized", args: 1}, {path: ".verify_password", args: 1},
 	{path: ".get_qr_base64", none: true}, {path: ".get_qr_png", none: true},
 	{path: "djangohashers::check_password"}, {path: "pwhash::bcrypt::verify"}, {path: "pwhash::bcrypt::hash"},
+	{path: "rquickjs::Runtime::new"},
 }
 
 // hashers are crates of which one must be a dependency for the methods among hashCalls to be theirs.
@@ -252,6 +260,9 @@ func (s *service) calls(c blockingCall) (all []cause) {
 		if c.crate == "diesel" && (u.File.Names("diesel_async") || !s.isDiesel(u, from, to)) {
 			continue
 		}
+		if c.crate == "rocksdb" && !isDatabase(u) {
+			continue
+		}
 		if c.crate == "ort" && !u.File.Names("inputs") && !u.File.Names("Session") {
 			continue
 		}
@@ -262,6 +273,13 @@ func (s *service) calls(c blockingCall) (all []cause) {
 		all = append(all, cause{u, strings.TrimPrefix(name, "."), c.instead, !neverRight(c.path)})
 	}
 	return all
+}
+
+// isDatabase reports whether a method is called on what is named a database, and not on a map beside it.
+func isDatabase(u rust.Use) bool {
+	from, to := u.Receiver()
+	name := strings.ToLower(u.File.Text(to - 1))
+	return to > from && (name == "db" || strings.HasSuffix(name, "_db") || strings.Contains(name, "rocks"))
 }
 
 // isPool reports whether a method is called on what is named a pool, in a service whose pools are synchronous.

@@ -71,7 +71,7 @@ func (s *service) isGenerated(u rust.Use, name string) bool {
 
 // https are the clients of HTTP that are made.
 func (s *service) https() (all []dial) {
-	for _, u := range s.named("reqwest::Client::new", "reqwest::Client::builder", "reqwest::Client::default", "reqwest::ClientBuilder::new", "reqwest::get", "curl::easy::Easy::new", "curl::easy::Easy2::new") {
+	for _, u := range s.named("*reqwest::Client::new", "*reqwest::Client::builder", "*reqwest::Client::default", "*reqwest::ClientBuilder::new", "reqwest::get", "curl::easy::Easy::new", "curl::easy::Easy2::new") {
 		if u.Open >= 0 {
 			all = append(all, dial{u, "http", s.program.Trace(u)})
 		}

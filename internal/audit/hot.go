@@ -179,7 +179,7 @@ func (s *service) isConnection(f *rust.File, i int, name string) bool {
 
 // perCall are functions that make a client or a connection.
 var perCall = []string{
-	"reqwest::Client::new", "reqwest::Client::builder", "reqwest::Client::default", "reqwest::ClientBuilder::new", "reqwest::get",
+	"*reqwest::Client::new", "*reqwest::Client::builder", "*reqwest::Client::default", "*reqwest::ClientBuilder::new", "reqwest::get",
 	"redis::Client::open", "*PgConnection::establish", "*MysqlConnection::establish", "*SqliteConnection::establish",
 	"*PgPool::connect", "*PgPoolOptions::new", "*MySqlPool::connect", "*SqlitePool::connect", "*PgConnection::connect", "*MySqlConnection::connect",
 	"tokio_postgres::connect", "mongodb::Client::with_uri_str", "mongodb::Client::with_options", "*rusqlite::Connection::open",
@@ -316,20 +316,39 @@ func takesPermit(u rust.Use, fn *rust.Function) bool {
 
 // droppedTasks finds background tasks whose handle nobody keeps.
 func droppedTasks(s *service) (o outcome) {
-	if s.panics() == "abort" {
-		return absent("a panic ends the process")
-	}
+	aborts := s.panics() == "abort"
 	for _, u := range s.named(spawns...) {
 		if u.Open < 0 {
 			continue
 		}
-		start := u.I
 		end := u.File.End(u.Open)
-		if u.File.StatementAt(start) && u.File.Is(end, ";") && u.File.LoopsForever(u.Open, end) {
+		if !u.File.StatementAt(u.I) || !u.File.Is(end, ";") {
+			continue
+		}
+		switch {
+		case s.serves(u):
+			o.findings = append(o.findings, at(place(u), "the handle of the task that serves is dropped: where its port is taken, only the task ends"))
+		case !aborts && u.File.LoopsForever(u.Open, end):
 			o.findings = append(o.findings, at(place(u), "the handle of a task that runs for ever is dropped"))
 		}
 	}
+	if aborts && len(o.findings) == 0 {
+		return absent("a panic ends the process")
+	}
 	return o
+}
+
+// serves reports whether a task is a server: what it is handed makes one, or is a function that does.
+func (s *service) serves(u rust.Use) bool {
+	makes := map[*rust.Function]bool{}
+	for _, v := range s.servers {
+		if v.file() == u.File && v.use.I == u.Open+1 {
+			return true
+		}
+		makes[v.file().Enclosing(v.use.I)] = true
+	}
+	callee := s.program.FirstCall(u)
+	return callee != nil && callee.Async && makes[callee]
 }
 
 // cpuOnWorkers finds hashing, and loops of very many turns without an await.

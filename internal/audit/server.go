@@ -138,6 +138,35 @@ func setting(name string, hyperHas bool, methods ...string) func(*service) outco
 	}
 }
 
+// serverKeepalive is a setting of every server but those behind a Unix socket: their peers are processes of the same
+// machine, and do not vanish without the kernel closing the connection.
+func serverKeepalive(s *service) (o outcome) {
+	servers := s.grpcServers()
+	if len(servers) == 0 {
+		return s.noServer()
+	}
+	for _, v := range servers {
+		if !onUnixSocket(v) {
+			s.told(v, "http2_keepalive_interval", false, []string{"http2_keepalive_interval", "keep_alive_interval", "tcp_keepalive"}, &o)
+		}
+	}
+	return o
+}
+
+// onUnixSocket reports whether a server is given its connections in a function that listens at a Unix socket.
+func onUnixSocket(v server) bool {
+	fn := v.file().Enclosing(v.use.I)
+	if _, ok := v.last([]string{"serve_with_incoming", "serve_with_incoming_shutdown"}); !ok || fn == nil {
+		return false
+	}
+	for i := fn.From; i < fn.To; i++ {
+		if v.file().Is(i, "UnixListener") || v.file().Is(i, "UnixListenerStream") {
+			return true
+		}
+	}
+	return false
+}
+
 // told judges what one server is told of one setting.
 func (s *service) told(v server, name string, safe bool, methods []string, o *outcome) {
 	if v.kind == "layer" {

@@ -27,7 +27,7 @@ var serverChecks = []Check{
 		Why:   "a connection whose other side has lost power holds its memory for as long as the process lives",
 		Mend:  "Server::builder().http2_keepalive_interval(Some(Duration::from_secs(30)))",
 		since: "0.4.0",
-		look:  setting("http2_keepalive_interval", false, "http2_keepalive_interval", "keep_alive_interval", "tcp_keepalive"),
+		look:  serverKeepalive,
 	},
 	{
 		ID: "server-deadline", Area: "server", Severity: Fault, Title: "A call has a deadline, whatever its caller says",
@@ -95,21 +95,36 @@ var serverChecks = []Check{
 		ID: "metrics", Area: "server", Severity: Risk, Title: "There are metrics",
 		Why:  "what is not counted is noticed by its users",
 		Mend: "prometheus or opentelemetry, with the names that the fleet's other services have",
-		look: func(s *service) outcome {
-			for _, p := range s.packages {
-				for _, need := range p.needs {
-					if strings.Contains(need, "prometheus") || strings.Contains(need, "opentelemetry") || strings.Contains(need, "metrics") ||
-						need == "autometrics" || need == "cadence" || need == "statsd" || need == "dogstatsd" || need == "hotpath" || need == "foundations" {
-						return found()
-					}
-				}
-			}
-			if len(s.servers) == 0 && len(s.stubs()) == 0 {
-				return absent("no server is made")
-			}
-			return found(at(s.rootAt("dependencies"), "no crate of metrics is a dependency"))
-		},
+		look: countsCalls,
 	},
+}
+
+// countsCalls judges whether there are metrics. The crates of opentelemetry are for traces as well: with them, something
+// has to make a meter.
+func countsCalls(s *service) outcome {
+	missing := "no crate of metrics is a dependency"
+	for _, p := range s.packages {
+		for _, need := range p.needs {
+			switch {
+			case strings.Contains(need, "prometheus"), strings.Contains(need, "metrics"),
+				slices.Contains([]string{"cadence", "statsd", "dogstatsd", "hotpath", "foundations"}, need):
+				return found()
+			case strings.Contains(need, "opentelemetry"):
+				missing = "opentelemetry is there for traces alone: no meter is made"
+			}
+		}
+	}
+	if strings.HasPrefix(missing, "opentelemetry") {
+		for _, word := range []string{"meter", "Meter", "MeterProvider", "SdkMeterProvider", "meter_provider", "meter_with_scope", "MetricsLayer"} {
+			if s.mentionsWord(word) {
+				return found()
+			}
+		}
+	}
+	if len(s.servers) == 0 && len(s.stubs()) == 0 {
+		return absent("no server is made")
+	}
+	return found(at(s.rootAt("dependencies"), "%s", missing))
 }
 
 // rootAt is a table of the manifest of the package that serves.
@@ -223,14 +238,25 @@ func (s *service) hearsTerm() (unheard []Finding, ok bool) {
 	return unheard, len(unheard) > 0
 }
 
-// hearsItself reports whether the library that serves handles signals.
+// hearsItself reports whether a library that serves handles signals, in every binary with a server. Another server beside
+// it may be cut off all the same: that is drain's to say.
 func (s *service) hearsItself() bool {
-	for _, v := range s.servers {
-		if v.kind != "actix" && v.kind != "layer" && v.kind != "rocket" || v.kind == "actix" && v.told("disable_signals") {
-			return false
+	hears := slices.ContainsFunc(s.servers, server.hearsSignals)
+	for _, p := range s.packages {
+		if !hears || !s.hasBinary(p) {
+			continue
 		}
+		closure := s.closure([]*cargoPackage{p})
+		in := slices.DeleteFunc(slices.Clone(s.servers), func(v server) bool {
+			return !slices.ContainsFunc(closure, func(q *cargoPackage) bool { return q.rust == v.file().Package() })
+		})
+		hears = len(in) == 0 || slices.ContainsFunc(in, server.hearsSignals)
 	}
-	return len(s.servers) > 0
+	return hears
+}
+
+func (v server) hearsSignals() bool {
+	return v.kind == "layer" || v.kind == "rocket" || v.kind == "actix" && !v.told("disable_signals")
 }
 
 func (v server) told(method string) bool { _, ok := v.last([]string{method}); return ok }

@@ -82,6 +82,9 @@ func (p *Program) associated(f *File, i int, parts []string) *Function {
 			found = fn
 		}
 	}
+	if found != nil && len(parts) > 2 && p.ofAnother(f, i, parts) {
+		return nil
+	}
 	if found != nil || p.ownerOf(parts) != "" {
 		return found
 	}
@@ -98,6 +101,25 @@ func (p *Program) associated(f *File, i int, parts []string) *Function {
 		}
 	}
 	return found
+}
+
+// ofAnother reports whether a path leads into a crate that is not of this tree, whose type only has the same name as one
+// here.
+func (p *Program) ofAnother(f *File, i int, parts []string) bool {
+	m := f.within(i)
+	if m == nil {
+		return false
+	}
+	for _, whole := range p.Resolve(f, i, parts) {
+		first, _, _ := strings.Cut(whole, "::")
+		if renamed, ok := m.pkg.Renames[first]; ok {
+			first = renamed
+		}
+		if p.libraries[first] != nil || !m.pkg.depends(first) {
+			return false
+		}
+	}
+	return true
 }
 
 // method is the function that .name() calls: of self, of a field or parameter of a known type, or the only one of a name
@@ -241,6 +263,17 @@ func (p *Program) Callee(u Use) *Function {
 		return nil
 	}
 	return p.callee(u.File, u.Open)
+}
+
+// FirstCall is the function of the service that the first argument of a use is a call of, or nil.
+func (p *Program) FirstCall(u Use) *Function {
+	if !u.File.IsWord(u.Open + 1) {
+		return nil
+	}
+	if _, after := u.File.path(u.Open + 1); u.File.byte(after) == '(' {
+		return p.callee(u.File, after)
+	}
+	return nil
 }
 
 // Edge is a call of one function of the service by another.

@@ -50,6 +50,9 @@ type Program struct {
 	// spelled are the answers of Spelled, for all who ask at once.
 	spelled  map[Use][]string
 	spelling sync.Mutex
+	// globbed are the answers of viaGlobs.
+	globbed  map[globQuery][]string
+	globbing sync.Mutex
 	routed   map[string]bool
 	types    map[string]bool
 	// traits are those that the service declares, aliases the other names of types.
@@ -86,7 +89,7 @@ func Link(files []*File, packages []*Package) *Program {
 	p := &Program{
 		files: map[string]*File{}, libraries: map[string]*Module{}, defined: map[string]struct{}{},
 		named: map[string][]Use{}, methods: map[string][]Use{}, functions: map[string][]*Function{},
-		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, types: map[string]bool{},
+		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, globbed: map[globQuery][]string{}, types: map[string]bool{},
 		under: map[owned][]int32{}, owners: map[string][]string{}, belong: map[owned][]*Function{}, traits: map[string]bool{}, aliases: map[string]typed{},
 	}
 	p.edges = sync.OnceValue(p.findEdges)

@@ -169,7 +169,7 @@ func (s *service) leading(through map[*rust.Function]cause) (all []Finding) {
 	seen := map[rust.Use]bool{}
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if !ok || seen[c.use] || u.Maybe || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
+		if !ok || seen[c.use] || u.Maybe && !u.Object || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
 			continue
 		}
 		seen[c.use] = true
@@ -215,7 +215,7 @@ func (s *service) builds(fn *rust.Function) bool {
 func (s *service) spread(through map[*rust.Function]cause) (more bool) {
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if _, known := through[u.Caller]; !ok || known || u.Maybe || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
+		if _, known := through[u.Caller]; !ok || known || u.Maybe && !u.Object || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
 			continue
 		}
 		through[u.Caller] = c

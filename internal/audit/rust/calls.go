@@ -128,10 +128,12 @@ func (p *Program) method(f *File, i, known int) *Function {
 	name, owner := f.Text(i), p.owner(f, i)
 	candidates := p.belong[owned{owner, name}]
 	if owner == "" {
-		if known > 1 || slices.Contains(common, name) {
+		if slices.Contains(common, name) {
 			return nil
 		}
-		candidates = p.functions[name]
+		if candidates = p.functions[name]; known > 1 {
+			candidates = p.asAwaited(f, i, candidates)
+		}
 	}
 	var found *Function
 	for _, fn := range candidates {
@@ -144,6 +146,16 @@ func (p *Program) method(f *File, i, known int) *Function {
 		found = fn
 	}
 	return found
+}
+
+// asAwaited tells two methods of a name apart, of which one is async: a call of that is awaited, and one of the other is not.
+func (p *Program) asAwaited(f *File, i int, all []*Function) []*Function {
+	if len(all) != 2 || all[0].Async == all[1].Async {
+		return nil
+	}
+	calls, _ := f.Chain(i - 1)
+	awaited := slices.ContainsFunc(calls, func(c Call) bool { return c.Awaited })
+	return slices.DeleteFunc(slices.Clone(all), func(fn *Function) bool { return fn.Async != awaited })
 }
 
 // owner is the type of what the method at i is called on, as far as it is written down; another name of a type is followed.
@@ -280,8 +292,9 @@ func (p *Program) FirstCall(u Use) *Function {
 type Edge struct {
 	Use
 	Caller, Callee *Function
-	// Maybe says that it is one of several implementations of a trait.
-	Maybe bool
+	// Maybe says that it is one of several implementations of a trait; Object, that what it is called on is written down to be
+	// any of them.
+	Maybe, Object bool
 }
 
 // Edges are the calls between functions of the service, in the order of files and of their text.
@@ -315,7 +328,8 @@ func (p *Program) edgesOf(f *File) (all []Edge) {
 		}
 		for _, callee := range callees {
 			if caller != callee {
-				all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee, len(callees) > 1})
+				several := len(callees) > 1
+				all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee, several, several && p.traits[p.owner(f, i)]})
 			}
 		}
 	}

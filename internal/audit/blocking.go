@@ -169,7 +169,7 @@ func (s *service) leading(through map[*rust.Function]cause) (all []Finding) {
 	seen := map[rust.Use]bool{}
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if !ok || seen[c.use] || u.Maybe && !u.Object || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
+		if !ok || seen[c.use] || !s.reaches(u) || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
 			continue
 		}
 		seen[c.use] = true
@@ -177,6 +177,10 @@ func (s *service) leading(through map[*rust.Function]cause) (all []Finding) {
 	}
 	return all
 }
+
+// reaches reports whether a call is taken to reach its function: one of several implementations is, where what runs for calls
+// holds any of them.
+func (s *service) reaches(u rust.Edge) bool { return !u.Maybe || u.Object && s.hot[u.Caller] }
 
 func instead(mend string) string {
 	if mend == "" {
@@ -215,7 +219,7 @@ func (s *service) builds(fn *rust.Function) bool {
 func (s *service) spread(through map[*rust.Function]cause) (more bool) {
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if _, known := through[u.Caller]; !ok || known || u.Maybe && !u.Object || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
+		if _, known := through[u.Caller]; !ok || known || !s.reaches(u) || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
 			continue
 		}
 		through[u.Caller] = c

@@ -49,6 +49,12 @@ var hotChecks = []Check{
 		look: func(s *service) outcome { return s.cpuOnWorkers() },
 	},
 	{
+		ID: "serial-worker", Area: "code", Severity: Fault, Title: "No single thread computes for all calls",
+		Why:  "it answers one call after the other: the others wait, whatever the number of CPUs, and nothing tells them from calls that work",
+		Mend: "a thread for each CPU with a queue of its own, chosen by the key of the state; or spawn_blocking behind a semaphore as wide as the CPUs",
+		look: serialWorkers,
+	},
+	{
 		ID: "print", Area: "code", Severity: Risk, Title: "Logging does not write to the terminal itself",
 		Why:  "println! takes a lock of the whole process and writes line by line: a slow reader of the log stops every worker",
 		Mend: "tracing, with tracing_appender::non_blocking where lines are many",

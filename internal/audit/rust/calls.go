@@ -300,6 +300,21 @@ type Edge struct {
 // Edges are the calls between functions of the service, in the order of files and of their text.
 func (p *Program) Edges() []Edge { return p.edges() }
 
+// EdgesIn are those between two tokens of a file.
+func (p *Program) EdgesIn(f *File, from, to int) (all []Edge) {
+	edges := p.Edges()
+	first, _ := slices.BinarySearchFunc(edges, f, func(e Edge, f *File) int { return strings.Compare(e.File.Path, f.Path) })
+	for _, e := range edges[first:] {
+		if e.File != f || e.I >= to {
+			break
+		}
+		if e.I > from {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
 func (p *Program) findEdges() []Edge {
 	found := make([][]Edge, len(p.sorted))
 	each(len(found), func(i int) { found[i] = p.edgesOf(p.sorted[i]) })

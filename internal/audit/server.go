@@ -30,6 +30,9 @@ var makers = []struct{ path, kind string }{
 	{"hotpath::run", "layer"}, {"rocket::build", "rocket"}, {"rocket::custom", "rocket"}, {"salvo::Server::new", "other"},
 }
 
+// serverWords are such that the source of a file that makes a server holds one of them.
+var serverWords = []string{"Server", "serve", "Builder", "Http", "hotpath", "rocket"}
+
 // findServers finds where servers are made, and follows what each is told.
 func (s *service) findServers() (all []server) {
 	for _, m := range makers {

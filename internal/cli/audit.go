@@ -136,7 +136,7 @@ func (a *app) audit(ctx context.Context, dir string, o auditOptions, ids []strin
 		return a.listChecks(checks, o.format == "json")
 	}
 	// A large service is read whole: memory is given back sooner than Main asks for.
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(384 << 20))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(512 << 20))
 	r, settings, err := auditDir(ctx, dir, checks, o)
 	if err != nil {
 		return err

@@ -86,11 +86,19 @@ func (u Use) Parts() []string {
 
 // Link makes a program of files.
 func Link(files []*File, packages []*Package) *Program {
+	p := Survey(files, packages, nil)
+	p.Complete()
+	return p
+}
+
+// Survey makes a program that knows its modules and what they declare, and the calls of the files alone whose source holds
+// one of some words: enough to see in which packages something is called.
+func Survey(files []*File, packages []*Package, words []string) *Program {
 	p := &Program{
 		files: map[string]*File{}, libraries: map[string]*Module{}, defined: map[string]struct{}{},
-		named: map[string][]Use{}, methods: map[string][]Use{}, functions: map[string][]*Function{},
-		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, globbed: map[globQuery][]string{}, types: map[string]bool{},
-		under: map[owned][]int32{}, owners: map[string][]string{}, belong: map[owned][]*Function{}, traits: map[string]bool{}, aliases: map[string]typed{},
+		functions: map[string][]*Function{},
+		fields:    map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, spelled: map[Use][]string{}, globbed: map[globQuery][]string{}, types: map[string]bool{},
+		belong: map[owned][]*Function{}, traits: map[string]bool{}, aliases: map[string]typed{},
 	}
 	p.edges = sync.OnceValue(p.findEdges)
 	for _, f := range files {
@@ -115,9 +123,17 @@ func Link(files []*File, packages []*Package) *Program {
 	for _, f := range p.sorted {
 		p.define(f)
 	}
-	p.index()
-	p.markHelpers()
+	p.findRenamed()
+	p.index(slices.DeleteFunc(slices.Clone(p.sorted), func(f *File) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(f.Source, w) })
+	}))
 	return p
+}
+
+// Complete notes the calls of all files of a program that was surveyed.
+func (p *Program) Complete() {
+	p.index(p.sorted)
+	p.markHelpers()
 }
 
 // each calls a function for 0 to n-1, on all CPUs.
@@ -134,11 +150,12 @@ func each(n int, do func(int)) {
 	group.Wait()
 }
 
-// index notes what all files call, and what routers are given.
-func (p *Program) index() {
-	p.findRenamed()
-	found := make([]calls, len(p.sorted))
-	each(len(found), func(i int) { found[i] = p.callsOf(p.sorted[i]) })
+// index notes what files call, and what routers are given.
+func (p *Program) index(files []*File) {
+	p.named, p.methods, p.routed = map[string][]Use{}, map[string][]Use{}, map[string]bool{}
+	p.under, p.owners = map[owned][]int32{}, map[string][]string{}
+	found := make([]calls, len(files))
+	each(len(found), func(i int) { found[i] = p.callsOf(files[i]) })
 	for _, c := range found {
 		for _, n := range c.named {
 			p.indexUse(n)

@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"rustgen/internal/tree"
@@ -45,6 +47,15 @@ func TestAnImageWithoutServer(t *testing.T) {
 	for _, r := range run(t, files) {
 		if r.ID == "memory-limit" && r.State != Failed {
 			t.Errorf("%s: %s", r.State, r.Note)
+		}
+	}
+}
+
+// TestServersAreSurveyed holds the words by which files with servers are told to the functions that make them.
+func TestServersAreSurveyed(t *testing.T) {
+	for _, m := range makers {
+		if !slices.ContainsFunc(serverWords, func(w string) bool { return strings.Contains(m.path, w) }) {
+			t.Errorf("%s holds none of %q", m.path, serverWords)
 		}
 	}
 }

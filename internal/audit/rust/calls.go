@@ -3,6 +3,8 @@ package rust
 import (
 	"slices"
 	"strings"
+
+	"rustgen/internal/rustlex"
 )
 
 // common are names of methods that types of libraries have too, so that a name alone does not say whose it is.
@@ -323,7 +325,7 @@ func (p *Program) findEdges() []Edge {
 
 func (p *Program) edgesOf(f *File) (all []Edge) {
 	for i := range f.tokens {
-		if f.tokens[i].kind != Word {
+		if f.tokens[i].Kind != rustlex.Word {
 			continue
 		}
 		if next := f.byte(i + 1); next != '(' && next != ':' {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"rustgen/internal/rustlex"
 )
 
 // Package is a Cargo package whose source is read.
@@ -239,7 +241,7 @@ func (f *File) Functions() []*Function { return f.functions }
 // define notes what a file declares.
 func (p *Program) define(f *File) {
 	for i := range f.tokens {
-		if f.tokens[i].kind != Word || !f.IsWord(i+1) {
+		if f.tokens[i].Kind != rustlex.Word || !f.IsWord(i+1) {
 			continue
 		}
 		switch f.Text(i) {
@@ -274,7 +276,7 @@ func (p *Program) define(f *File) {
 // callsOf notes what a file calls.
 func (p *Program) callsOf(f *File) (c calls) {
 	for i := 0; i < len(f.tokens); {
-		if f.tokens[i].kind != Word {
+		if f.tokens[i].Kind != rustlex.Word {
 			i++
 			continue
 		}

@@ -62,10 +62,10 @@ func Parse(path, source string) *File {
 	f.pair()
 	if f.Test = f.testsOnly(); f.Test {
 		f.tokens = nil
-	} else {
-		f.dropTests()
 	}
-	f.pair()
+	if n := len(f.tokens); f.dropTests() < n {
+		f.pair()
+	}
 	f.structure()
 	return f
 }
@@ -122,7 +122,10 @@ func (f *File) byte(i int) byte {
 
 // pair matches brackets in one pass. One without a partner gets none.
 func (f *File) pair() {
-	f.partner, f.open = make([]int32, len(f.tokens)), make([]int32, len(f.tokens))
+	if f.partner == nil {
+		f.partner, f.open = make([]int32, len(f.tokens)), make([]int32, len(f.tokens))
+	}
+	f.partner, f.open = f.partner[:len(f.tokens)], f.open[:len(f.tokens)]
 	var stack []int32
 	top := int32(-1)
 	for i := range f.tokens {
@@ -170,9 +173,9 @@ func (f *File) testsOnly() bool {
 	return false
 }
 
-// dropTests removes items under #[cfg(test)] and #[test], and notes the modules among them.
-func (f *File) dropTests() {
-	kept := f.tokens[:0:0]
+// dropTests removes items under #[cfg(test)] and #[test], notes the modules among them, and says how many tokens are left.
+func (f *File) dropTests() int {
+	kept := f.tokens[:0]
 	for i := 0; i < len(f.tokens); {
 		if f.Is(i, "#", "[") {
 			after := f.End(i + 1)
@@ -187,6 +190,7 @@ func (f *File) dropTests() {
 		i++
 	}
 	f.tokens = kept
+	return len(kept)
 }
 
 func (f *File) noteTestModule(from, to int) {

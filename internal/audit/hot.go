@@ -276,11 +276,30 @@ func unboundedTasks(s *service) (o outcome) {
 		if u.Open < 0 || fn == nil || u.Method && !u.File.Is(u.I-2, "tokio") {
 			continue
 		}
-		if what := s.spawnsPer(u, fn); what != "" && !takesPermit(u, fn) {
+		what := s.spawnsPer(u, fn)
+		if what == "" && u.File.StatementAt(u.I) && u.File.Is(u.File.End(u.Open), ";") {
+			what = s.calledPer(fn)
+		}
+		if what != "" && !takesPermit(u, fn) {
 			o.findings = append(o.findings, at(place(u), "a task for each %s, in %s, and nothing bounds how many", what, fn.Name))
 		}
 	}
 	return o
+}
+
+// calledPer says what a function is called for, as spawnsPer does.
+func (s *service) calledPer(fn *rust.Function) string {
+	for _, caller := range s.callers[fn] {
+		for _, e := range s.program.EdgesIn(caller.File, caller.From, caller.To) {
+			if e.Callee != fn || e.Maybe || takesPermit(e.Use, caller) {
+				continue
+			}
+			if what := s.spawnsPer(e.Use, caller); what != "" {
+				return what
+			}
+		}
+	}
+	return ""
 }
 
 // spawnsPer says what a task is spawned for, where that grows with the load: a connection or a message of a loop.
@@ -304,6 +323,10 @@ func (s *service) spawnsPer(u rust.Use, fn *rust.Function) string {
 			}
 		case "recv", "next", "recv_from", "message", "try_next", "recv_async":
 			if u.File.Is(u.File.End(i+2), ".", "await") || u.File.Is(i+2, "(", ")") {
+				return "message"
+			}
+		case "poll": // rumqttc's event loop
+			if u.File.Is(i+2, "(", ")", ".", "await") {
 				return "message"
 			}
 		}

@@ -126,34 +126,22 @@ func (s *service) builtByTonic() bool {
 	return false
 }
 
-// setting is a check that every gRPC server is told a method with a bound. hyperHas says that hyper's own default is
-// such a bound, which only tonic takes away.
-func setting(name string, hyperHas bool, methods ...string) func(*service) outcome {
+// overNetwork is a check that every gRPC server is told a method with a bound, but for those behind a Unix socket: their
+// peers are processes of the same machine, which do not vanish unnoticed, and are few. hyperHas says that hyper's own
+// default is such a bound, which only tonic takes away.
+func overNetwork(name string, hyperHas bool, methods ...string) func(*service) outcome {
 	return func(s *service) (o outcome) {
 		servers := s.grpcServers()
 		if len(servers) == 0 {
 			return s.noServer()
 		}
 		for _, v := range servers {
-			s.told(v, name, hyperHas && v.kind != "tonic", methods, &o)
+			if !onUnixSocket(v) {
+				s.told(v, name, hyperHas && v.kind != "tonic", methods, &o)
+			}
 		}
 		return o
 	}
-}
-
-// serverKeepalive is a setting of every server but those behind a Unix socket: their peers are processes of the same
-// machine, and do not vanish without the kernel closing the connection.
-func serverKeepalive(s *service) (o outcome) {
-	servers := s.grpcServers()
-	if len(servers) == 0 {
-		return s.noServer()
-	}
-	for _, v := range servers {
-		if !onUnixSocket(v) {
-			s.told(v, "http2_keepalive_interval", false, []string{"http2_keepalive_interval", "keep_alive_interval", "tcp_keepalive"}, &o)
-		}
-	}
-	return o
 }
 
 // onUnixSocket reports whether a server is given its connections in a function that listens at a Unix socket.

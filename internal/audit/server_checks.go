@@ -13,7 +13,7 @@ var serverChecks = []Check{
 		Why:   "tonic passes no limit over hyper's safe one of 200: 60 peers that never read took gigabytes",
 		Mend:  "Server::builder().max_concurrent_streams(128)",
 		since: "0.1.0",
-		look:  setting("max_concurrent_streams", true, "max_concurrent_streams"),
+		look:  overNetwork("max_concurrent_streams", true, "max_concurrent_streams"),
 	},
 	{
 		ID: "header-list", Area: "server", Severity: Risk, Title: "Headers are bounded",
@@ -27,7 +27,7 @@ var serverChecks = []Check{
 		Why:   "a connection whose other side has lost power holds its memory for as long as the process lives",
 		Mend:  "Server::builder().http2_keepalive_interval(Some(Duration::from_secs(30)))",
 		since: "0.4.0",
-		look:  serverKeepalive,
+		look:  overNetwork("http2_keepalive_interval", false, "http2_keepalive_interval", "keep_alive_interval", "tcp_keepalive"),
 	},
 	{
 		ID: "server-deadline", Area: "server", Severity: Fault, Title: "A call has a deadline, whatever its caller says",

@@ -283,15 +283,29 @@ func admission(s *service) (o outcome) {
 // permits reports whether what runs for calls takes a permit first.
 func (s *service) permits() bool {
 	for _, u := range s.named(".try_acquire", ".try_acquire_owned", ".acquire", ".acquire_owned", ".try_acquire_many", ".try_acquire_many_owned", ".acquire_many_owned") {
-		if fn := u.File.Enclosing(u.I); s.hot[fn] || fn != nil && strings.HasPrefix(fn.Name, "call") {
+		fn := u.File.Enclosing(u.I)
+		if (s.hot[fn] || fn != nil && strings.HasPrefix(fn.Name, "call")) && !calledOn(u, "pool", "conn", "db") && !forgets(u) {
 			return true
 		}
 	}
-	// A permit of its own making: a count that is compared before it grows.
+	// A permit of its own making: a count of what is in flight that is compared before it grows.
 	for _, u := range s.named(".fetch_update", ".compare_exchange", ".compare_exchange_weak") {
-		if s.hot[u.File.Enclosing(u.I)] {
+		if s.isHot(u) && calledOn(u, "flight", "permit", "slots", "concurren", "running", "active") {
 			return true
 		}
 	}
 	return false
+}
+
+// forgets reports whether a permit is given up for something else to give back, so that it counts no calls.
+func forgets(u rust.Use) bool {
+	calls, _ := u.File.Chain(u.I - 1)
+	return slices.ContainsFunc(calls, func(c rust.Call) bool { return c.Name == "forget" })
+}
+
+// calledOn reports whether what a method is called on has a name with one of some words in it.
+func calledOn(u rust.Use, words ...string) bool {
+	from, to := u.Receiver()
+	name := strings.ToLower(u.File.Phrase(from, to))
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(name, w) })
 }

@@ -223,7 +223,7 @@ func (s *service) builds(fn *rust.Function) bool {
 			return true
 		}
 	}
-	return fn.Trait == "Drop" || fn.Trait == "Default"
+	return strings.Contains(fn.Name, "establish") || fn.Trait == "Drop" || fn.Trait == "Default"
 }
 
 // spread adds the sync functions that call one that blocks.
@@ -253,13 +253,34 @@ func (s *service) waits() (all []cause) {
 
 // hashes finds all calls that compute for long.
 func (s *service) hashes() (all []cause) {
+	cheap := s.cheapBcrypt()
 	for _, c := range hashCalls {
-		if strings.HasPrefix(c.path, ".") && !s.depends(hashers...) {
+		if strings.HasPrefix(c.path, ".") && !s.depends(hashers...) || cheap && strings.HasPrefix(c.path, "bcrypt::") {
 			continue
 		}
 		all = append(all, s.calls(c)...)
 	}
 	return all
+}
+
+// cheapBcrypt reports whether all hashes of bcrypt are made at a cost that is written down and takes about a millisecond. That
+// is too little for passwords, but holds no worker up.
+func (s *service) cheapBcrypt() bool {
+	cheap := false
+	for _, u := range s.named("bcrypt::hash") {
+		if u.Open < 0 {
+			continue
+		}
+		last := u.File.End(u.Open) - 2
+		if u.File.Is(last, ",") {
+			last--
+		}
+		if cost := u.File.Text(last); cost != "4" && cost != "5" {
+			return false
+		}
+		cheap = true
+	}
+	return cheap
 }
 
 // calls finds the calls of one entry.

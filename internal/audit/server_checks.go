@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -303,7 +304,7 @@ func drain(s *service) (o outcome) {
 		switch {
 		case v.kind == "actix" || v.kind == "layer" || v.kind == "rocket" || v.kind == "other":
 			continue
-		case hasAny(v, ends):
+		case hasAny(v, ends), v.kind == "axum" && scrapedAlone(v):
 			continue
 		case v.kind == "hyper" || v.kind == "auto":
 			if len(s.named(".graceful_shutdown", ".watch", "*::GracefulShutdown::new")) > 0 {
@@ -324,6 +325,30 @@ func drain(s *service) (o outcome) {
 	}
 	return o
 }
+
+// scrapedAlone reports whether all routes in the function that makes a server are for metrics and probes, which are asked
+// again when they are not answered.
+func scrapedAlone(v server) bool {
+	f, fn := v.file(), v.file().Enclosing(v.use.I)
+	if fn == nil {
+		return false
+	}
+	routes := 0
+	for i := fn.From; i < fn.To; i++ {
+		switch {
+		case f.Is(i, ".", "route", "("):
+			routes++
+			if !probed.MatchString(f.Text(i + 3)) {
+				return false
+			}
+		case f.Is(i, ".", "nest"), f.Is(i, ".", "merge"), f.Is(i, ".", "fallback"), f.Is(i, ".", "route_service"):
+			return false
+		}
+	}
+	return routes > 0
+}
+
+var probed = regexp.MustCompile(`^"/(metrics|-?health[a-z]*|(live|ready)[a-z]*|ping)"$`)
 
 func hasAny(v server, names []string) bool { _, ok := v.last(names); return ok }
 

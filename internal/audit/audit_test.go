@@ -136,7 +136,10 @@ var plantedBeside = map[string][][3]string{
 	"image-release":     {{"Dockerfile", "--release --locked", "--locked"}, {"Dockerfile", "target/release", "target/debug"}},
 	"dropped-task":      {{"src/main.rs", "let (queue", "tokio::spawn(async move { loop { tick().await; } });\n let (queue"}},
 	"cpu-on-worker":     {{"src/handlers.rs", "let _slot", "let h = bcrypt::hash(body, 12)?;\n let _slot"}},
-	"print":             {{"src/handlers.rs", "let _slot", "println!(\"{body:?}\");\n let _slot"}},
+	"serial-worker": {{"src/handlers.rs", "let _slot", "let (to, from) = tokio::sync::oneshot::channel();\n let _slot"}, {
+		"src/main.rs", "", "fn work(rx: R) { std::thread::spawn(move || { while let Some(m) = rx.blocking_recv() { m.to.send(bcrypt::hash(m.p, 12)); } }); }\n",
+	}},
+	"print": {{"src/handlers.rs", "let _slot", "println!(\"{body:?}\");\n let _slot"}},
 	"admission": {
 		{"src/main.rs", "Semaphore::new(64)", "Slots(64)"},
 		{"src/handlers.rs", ".try_acquire()", ".wait()"},

@@ -20,9 +20,11 @@ type blockingCall struct {
 	none bool
 }
 
-// onRayon is how a service waits for rayon's threads without holding its own, and readOnce what is better than an async read.
+// onRayon is how a service waits for rayon's threads without holding its own, readOnce what is better than an async read, and
+// onDisk how a database in the process is asked.
 const (
 	onRayon  = "rayon::spawn with an answer by tokio::sync::oneshot"
+	onDisk   = "spawn_blocking behind a bound"
 	readOnce = "reading it once at the start"
 )
 
@@ -75,6 +77,11 @@ var blockingCalls = []blockingCall{
 	{path: ".embed", crate: "fastembed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".embed_documents", crate: "FastEmbed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1, awaited: true},
 	{path: ".embed_query", crate: "FastEmbed", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1, awaited: true},
+	{path: ".get", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".put", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".delete", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".merge", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".write", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".get_cf", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".put_cf", crate: "rocksdb", instead: onDisk, args: 1}, {path: ".multi_get", crate: "rocksdb", instead: onDisk, args: 1},
+	{path: ".scan_devices", crate: "udev", instead: "spawn_blocking", none: true},
 	{path: ".perform", crate: "curl", instead: "reqwest::Client", none: true},
 	{path: ".forward", crate: "tch", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
 	{path: ".forward_t", crate: "tch", instead: "spawn_blocking behind a semaphore as wide as the CPUs", args: 1},
@@ -97,6 +104,7 @@ var hashCalls = []blockingCall{
 	{path: ".hash_password_customized", args: 1}, {path: ".verify_password", args: 1},
 	{path: ".get_qr_base64", none: true}, {path: ".get_qr_png", none: true},
 	{path: "djangohashers::check_password"}, {path: "pwhash::bcrypt::verify"}, {path: "pwhash::bcrypt::hash"},
+	{path: "rquickjs::Runtime::new"},
 }
 
 // hashers are crates of which one must be a dependency for the methods among hashCalls to be theirs.
@@ -126,7 +134,7 @@ func (s *service) blocking(calls []cause) (o outcome) {
 		switch {
 		case c.use.OnWorker():
 			_, again := c.use.File.LoopAround(c.use.I)
-			if !c.atStart || !s.once(c.use) && (again || !s.builds(fn)) && !runByHand(c.use.File.Path) && !watchesFiles(fn) {
+			if !c.atStart || !s.once(c.use) && (again || !s.builds(fn)) && !runByHand(c.use.File.Path) && !s.rereads(fn) && !(s.makesServer(fn) && !again) {
 				direct = append(direct, c)
 			}
 		case fn != nil && !c.use.File.Off(c.use.I):
@@ -161,7 +169,7 @@ func (s *service) leading(through map[*rust.Function]cause) (all []Finding) {
 	seen := map[rust.Use]bool{}
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if !ok || seen[c.use] || u.Maybe || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
+		if !ok || seen[c.use] || !s.reaches(u) || u.Callee.Async || !u.OnWorker() || s.once(u.Use) || s.builds(u.Caller) {
 			continue
 		}
 		seen[c.use] = true
@@ -169,6 +177,10 @@ func (s *service) leading(through map[*rust.Function]cause) (all []Finding) {
 	}
 	return all
 }
+
+// reaches reports whether a call is taken to reach its function: one of several implementations is, where what runs for calls
+// holds any of them.
+func (s *service) reaches(u rust.Edge) bool { return !u.Maybe || u.Object && s.hot[u.Caller] }
 
 func instead(mend string) string {
 	if mend == "" {
@@ -190,6 +202,17 @@ func watchesFiles(fn *rust.Function) bool {
 	return false
 }
 
+// rereads reports whether a function reads what has changed: it waits for changes of files, or only what does calls it.
+func (s *service) rereads(fn *rust.Function) bool {
+	callers := s.callers[fn]
+	return watchesFiles(fn) || !s.hot[fn] && len(callers) > 0 && !slices.ContainsFunc(callers, func(c *rust.Function) bool { return !watchesFiles(c) })
+}
+
+// makesServer reports whether a function makes a server, so that what stands in it runs once for the server and not for calls.
+func (s *service) makesServer(fn *rust.Function) bool {
+	return !s.hot[fn] && slices.ContainsFunc(s.servers, func(v server) bool { return v.file().Enclosing(v.use.I) == fn })
+}
+
 // builds reports whether a function makes something once, as constructors do, and no call reaches it.
 func (s *service) builds(fn *rust.Function) bool {
 	if fn == nil || s.hot[fn] {
@@ -200,14 +223,14 @@ func (s *service) builds(fn *rust.Function) bool {
 			return true
 		}
 	}
-	return fn.Trait == "Drop" || fn.Trait == "Default"
+	return strings.Contains(fn.Name, "establish") || fn.Trait == "Drop" || fn.Trait == "Default"
 }
 
 // spread adds the sync functions that call one that blocks.
 func (s *service) spread(through map[*rust.Function]cause) (more bool) {
 	for _, u := range s.program.Edges() {
 		c, ok := through[u.Callee]
-		if _, known := through[u.Caller]; !ok || known || u.Maybe || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
+		if _, known := through[u.Caller]; !ok || known || !s.reaches(u) || u.Caller.Async || u.OnWorker() || u.File.Off(u.I) {
 			continue
 		}
 		through[u.Caller] = c
@@ -230,13 +253,34 @@ func (s *service) waits() (all []cause) {
 
 // hashes finds all calls that compute for long.
 func (s *service) hashes() (all []cause) {
+	cheap := s.cheapBcrypt()
 	for _, c := range hashCalls {
-		if strings.HasPrefix(c.path, ".") && !s.depends(hashers...) {
+		if strings.HasPrefix(c.path, ".") && !s.depends(hashers...) || cheap && strings.HasPrefix(c.path, "bcrypt::") {
 			continue
 		}
 		all = append(all, s.calls(c)...)
 	}
 	return all
+}
+
+// cheapBcrypt reports whether all hashes of bcrypt are made at a cost that is written down and takes about a millisecond. That
+// is too little for passwords, but holds no worker up.
+func (s *service) cheapBcrypt() bool {
+	cheap := false
+	for _, u := range s.named("bcrypt::hash") {
+		if u.Open < 0 {
+			continue
+		}
+		last := u.File.End(u.Open) - 2
+		if u.File.Is(last, ",") {
+			last--
+		}
+		if cost := u.File.Text(last); cost != "4" && cost != "5" {
+			return false
+		}
+		cheap = true
+	}
+	return cheap
 }
 
 // calls finds the calls of one entry.
@@ -252,6 +296,9 @@ func (s *service) calls(c blockingCall) (all []cause) {
 		if c.crate == "diesel" && (u.File.Names("diesel_async") || !s.isDiesel(u, from, to)) {
 			continue
 		}
+		if c.crate == "rocksdb" && !isDatabase(u) {
+			continue
+		}
 		if c.crate == "ort" && !u.File.Names("inputs") && !u.File.Names("Session") {
 			continue
 		}
@@ -262,6 +309,13 @@ func (s *service) calls(c blockingCall) (all []cause) {
 		all = append(all, cause{u, strings.TrimPrefix(name, "."), c.instead, !neverRight(c.path)})
 	}
 	return all
+}
+
+// isDatabase reports whether a method is called on what is named a database, and not on a map beside it.
+func isDatabase(u rust.Use) bool {
+	from, to := u.Receiver()
+	name := strings.ToLower(u.File.Text(to - 1))
+	return to > from && (name == "db" || strings.HasSuffix(name, "_db") || strings.Contains(name, "rocks"))
 }
 
 // isPool reports whether a method is called on what is named a pool, in a service whose pools are synchronous.

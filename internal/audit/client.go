@@ -71,7 +71,7 @@ func (s *service) isGenerated(u rust.Use, name string) bool {
 
 // https are the clients of HTTP that are made.
 func (s *service) https() (all []dial) {
-	for _, u := range s.named("reqwest::Client::new", "reqwest::Client::builder", "reqwest::Client::default", "reqwest::ClientBuilder::new", "reqwest::get", "curl::easy::Easy::new", "curl::easy::Easy2::new") {
+	for _, u := range s.named("*reqwest::Client::new", "*reqwest::Client::builder", "*reqwest::Client::default", "*reqwest::ClientBuilder::new", "reqwest::get", "curl::easy::Easy::new", "curl::easy::Easy2::new") {
 		if u.Open >= 0 {
 			all = append(all, dial{u, "http", s.program.Trace(u)})
 		}
@@ -152,11 +152,12 @@ func (s *service) chainMentions(d dial, text string) bool {
 	return false
 }
 
-// isBuilder reports whether a timeout is that of a server's or an endpoint's builder, not of a request.
+// isBuilder reports whether a timeout is that of a server's or an endpoint's builder, or of another client, not of a
+// request.
 func isBuilder(u rust.Use) bool {
 	from, to := u.Receiver()
 	text := u.File.Phrase(from, to)
-	return strings.Contains(text, "Server::") || strings.Contains(text, "Endpoint") || strings.Contains(text, "Channel::")
+	return strings.Contains(text, "Client::") || strings.Contains(text, "ClientBuilder::") || strings.Contains(text, "Server::") || strings.Contains(text, "Endpoint") || strings.Contains(text, "Channel::")
 }
 
 // timers are the timers around awaits in a file.

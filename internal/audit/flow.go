@@ -17,7 +17,7 @@ func (s *service) flow() {
 		caller, callee := u.Caller, u.Callee
 		calls[caller] = append(calls[caller], callee)
 		callers[callee] = append(callers[callee], caller)
-		if u.File.Repeats(u.I) {
+		if u.File.GoesOn(u.I) {
 			repeated[callee] = true
 		}
 		if u.File.Off(u.I) {
@@ -34,7 +34,7 @@ func (s *service) flow() {
 	var pending []*rust.Function
 	for _, f := range s.program.Files() {
 		for _, fn := range f.Functions() {
-			if handles(fn) || s.program.Routed(fn) {
+			if (handles(fn) || s.program.Routed(fn)) && !(helps(fn) && len(callers[fn]) > 0) {
 				pending = append(pending, fn)
 			}
 		}
@@ -102,6 +102,19 @@ func handles(fn *rust.Function) bool {
 		}
 	}
 	return false
+}
+
+// helps reports whether a function only looks like a handler by the status that it returns: its callers say what it is for.
+func helps(fn *rust.Function) bool {
+	f := fn.File
+	for _, p := range fn.Params {
+		for i := p.From; i < p.To; i++ {
+			if slices.Contains(requests, f.Text(i)) {
+				return false
+			}
+		}
+	}
+	return fn.Trait == "" && fn.Returns("Status") && !fn.Returns("Response")
 }
 
 // once reports whether a use runs at the start alone, or in an async function that has a thread to itself.

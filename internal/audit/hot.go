@@ -49,6 +49,12 @@ var hotChecks = []Check{
 		look: func(s *service) outcome { return s.cpuOnWorkers() },
 	},
 	{
+		ID: "serial-worker", Area: "code", Severity: Fault, Title: "No single thread computes for all calls",
+		Why:  "it answers one call after the other: the others wait, whatever the number of CPUs, and nothing tells them from calls that work",
+		Mend: "a thread for each CPU with a queue of its own, chosen by the key of the state; or spawn_blocking behind a semaphore as wide as the CPUs",
+		look: serialWorkers,
+	},
+	{
 		ID: "print", Area: "code", Severity: Risk, Title: "Logging does not write to the terminal itself",
 		Why:  "println! takes a lock of the whole process and writes line by line: a slow reader of the log stops every worker",
 		Mend: "tracing, with tracing_appender::non_blocking where lines are many",
@@ -179,7 +185,7 @@ func (s *service) isConnection(f *rust.File, i int, name string) bool {
 
 // perCall are functions that make a client or a connection.
 var perCall = []string{
-	"reqwest::Client::new", "reqwest::Client::builder", "reqwest::Client::default", "reqwest::ClientBuilder::new", "reqwest::get",
+	"*reqwest::Client::new", "*reqwest::Client::builder", "*reqwest::Client::default", "*reqwest::ClientBuilder::new", "reqwest::get",
 	"redis::Client::open", "*PgConnection::establish", "*MysqlConnection::establish", "*SqliteConnection::establish",
 	"*PgPool::connect", "*PgPoolOptions::new", "*MySqlPool::connect", "*SqlitePool::connect", "*PgConnection::connect", "*MySqlConnection::connect",
 	"tokio_postgres::connect", "mongodb::Client::with_uri_str", "mongodb::Client::with_options", "*rusqlite::Connection::open",
@@ -270,11 +276,30 @@ func unboundedTasks(s *service) (o outcome) {
 		if u.Open < 0 || fn == nil || u.Method && !u.File.Is(u.I-2, "tokio") {
 			continue
 		}
-		if what := s.spawnsPer(u, fn); what != "" && !takesPermit(u, fn) {
+		what := s.spawnsPer(u, fn)
+		if what == "" && u.File.StatementAt(u.I) && u.File.Is(u.File.End(u.Open), ";") {
+			what = s.calledPer(fn)
+		}
+		if what != "" && !takesPermit(u, fn) {
 			o.findings = append(o.findings, at(place(u), "a task for each %s, in %s, and nothing bounds how many", what, fn.Name))
 		}
 	}
 	return o
+}
+
+// calledPer says what a function is called for, as spawnsPer does.
+func (s *service) calledPer(fn *rust.Function) string {
+	for _, caller := range s.callers[fn] {
+		for _, e := range s.program.EdgesIn(caller.File, caller.From, caller.To) {
+			if e.Callee != fn || e.Maybe || takesPermit(e.Use, caller) {
+				continue
+			}
+			if what := s.spawnsPer(e.Use, caller); what != "" {
+				return what
+			}
+		}
+	}
+	return ""
 }
 
 // spawnsPer says what a task is spawned for, where that grows with the load: a connection or a message of a loop.
@@ -300,6 +325,10 @@ func (s *service) spawnsPer(u rust.Use, fn *rust.Function) string {
 			if u.File.Is(u.File.End(i+2), ".", "await") || u.File.Is(i+2, "(", ")") {
 				return "message"
 			}
+		case "poll": // rumqttc's event loop
+			if u.File.Is(i+2, "(", ")", ".", "await") {
+				return "message"
+			}
 		}
 	}
 	return ""
@@ -316,20 +345,39 @@ func takesPermit(u rust.Use, fn *rust.Function) bool {
 
 // droppedTasks finds background tasks whose handle nobody keeps.
 func droppedTasks(s *service) (o outcome) {
-	if s.panics() == "abort" {
-		return absent("a panic ends the process")
-	}
+	aborts := s.panics() == "abort"
 	for _, u := range s.named(spawns...) {
 		if u.Open < 0 {
 			continue
 		}
-		start := u.I
 		end := u.File.End(u.Open)
-		if u.File.StatementAt(start) && u.File.Is(end, ";") && u.File.LoopsForever(u.Open, end) {
+		if !u.File.StatementAt(u.I) || !u.File.Is(end, ";") {
+			continue
+		}
+		switch {
+		case s.serves(u):
+			o.findings = append(o.findings, at(place(u), "the handle of the task that serves is dropped: where its port is taken, only the task ends"))
+		case !aborts && u.File.LoopsForever(u.Open, end):
 			o.findings = append(o.findings, at(place(u), "the handle of a task that runs for ever is dropped"))
 		}
 	}
+	if aborts && len(o.findings) == 0 {
+		return absent("a panic ends the process")
+	}
 	return o
+}
+
+// serves reports whether a task is a server: what it is handed makes one, or is a function that does.
+func (s *service) serves(u rust.Use) bool {
+	makes := map[*rust.Function]bool{}
+	for _, v := range s.servers {
+		if v.file() == u.File && v.use.I == u.Open+1 {
+			return true
+		}
+		makes[v.file().Enclosing(v.use.I)] = true
+	}
+	callee := s.program.FirstCall(u)
+	return callee != nil && callee.Async && makes[callee]
 }
 
 // cpuOnWorkers finds hashing, and loops of very many turns without an await.

@@ -44,7 +44,13 @@ var imageChecks = []Check{
 		ID: "image-release", Area: "image", Severity: Fault, Title: "The image holds a release build",
 		Why:  "a debug build is 10 to 100 times slower, and `cargo run` compiles when the container starts",
 		Mend: "cargo build --release --locked in a stage of its own, and the binary as ENTRYPOINT",
-		look: image(imageRelease),
+		look: func(s *service) outcome {
+			o := image(imageRelease)(s)
+			for _, d := range s.images {
+				o.unseen = append(o.unseen, buildArguments(d)...)
+			}
+			return o
+		},
 	},
 	{
 		ID: "image-pinned", Area: "image", Severity: Risk, Title: "Base images are named by version",
@@ -109,6 +115,30 @@ func imageRelease(_ *service, d dockerfile, _ from, own []instruction) (all []Fi
 		}
 	}
 	return all
+}
+
+// buildArguments finds builds that are debug builds unless an argument without a default says otherwise.
+func buildArguments(d dockerfile) (all []Finding) {
+	for _, in := range d.instructions {
+		if in.name != "RUN" {
+			continue
+		}
+		for _, build := range ownBuild.FindAllString(d.expand(in.value), -1) {
+			for _, m := range variable.FindAllStringSubmatch(build, -1) {
+				if !buildsFaster.MatchString(build) && d.asksFor(m[1]) {
+					all = append(all, at(Place{d.path, in.line}, "what %s holds: without --release in it, the build is a debug build", m[1]))
+				}
+			}
+		}
+	}
+	return all
+}
+
+// asksFor reports whether a file has an argument without a default.
+func (d dockerfile) asksFor(name string) bool {
+	return slices.ContainsFunc(d.instructions, func(in instruction) bool {
+		return in.name == "ARG" && slices.Contains(in.words, name)
+	})
 }
 
 func imagePinned(_ *service, d dockerfile, _ from, _ []instruction) (all []Finding) {

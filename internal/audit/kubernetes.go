@@ -245,7 +245,7 @@ func (s *service) inPatches(p pod, container string, keys ...string) string {
 
 // pods are the workloads that run this service's image; where none names it, all of the repository.
 func (s *service) pods() (all []pod) {
-	names := s.binaryNames()
+	names := s.imageNames()
 	var own []pod
 	for _, o := range s.objects {
 		keys, ok := workloads[o.kind]
@@ -277,6 +277,19 @@ func (s *service) pods() (all []pod) {
 		return own
 	}
 	return slices.DeleteFunc(all, func(p pod) bool { return !s.hasOwnImage(p) })
+}
+
+// imageNames are what images of the service may be called: as its binaries, with and without what says that they serve.
+func (s *service) imageNames() []string {
+	names := s.binaryNames()
+	for _, name := range slices.Clone(names) {
+		for _, end := range []string{"-server", "-service", "_server", "_service"} {
+			if short, ok := strings.CutSuffix(name, end); ok && !slices.Contains(names, short) {
+				names = append(names, short)
+			}
+		}
+	}
+	return names
 }
 
 // ofService leaves the containers beside the service out.

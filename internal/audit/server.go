@@ -30,6 +30,9 @@ var makers = []struct{ path, kind string }{
 	{"hotpath::run", "layer"}, {"rocket::build", "rocket"}, {"rocket::custom", "rocket"}, {"salvo::Server::new", "other"},
 }
 
+// serverWords are such that the source of a file that makes a server holds one of them.
+var serverWords = []string{"Server", "serve", "Builder", "Http", "hotpath", "rocket"}
+
 // findServers finds where servers are made, and follows what each is told.
 func (s *service) findServers() (all []server) {
 	for _, m := range makers {
@@ -123,19 +126,36 @@ func (s *service) builtByTonic() bool {
 	return false
 }
 
-// setting is a check that every gRPC server is told a method with a bound. hyperHas says that hyper's own default is
-// such a bound, which only tonic takes away.
-func setting(name string, hyperHas bool, methods ...string) func(*service) outcome {
+// overNetwork is a check that every gRPC server is told a method with a bound, but for those behind a Unix socket: their
+// peers are processes of the same machine, which do not vanish unnoticed, and are few. hyperHas says that hyper's own
+// default is such a bound, which only tonic takes away.
+func overNetwork(name string, hyperHas bool, methods ...string) func(*service) outcome {
 	return func(s *service) (o outcome) {
 		servers := s.grpcServers()
 		if len(servers) == 0 {
 			return s.noServer()
 		}
 		for _, v := range servers {
-			s.told(v, name, hyperHas && v.kind != "tonic", methods, &o)
+			if !onUnixSocket(v) {
+				s.told(v, name, hyperHas && v.kind != "tonic", methods, &o)
+			}
 		}
 		return o
 	}
+}
+
+// onUnixSocket reports whether a server is given its connections in a function that listens at a Unix socket.
+func onUnixSocket(v server) bool {
+	fn := v.file().Enclosing(v.use.I)
+	if _, ok := v.last([]string{"serve_with_incoming", "serve_with_incoming_shutdown"}); !ok || fn == nil {
+		return false
+	}
+	for i := fn.From; i < fn.To; i++ {
+		if v.file().Is(i, "UnixListener") || v.file().Is(i, "UnixListenerStream") {
+			return true
+		}
+	}
+	return false
 }
 
 // told judges what one server is told of one setting.
@@ -263,15 +283,29 @@ func admission(s *service) (o outcome) {
 // permits reports whether what runs for calls takes a permit first.
 func (s *service) permits() bool {
 	for _, u := range s.named(".try_acquire", ".try_acquire_owned", ".acquire", ".acquire_owned", ".try_acquire_many", ".try_acquire_many_owned", ".acquire_many_owned") {
-		if fn := u.File.Enclosing(u.I); s.hot[fn] || fn != nil && strings.HasPrefix(fn.Name, "call") {
+		fn := u.File.Enclosing(u.I)
+		if (s.hot[fn] || fn != nil && strings.HasPrefix(fn.Name, "call")) && !calledOn(u, "pool", "conn", "db") && !forgets(u) {
 			return true
 		}
 	}
-	// A permit of its own making: a count that is compared before it grows.
+	// A permit of its own making: a count of what is in flight that is compared before it grows.
 	for _, u := range s.named(".fetch_update", ".compare_exchange", ".compare_exchange_weak") {
-		if s.hot[u.File.Enclosing(u.I)] {
+		if s.isHot(u) && calledOn(u, "flight", "permit", "slots", "concurren", "running", "active") {
 			return true
 		}
 	}
 	return false
+}
+
+// forgets reports whether a permit is given up for something else to give back, so that it counts no calls.
+func forgets(u rust.Use) bool {
+	calls, _ := u.File.Chain(u.I - 1)
+	return slices.ContainsFunc(calls, func(c rust.Call) bool { return c.Name == "forget" })
+}
+
+// calledOn reports whether what a method is called on has a name with one of some words in it.
+func calledOn(u rust.Use, words ...string) bool {
+	from, to := u.Receiver()
+	name := strings.ToLower(u.File.Phrase(from, to))
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(name, w) })
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ var serverChecks = []Check{
 		Why:   "tonic passes no limit over hyper's safe one of 200: 60 peers that never read took gigabytes",
 		Mend:  "Server::builder().max_concurrent_streams(128)",
 		since: "0.1.0",
-		look:  setting("max_concurrent_streams", true, "max_concurrent_streams"),
+		look:  overNetwork("max_concurrent_streams", true, "max_concurrent_streams"),
 	},
 	{
 		ID: "header-list", Area: "server", Severity: Risk, Title: "Headers are bounded",
@@ -27,7 +28,7 @@ var serverChecks = []Check{
 		Why:   "a connection whose other side has lost power holds its memory for as long as the process lives",
 		Mend:  "Server::builder().http2_keepalive_interval(Some(Duration::from_secs(30)))",
 		since: "0.4.0",
-		look:  setting("http2_keepalive_interval", false, "http2_keepalive_interval", "keep_alive_interval", "tcp_keepalive"),
+		look:  overNetwork("http2_keepalive_interval", false, "http2_keepalive_interval", "keep_alive_interval", "tcp_keepalive"),
 	},
 	{
 		ID: "server-deadline", Area: "server", Severity: Fault, Title: "A call has a deadline, whatever its caller says",
@@ -95,21 +96,36 @@ var serverChecks = []Check{
 		ID: "metrics", Area: "server", Severity: Risk, Title: "There are metrics",
 		Why:  "what is not counted is noticed by its users",
 		Mend: "prometheus or opentelemetry, with the names that the fleet's other services have",
-		look: func(s *service) outcome {
-			for _, p := range s.packages {
-				for _, need := range p.needs {
-					if strings.Contains(need, "prometheus") || strings.Contains(need, "opentelemetry") || strings.Contains(need, "metrics") ||
-						need == "autometrics" || need == "cadence" || need == "statsd" || need == "dogstatsd" || need == "hotpath" || need == "foundations" {
-						return found()
-					}
-				}
-			}
-			if len(s.servers) == 0 && len(s.stubs()) == 0 {
-				return absent("no server is made")
-			}
-			return found(at(s.rootAt("dependencies"), "no crate of metrics is a dependency"))
-		},
+		look: countsCalls,
 	},
+}
+
+// countsCalls judges whether there are metrics. The crates of opentelemetry are for traces as well: with them, something
+// has to make a meter.
+func countsCalls(s *service) outcome {
+	missing := "no crate of metrics is a dependency"
+	for _, p := range s.packages {
+		for _, need := range p.needs {
+			switch {
+			case strings.Contains(need, "prometheus"), strings.Contains(need, "metrics"),
+				slices.Contains([]string{"cadence", "statsd", "dogstatsd", "hotpath", "foundations"}, need):
+				return found()
+			case strings.Contains(need, "opentelemetry"):
+				missing = "opentelemetry is there for traces alone: no meter is made"
+			}
+		}
+	}
+	if strings.HasPrefix(missing, "opentelemetry") {
+		for _, word := range []string{"meter", "Meter", "MeterProvider", "SdkMeterProvider", "meter_provider", "meter_with_scope", "MetricsLayer"} {
+			if s.mentionsWord(word) {
+				return found()
+			}
+		}
+	}
+	if len(s.servers) == 0 && len(s.stubs()) == 0 {
+		return absent("no server is made")
+	}
+	return found(at(s.rootAt("dependencies"), "%s", missing))
 }
 
 // rootAt is a table of the manifest of the package that serves.
@@ -223,14 +239,25 @@ func (s *service) hearsTerm() (unheard []Finding, ok bool) {
 	return unheard, len(unheard) > 0
 }
 
-// hearsItself reports whether the library that serves handles signals.
+// hearsItself reports whether a library that serves handles signals, in every binary with a server. Another server beside
+// it may be cut off all the same: that is drain's to say.
 func (s *service) hearsItself() bool {
-	for _, v := range s.servers {
-		if v.kind != "actix" && v.kind != "layer" && v.kind != "rocket" || v.kind == "actix" && v.told("disable_signals") {
-			return false
+	hears := slices.ContainsFunc(s.servers, server.hearsSignals)
+	for _, p := range s.packages {
+		if !hears || !s.hasBinary(p) {
+			continue
 		}
+		closure := s.closure([]*cargoPackage{p})
+		in := slices.DeleteFunc(slices.Clone(s.servers), func(v server) bool {
+			return !slices.ContainsFunc(closure, func(q *cargoPackage) bool { return q.rust == v.file().Package() })
+		})
+		hears = len(in) == 0 || slices.ContainsFunc(in, server.hearsSignals)
 	}
-	return len(s.servers) > 0
+	return hears
+}
+
+func (v server) hearsSignals() bool {
+	return v.kind == "layer" || v.kind == "rocket" || v.kind == "actix" && !v.told("disable_signals")
 }
 
 func (v server) told(method string) bool { _, ok := v.last([]string{method}); return ok }
@@ -277,7 +304,7 @@ func drain(s *service) (o outcome) {
 		switch {
 		case v.kind == "actix" || v.kind == "layer" || v.kind == "rocket" || v.kind == "other":
 			continue
-		case hasAny(v, ends):
+		case hasAny(v, ends), v.kind == "axum" && scrapedAlone(v):
 			continue
 		case v.kind == "hyper" || v.kind == "auto":
 			if len(s.named(".graceful_shutdown", ".watch", "*::GracefulShutdown::new")) > 0 {
@@ -298,6 +325,30 @@ func drain(s *service) (o outcome) {
 	}
 	return o
 }
+
+// scrapedAlone reports whether all routes in the function that makes a server are for metrics and probes, which are asked
+// again when they are not answered.
+func scrapedAlone(v server) bool {
+	f, fn := v.file(), v.file().Enclosing(v.use.I)
+	if fn == nil {
+		return false
+	}
+	routes := 0
+	for i := fn.From; i < fn.To; i++ {
+		switch {
+		case f.Is(i, ".", "route", "("):
+			routes++
+			if !probed.MatchString(f.Text(i + 3)) {
+				return false
+			}
+		case f.Is(i, ".", "nest"), f.Is(i, ".", "merge"), f.Is(i, ".", "fallback"), f.Is(i, ".", "route_service"):
+			return false
+		}
+	}
+	return routes > 0
+}
+
+var probed = regexp.MustCompile(`^"/(metrics|-?health[a-z]*|(live|ready)[a-z]*|ping)"$`)
 
 func hasAny(v server, names []string) bool { _, ok := v.last(names); return ok }
 

@@ -34,8 +34,8 @@ type Input struct {
 // service is what the checks look at.
 type service struct {
 	files tree.Tree
-	// paths are those of the files, in order.
-	paths []string
+	// paths are those of the files, in order; other, those that are no source of a crate.
+	paths, other []string
 	// dir is the top of the workspace, focus the directory that was asked for.
 	dir, focus string
 	root       manifest
@@ -62,6 +62,9 @@ type service struct {
 
 func read(ctx context.Context, in Input) (*service, error) {
 	s := &service{files: in.Files, paths: in.Files.Paths(), dir: in.Dir, focus: in.Focus, notes: in.Unread, settings: in.Settings}
+	s.other = slices.DeleteFunc(slices.Clone(s.paths), func(p string) bool {
+		return strings.HasSuffix(p, ".rs") && !strings.Contains(p, "xtask/") && !strings.Contains(p, "ci/") && !strings.Contains(p, "script")
+	})
 	s.heldLocks, s.lock = sync.OnceValue(s.findHeldLocks), sync.OnceValue(s.readLock)
 	if err := s.readPackages(); err != nil {
 		return nil, err
@@ -91,8 +94,11 @@ func (s *service) readRust(ctx context.Context) error {
 		return err
 	}
 	files = slices.DeleteFunc(files, func(f *rust.File) bool { return f == nil })
-	s.link(files)
-	if kept, less := s.serving(); less {
+	s.program = rust.Survey(files, s.rustPackages(), serverWords)
+	kept, less := s.serving()
+	if !less {
+		s.program.Complete()
+	} else {
 		s.packages = kept
 		files = slices.DeleteFunc(files, func(f *rust.File) bool {
 			return !slices.ContainsFunc(kept, func(p *cargoPackage) bool { return p.rust == f.Package() })
@@ -100,17 +106,16 @@ func (s *service) readRust(ctx context.Context) error {
 		for _, f := range files {
 			f.Reset()
 		}
-		s.link(files)
+		s.program = rust.Link(files, s.rustPackages())
 	}
 	return nil
 }
 
-func (s *service) link(files []*rust.File) {
-	var packages []*rust.Package
+func (s *service) rustPackages() (packages []*rust.Package) {
 	for _, p := range s.packages {
 		packages = append(packages, p.rust)
 	}
-	s.program = rust.Link(files, packages)
+	return packages
 }
 
 // rustFiles are the source files of the packages, without tests, examples and tools.
@@ -276,9 +281,9 @@ func line(text string, pattern *lazyregexp.Regexp) int {
 	return 0
 }
 
-// matching are the text files whose path matches.
+// matching are the text files whose path matches, of those that are no source of a crate.
 func (s *service) matching(pattern *lazyregexp.Regexp) (paths []string) {
-	for _, p := range s.paths {
+	for _, p := range s.other {
 		if pattern.MatchString(p) && s.files[p].IsText() {
 			paths = append(paths, p)
 		}

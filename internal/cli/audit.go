@@ -125,7 +125,7 @@ func (a *app) audit(ctx context.Context, dir string, o auditOptions, ids []strin
 		return err
 	}
 	// A large service is read whole: memory is given back sooner than Main asks for.
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(384 << 20))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(512 << 20))
 	r, settings, err := auditrun.Run(ctx, dir, checks, auditrun.Options{
 		Only: o.only, Settings: o.settings, Baseline: o.baseline, All: o.format == "baseline",
 	})

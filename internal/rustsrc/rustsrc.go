@@ -6,6 +6,8 @@ package rustsrc
 import (
 	"slices"
 	"strings"
+
+	"rustgen/internal/rustlex"
 )
 
 // File is a Rust file.
@@ -48,7 +50,7 @@ func Parse(path string, source []byte) *File {
 	f.tokens = lex(f.source)
 	f.withoutTests()
 	for i := range f.tokens {
-		if f.is(i, "use") && f.tokens[i].kind == word {
+		if f.is(i, "use") && f.tokens[i].kind == rustlex.Word {
 			f.importTree(i+1, nil)
 		}
 	}
@@ -61,7 +63,7 @@ func (f *File) is(i int, texts ...string) bool {
 		return false
 	}
 	for j, text := range texts {
-		if t := f.tokens[i+j]; t.text != text || t.kind == literal {
+		if t := f.tokens[i+j]; t.text != text || t.kind == rustlex.Literal {
 			return false
 		}
 	}
@@ -72,7 +74,7 @@ func (f *File) is(i int, texts ...string) bool {
 func (f *File) close(i int) int {
 	depth := 0
 	for ; i < len(f.tokens); i++ {
-		if f.tokens[i].kind != punctuation {
+		if f.tokens[i].kind != rustlex.Punctuation {
 			continue
 		}
 		switch f.tokens[i].text {
@@ -113,13 +115,13 @@ func (f *File) path(i int) (parts []string, after int) {
 	if f.is(i, ":", ":") {
 		i += 2
 	}
-	for i < len(f.tokens) && f.tokens[i].kind == word {
+	for i < len(f.tokens) && f.tokens[i].kind == rustlex.Word {
 		parts = append(parts, f.tokens[i].text)
 		i = f.angles(i + 1)
 		if f.is(i, ":", ":", "<") {
 			i = f.angles(i + 2)
 		}
-		if !f.is(i, ":", ":") || i+2 >= len(f.tokens) || f.tokens[i+2].kind != word {
+		if !f.is(i, ":", ":") || i+2 >= len(f.tokens) || f.tokens[i+2].kind != rustlex.Word {
 			break
 		}
 		i += 2
@@ -135,7 +137,7 @@ func (f *File) importTree(i int, prefix []string) int {
 			return i + 1
 		case f.is(i, "{"):
 			i = f.importTree(i+1, prefix)
-		case t.kind == word:
+		case t.kind == rustlex.Word:
 			parts, after := f.path(i)
 			whole := slices.Concat(prefix, parts)
 			switch {
@@ -189,7 +191,7 @@ func (f *File) Name(whole string) string {
 
 // Has reports whether a word stands anywhere in the file.
 func (f *File) Has(name string) bool {
-	return slices.ContainsFunc(f.tokens, func(t token) bool { return t.kind == word && t.text == name })
+	return slices.ContainsFunc(f.tokens, func(t token) bool { return t.kind == rustlex.Word && t.text == name })
 }
 
 // withoutTests removes items under #[cfg(test)], whose traits are those of doubles.
@@ -260,7 +262,7 @@ func (f *File) body(impl *Impl) {
 		case f.is(i, "fn") && i+1 < impl.end:
 			open := f.angles(i + 2)
 			end := f.close(open)
-			streaming := slices.ContainsFunc(f.tokens[min(open, impl.end):min(end, impl.end)], func(t token) bool { return t.kind == word && t.text == "Streaming" })
+			streaming := slices.ContainsFunc(f.tokens[min(open, impl.end):min(end, impl.end)], func(t token) bool { return t.kind == rustlex.Word && t.text == "Streaming" })
 			impl.Functions = append(impl.Functions, Function{f.tokens[i+1].text, f.tokens[i].line, streaming})
 			for i = end; i < impl.end && !f.is(i, "{") && !f.is(i, ";"); i++ {
 			}
@@ -312,7 +314,7 @@ func (f *File) Policies() *Table {
 			case f.is(j, "#", "["):
 				j = f.close(j + 1)
 			case f.is(j, "("):
-				if k := f.tokens[min(j+1, t.end)]; k.kind == literal {
+				if k := f.tokens[min(j+1, t.end)]; k.kind == rustlex.Literal {
 					t.Entries = append(t.Entries, Entry{strings.Trim(strings.TrimLeft(k.text, "r#"), `"#`), k.line})
 				}
 				j = f.close(j)

@@ -3,6 +3,8 @@ package rust
 import (
 	"slices"
 	"strings"
+
+	"rustgen/internal/rustlex"
 )
 
 // common are names of methods that types of libraries have too, so that a name alone does not say whose it is.
@@ -82,6 +84,9 @@ func (p *Program) associated(f *File, i int, parts []string) *Function {
 			found = fn
 		}
 	}
+	if found != nil && len(parts) > 2 && p.ofAnother(f, i, parts) {
+		return nil
+	}
 	if found != nil || p.ownerOf(parts) != "" {
 		return found
 	}
@@ -100,16 +105,37 @@ func (p *Program) associated(f *File, i int, parts []string) *Function {
 	return found
 }
 
+// ofAnother reports whether a path leads into a crate that is not of this tree, whose type only has the same name as one
+// here.
+func (p *Program) ofAnother(f *File, i int, parts []string) bool {
+	m := f.within(i)
+	if m == nil {
+		return false
+	}
+	for _, whole := range p.Resolve(f, i, parts) {
+		first, _, _ := strings.Cut(whole, "::")
+		if renamed, ok := m.pkg.Renames[first]; ok {
+			first = renamed
+		}
+		if p.libraries[first] != nil || !m.pkg.depends(first) {
+			return false
+		}
+	}
+	return true
+}
+
 // method is the function that .name() calls: of self, of a field or parameter of a known type, or the only one of a name
 // that no library has.
 func (p *Program) method(f *File, i, known int) *Function {
 	name, owner := f.Text(i), p.owner(f, i)
 	candidates := p.belong[owned{owner, name}]
 	if owner == "" {
-		if known > 1 || slices.Contains(common, name) {
+		if slices.Contains(common, name) {
 			return nil
 		}
-		candidates = p.functions[name]
+		if candidates = p.functions[name]; known > 1 {
+			candidates = p.asAwaited(f, i, candidates)
+		}
 	}
 	var found *Function
 	for _, fn := range candidates {
@@ -122,6 +148,16 @@ func (p *Program) method(f *File, i, known int) *Function {
 		found = fn
 	}
 	return found
+}
+
+// asAwaited tells two methods of a name apart, of which one is async: a call of that is awaited, and one of the other is not.
+func (p *Program) asAwaited(f *File, i int, all []*Function) []*Function {
+	if len(all) != 2 || all[0].Async == all[1].Async {
+		return nil
+	}
+	calls, _ := f.Chain(i - 1)
+	awaited := slices.ContainsFunc(calls, func(c Call) bool { return c.Awaited })
+	return slices.DeleteFunc(slices.Clone(all), func(fn *Function) bool { return fn.Async != awaited })
 }
 
 // owner is the type of what the method at i is called on, as far as it is written down; another name of a type is followed.
@@ -243,16 +279,43 @@ func (p *Program) Callee(u Use) *Function {
 	return p.callee(u.File, u.Open)
 }
 
+// FirstCall is the function of the service that the first argument of a use is a call of, or nil.
+func (p *Program) FirstCall(u Use) *Function {
+	if !u.File.IsWord(u.Open + 1) {
+		return nil
+	}
+	if _, after := u.File.path(u.Open + 1); u.File.byte(after) == '(' {
+		return p.callee(u.File, after)
+	}
+	return nil
+}
+
 // Edge is a call of one function of the service by another.
 type Edge struct {
 	Use
 	Caller, Callee *Function
-	// Maybe says that it is one of several implementations of a trait.
-	Maybe bool
+	// Maybe says that it is one of several implementations of a trait; Object, that what it is called on is written down to be
+	// any of them.
+	Maybe, Object bool
 }
 
 // Edges are the calls between functions of the service, in the order of files and of their text.
 func (p *Program) Edges() []Edge { return p.edges() }
+
+// EdgesIn are those between two tokens of a file.
+func (p *Program) EdgesIn(f *File, from, to int) (all []Edge) {
+	edges := p.Edges()
+	first, _ := slices.BinarySearchFunc(edges, f, func(e Edge, f *File) int { return strings.Compare(e.File.Path, f.Path) })
+	for _, e := range edges[first:] {
+		if e.File != f || e.I >= to {
+			break
+		}
+		if e.I > from {
+			all = append(all, e)
+		}
+	}
+	return all
+}
 
 func (p *Program) findEdges() []Edge {
 	found := make([][]Edge, len(p.sorted))
@@ -262,7 +325,7 @@ func (p *Program) findEdges() []Edge {
 
 func (p *Program) edgesOf(f *File) (all []Edge) {
 	for i := range f.tokens {
-		if f.tokens[i].kind != Word {
+		if f.tokens[i].Kind != rustlex.Word {
 			continue
 		}
 		if next := f.byte(i + 1); next != '(' && next != ':' {
@@ -282,7 +345,8 @@ func (p *Program) edgesOf(f *File) (all []Edge) {
 		}
 		for _, callee := range callees {
 			if caller != callee {
-				all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee, len(callees) > 1})
+				several := len(callees) > 1
+				all = append(all, Edge{Use{f, i, open, f.byte(i-1) == '.', false}, caller, callee, several, several && p.traits[p.owner(f, i)]})
 			}
 		}
 	}

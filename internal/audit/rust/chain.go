@@ -1,5 +1,7 @@
 package rust
 
+import "slices"
+
 // Call is one method of a chain: its name, and the bracket of its arguments.
 type Call struct {
 	File    *File
@@ -149,7 +151,7 @@ func (p *Program) follow(t *Traced, f *File, start, postfix, steps int) {
 	if steps == 0 {
 		return
 	}
-	if n := len(calls); n > 0 && finishes(calls[n-1].Name) {
+	if slices.ContainsFunc(calls, func(c Call) bool { return finishes(c.Name) }) {
 		return
 	}
 	fn := f.Enclosing(start)
@@ -191,7 +193,7 @@ func (p *Program) followVariable(t *Traced, f *File, fn *Function, name string, 
 		case c == '.' || c == '?':
 			calls, end := f.Chain(i + 1)
 			t.Calls = append(t.Calls, calls...)
-			if len(calls) > 0 && finishes(calls[len(calls)-1].Name) {
+			if slices.ContainsFunc(calls, func(c Call) bool { return finishes(c.Name) }) {
 				continue
 			}
 			if other := f.boundTo(i); other != "" && other != name {

@@ -1,6 +1,19 @@
+// Package rust reads Rust source with its structure: tokens, brackets, modules, imports, functions, and which of it an
+// async worker runs. It is no compiler: it knows no types beyond those that are written down, and expands no macro.
 package rust
 
-import "slices"
+import (
+	"slices"
+	"strings"
+
+	"rustgen/internal/rustlex"
+)
+
+// Comment is a line comment, for what a service allows in one.
+type Comment struct {
+	Line int
+	Text string
+}
 
 // File is one source file: its tokens without those of tests, and how their brackets nest.
 type File struct {
@@ -11,7 +24,7 @@ type File struct {
 	// Test says that the whole file is for tests: #![cfg(test)].
 	Test bool
 
-	tokens []Token
+	tokens []rustlex.Token
 	// partner is the other bracket of a pair; open is the innermost bracket that a token stands in. -1 is none.
 	partner, open []int32
 	module        *Module
@@ -40,15 +53,19 @@ const (
 
 // Parse reads one file.
 func Parse(path, source string) *File {
-	l := lex(source)
-	f := &File{Path: path, Source: source, Comments: l.comments, tokens: l.tokens, imports: map[string][]importedName{}}
+	f := &File{Path: path, Source: source, imports: map[string][]importedName{}}
+	f.tokens = rustlex.Lex(source, func(line int, text string) {
+		if strings.Contains(text, "rustgen:") {
+			f.Comments = append(f.Comments, Comment{line, text})
+		}
+	})
 	f.pair()
 	if f.Test = f.testsOnly(); f.Test {
 		f.tokens = nil
-	} else {
-		f.dropTests()
 	}
-	f.pair()
+	if n := len(f.tokens); f.dropTests() < n {
+		f.pair()
+	}
 	f.structure()
 	return f
 }
@@ -61,7 +78,7 @@ func (f *File) Line(i int) int {
 	if i < 0 || i >= len(f.tokens) {
 		return 0
 	}
-	return int(f.tokens[i].line)
+	return int(f.tokens[i].Line)
 }
 
 // Text is that of a token, or nothing outside the file.
@@ -70,12 +87,12 @@ func (f *File) Text(i int) string {
 		return ""
 	}
 	t := f.tokens[i]
-	return f.Source[t.pos : t.pos+t.len]
+	return f.Source[t.Pos : t.Pos+t.Len]
 }
 
 // IsWord reports whether a token is a word.
 func (f *File) IsWord(i int) bool {
-	return i >= 0 && i < len(f.tokens) && f.tokens[i].kind == Word
+	return i >= 0 && i < len(f.tokens) && f.tokens[i].Kind == rustlex.Word
 }
 
 // Is reports whether tokens stand at i; literals never do.
@@ -85,7 +102,7 @@ func (f *File) Is(i int, texts ...string) bool {
 			return false
 		}
 		t := f.tokens[i+n]
-		if t.kind == Literal || int(t.len) != len(text) || f.Source[t.pos:t.pos+t.len] != text {
+		if t.Kind == rustlex.Literal || int(t.Len) != len(text) || f.Source[t.Pos:t.Pos+t.Len] != text {
 			return false
 		}
 	}
@@ -97,15 +114,18 @@ func (f *File) oneOf(i int, texts ...string) bool { return slices.Contains(texts
 
 // byte is the first byte of a punctuation token, or 0.
 func (f *File) byte(i int) byte {
-	if i < 0 || i >= len(f.tokens) || f.tokens[i].kind != Punctuation {
+	if i < 0 || i >= len(f.tokens) || f.tokens[i].Kind != rustlex.Punctuation {
 		return 0
 	}
-	return f.Source[f.tokens[i].pos]
+	return f.Source[f.tokens[i].Pos]
 }
 
 // pair matches brackets in one pass. One without a partner gets none.
 func (f *File) pair() {
-	f.partner, f.open = make([]int32, len(f.tokens)), make([]int32, len(f.tokens))
+	if f.partner == nil {
+		f.partner, f.open = make([]int32, len(f.tokens)), make([]int32, len(f.tokens))
+	}
+	f.partner, f.open = f.partner[:len(f.tokens)], f.open[:len(f.tokens)]
 	var stack []int32
 	top := int32(-1)
 	for i := range f.tokens {
@@ -153,9 +173,9 @@ func (f *File) testsOnly() bool {
 	return false
 }
 
-// dropTests removes items under #[cfg(test)] and #[test], and notes the modules among them.
-func (f *File) dropTests() {
-	kept := f.tokens[:0:0]
+// dropTests removes items under #[cfg(test)] and #[test], notes the modules among them, and says how many tokens are left.
+func (f *File) dropTests() int {
+	kept := f.tokens[:0]
 	for i := 0; i < len(f.tokens); {
 		if f.Is(i, "#", "[") {
 			after := f.End(i + 1)
@@ -170,6 +190,7 @@ func (f *File) dropTests() {
 		i++
 	}
 	f.tokens = kept
+	return len(kept)
 }
 
 func (f *File) noteTestModule(from, to int) {

@@ -212,3 +212,52 @@ func (f *File) PathAt(i int) []string {
 	parts, _ := f.path(i)
 	return parts
 }
+
+// AnsweringLoop is the body of a loop over the messages of a channel, between two tokens, which sends something for each and
+// starts nothing else that would work on it.
+func (f *File) AnsweringLoop(from, to int) (start, end int, ok bool) {
+	for i := from; i < to; i++ {
+		if !f.oneOf(i, "while", "for", "loop") {
+			continue
+		}
+		open := i + 1
+		for ; open < min(i+64, to) && f.byte(open) != '{'; open++ {
+			if c := f.byte(open); c == '(' || c == '[' {
+				open = f.End(open) - 1
+			}
+		}
+		if f.byte(open) != '{' {
+			continue
+		}
+		head, body := open, f.End(open)
+		if f.Is(i, "loop") {
+			head = body
+		}
+		receives := f.Is(i, "for") && f.Find(i, open, "in") > 0 && f.names(i, open, "rx", "receiver", "requests", "commands", "jobs")
+		if (receives || f.names(i, head, "recv", "blocking_recv", "iter", "recv_timeout")) &&
+			f.names(open, body, "send", "respond", "reply") && !f.names(open, body, "spawn", "spawn_blocking", "install", "spawn_fifo", "scope") {
+			return open, body, true
+		}
+	}
+	return 0, 0, false
+}
+
+// names reports whether a word of some stands between two tokens.
+func (f *File) names(from, to int, words ...string) bool {
+	for i := from; i < to; i++ {
+		if f.IsWord(i) && f.oneOf(i, words...) {
+			return true
+		}
+	}
+	return false
+}
+
+// Find is the first place of tokens that follow each other, between two others, or -1.
+func (f *File) Find(from, to int, texts ...string) int {
+	for i := max(from, 0); i < to; i++ {
+		if f.Is(i, texts...) {
+			return i
+		}
+	}
+	return -1
+}

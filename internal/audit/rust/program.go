@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"rustgen/internal/rustlex"
 )
 
 // Package is a Cargo package whose source is read.
@@ -50,6 +52,9 @@ type Program struct {
 	// spelled are the answers of Spelled, for all who ask at once.
 	spelled  map[Use][]string
 	spelling sync.Mutex
+	// globbed are the answers of viaGlobs.
+	globbed  map[globQuery][]string
+	globbing sync.Mutex
 	routed   map[string]bool
 	types    map[string]bool
 	// traits are those that the service declares, aliases the other names of types.
@@ -83,11 +88,19 @@ func (u Use) Parts() []string {
 
 // Link makes a program of files.
 func Link(files []*File, packages []*Package) *Program {
+	p := Survey(files, packages, nil)
+	p.Complete()
+	return p
+}
+
+// Survey makes a program that knows its modules and what they declare, and the calls of the files alone whose source holds
+// one of some words: enough to see in which packages something is called.
+func Survey(files []*File, packages []*Package, words []string) *Program {
 	p := &Program{
 		files: map[string]*File{}, libraries: map[string]*Module{}, defined: map[string]struct{}{},
-		named: map[string][]Use{}, methods: map[string][]Use{}, functions: map[string][]*Function{},
-		fields: map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, routed: map[string]bool{}, spelled: map[Use][]string{}, types: map[string]bool{},
-		under: map[owned][]int32{}, owners: map[string][]string{}, belong: map[owned][]*Function{}, traits: map[string]bool{}, aliases: map[string]typed{},
+		functions: map[string][]*Function{},
+		fields:    map[string][]typed{}, constants: map[string][]constant{}, closures: map[string]bool{}, spelled: map[Use][]string{}, globbed: map[globQuery][]string{}, types: map[string]bool{},
+		belong: map[owned][]*Function{}, traits: map[string]bool{}, aliases: map[string]typed{},
 	}
 	p.edges = sync.OnceValue(p.findEdges)
 	for _, f := range files {
@@ -112,9 +125,17 @@ func Link(files []*File, packages []*Package) *Program {
 	for _, f := range p.sorted {
 		p.define(f)
 	}
-	p.index()
-	p.markHelpers()
+	p.findRenamed()
+	p.index(slices.DeleteFunc(slices.Clone(p.sorted), func(f *File) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(f.Source, w) })
+	}))
 	return p
+}
+
+// Complete notes the calls of all files of a program that was surveyed.
+func (p *Program) Complete() {
+	p.index(p.sorted)
+	p.markHelpers()
 }
 
 // each calls a function for 0 to n-1, on all CPUs.
@@ -131,11 +152,12 @@ func each(n int, do func(int)) {
 	group.Wait()
 }
 
-// index notes what all files call, and what routers are given.
-func (p *Program) index() {
-	p.findRenamed()
-	found := make([]calls, len(p.sorted))
-	each(len(found), func(i int) { found[i] = p.callsOf(p.sorted[i]) })
+// index notes what files call, and what routers are given.
+func (p *Program) index(files []*File) {
+	p.named, p.methods, p.routed = map[string][]Use{}, map[string][]Use{}, map[string]bool{}
+	p.under, p.owners = map[owned][]int32{}, map[string][]string{}
+	found := make([]calls, len(files))
+	each(len(found), func(i int) { found[i] = p.callsOf(files[i]) })
 	for _, c := range found {
 		for _, n := range c.named {
 			p.indexUse(n)
@@ -219,7 +241,7 @@ func (f *File) Functions() []*Function { return f.functions }
 // define notes what a file declares.
 func (p *Program) define(f *File) {
 	for i := range f.tokens {
-		if f.tokens[i].kind != Word || !f.IsWord(i+1) {
+		if f.tokens[i].Kind != rustlex.Word || !f.IsWord(i+1) {
 			continue
 		}
 		switch f.Text(i) {
@@ -254,7 +276,7 @@ func (p *Program) define(f *File) {
 // callsOf notes what a file calls.
 func (p *Program) callsOf(f *File) (c calls) {
 	for i := 0; i < len(f.tokens); {
-		if f.tokens[i].kind != Word {
+		if f.tokens[i].Kind != rustlex.Word {
 			i++
 			continue
 		}

@@ -1,6 +1,9 @@
 package rust
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // maxHops is how many imports a name is followed through.
 const maxHops = 12
@@ -58,8 +61,39 @@ func (p *Program) resolve(f *File, i int, m *Module, parts []string, hops int) [
 	return append(all, p.viaGlobs(f, m, parts, hops)...)
 }
 
-// viaGlobs are the answers of the globs of a module.
-func (p *Program) viaGlobs(f *File, m *Module, parts []string, hops int) (all []string) {
+// globQuery is a path that is looked for through the globs of a module.
+type globQuery struct {
+	module *Module
+	path   string
+	hops   int
+}
+
+// viaGlobs are the answers of the globs of a module, each of them once. They are kept: modules that import all of each
+// other would be gone through again and again otherwise.
+func (p *Program) viaGlobs(f *File, m *Module, parts []string, hops int) []string {
+	if len(f.globs) == 0 {
+		return nil
+	}
+	query := globQuery{m, strings.Join(parts, "::"), hops}
+	p.globbing.Lock()
+	known, ok := p.globbed[query]
+	p.globbing.Unlock()
+	if ok {
+		return known
+	}
+	seen := map[string]bool{}
+	all := slices.DeleteFunc(p.throughModuleGlobs(f, m, parts, hops), func(whole string) bool {
+		again := seen[whole]
+		seen[whole] = true
+		return again
+	})
+	p.globbing.Lock()
+	p.globbed[query] = all
+	p.globbing.Unlock()
+	return all
+}
+
+func (p *Program) throughModuleGlobs(f *File, m *Module, parts []string, hops int) (all []string) {
 	for n, g := range f.globs {
 		if n > 24 || g.scope >= 0 && m.open >= 0 && g.scope != m.open {
 			continue

@@ -1,6 +1,10 @@
 package rust
 
-import "strings"
+import (
+	"strings"
+
+	"rustgen/internal/rustlex"
+)
 
 // Function is one fn with a body.
 type Function struct {
@@ -95,7 +99,7 @@ func (f *File) path(i int) (parts []string, after int) {
 func (f *File) structure() {
 	f.roles, f.bodies = map[int32]role{}, map[int32]*Function{}
 	for i := range f.tokens {
-		if f.tokens[i].kind != Word {
+		if f.tokens[i].Kind != rustlex.Word {
 			continue
 		}
 		switch f.Text(i) {

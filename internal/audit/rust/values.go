@@ -291,7 +291,7 @@ func (f *File) Phrase(from, to int) string {
 		return "nothing"
 	}
 	last := f.tokens[to-1]
-	text := strings.Join(strings.Fields(f.Source[f.tokens[from].pos:last.pos+last.len]), " ")
+	text := strings.Join(strings.Fields(f.Source[f.tokens[from].Pos:last.Pos+last.Len]), " ")
 	if len(text) > 60 {
 		cut := 57
 		for cut > 0 && text[cut]&0xC0 == 0x80 {

@@ -1,6 +1,5 @@
-// Package rust reads Rust source with its structure: tokens, brackets, modules, imports, functions, and which of it an
-// async worker runs. It is no compiler: it knows no types beyond those that are written down, and expands no macro.
-package rust
+// Package rustlex splits Rust source into tokens, for all who read Rust here.
+package rustlex
 
 import (
 	"strings"
@@ -18,34 +17,33 @@ const (
 	Literal
 )
 
-// Token is a word, a literal or one character of punctuation. Comments are none. It holds no pointer, so that millions of
-// them cost a garbage collector nothing.
+// Token is a word, a literal or one character of punctuation: its place in the source in bytes, and its line from 1. A raw
+// identifier is without its r#, a literal without the b or c before it. Comments are none. It holds no pointer, so that
+// millions of them cost a garbage collector nothing.
 type Token struct {
-	pos, len, line uint32
-	kind           Kind
+	Pos, Len, Line uint32
+	Kind           Kind
 }
 
-// Comment is a line comment, for what a service allows in one.
-type Comment struct {
-	Line int
-	Text string
-}
+// Text is that of a token in its source.
+func (t Token) Text(source string) string { return source[t.Pos : t.Pos+t.Len] }
 
-// lexer splits Rust source into tokens. What does not end, as in a file that is being edited, ends with the file.
 type lexer struct {
-	source   string
-	at       int
-	line     int
-	tokens   []Token
-	comments []Comment
+	source  string
+	at      int
+	line    int
+	tokens  []Token
+	comment func(line int, text string)
 }
 
-func lex(source string) *lexer {
-	l := &lexer{source: source, line: 1, tokens: make([]Token, 0, len(source)/4)}
+// Lex splits Rust source of less than 4 GiB. What does not end, as in a file that is being edited, ends with the file. Each
+// line comment is handed to comment, unless that is nil.
+func Lex(source string, comment func(line int, text string)) []Token {
+	l := &lexer{source: source, line: 1, tokens: make([]Token, 0, len(source)/4), comment: comment}
 	for l.at < len(source) {
 		l.next()
 	}
-	return l
+	return l.tokens
 }
 
 // take consumes n bytes, as a token unless they are to be left out.
@@ -64,12 +62,12 @@ func (l *lexer) next() {
 	rest := l.source[l.at:]
 	c := rest[0]
 	switch {
-	case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+	case c == ' ' || c >= '\t' && c <= '\r':
 		l.take(1, Punctuation, false)
 	case c == '/' && strings.HasPrefix(rest, "//"):
 		n := until(rest, "\n")
-		if strings.Contains(rest[:n], "rustgen:") {
-			l.comments = append(l.comments, Comment{l.line, rest[:n]})
+		if l.comment != nil {
+			l.comment(l.line, rest[:n])
 		}
 		l.take(n, Punctuation, false)
 	case c == '/' && strings.HasPrefix(rest, "/*"):

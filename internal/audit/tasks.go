@@ -16,6 +16,7 @@ var permitWords = []string{
 }
 
 func unboundedTasks(s *service) (o outcome) {
+	calledPer, bounded := map[*rust.Function]string{}, map[*rust.Function]bool{}
 	for _, u := range append(s.named(spawns...), s.program.Methods("spawn")...) {
 		fn := u.File.Enclosing(u.I)
 		if u.Open < 0 || fn == nil || u.Method && !u.File.Is(u.I-2, "tokio") {
@@ -23,9 +24,22 @@ func unboundedTasks(s *service) (o outcome) {
 		}
 		what := s.spawnsPer(u, fn)
 		if what == "" && u.File.StatementAt(u.I) && u.File.Is(u.File.End(u.Open), ";") {
-			what = s.calledPer(fn)
+			known, ok := calledPer[fn]
+			if !ok {
+				known = s.calledPer(fn)
+				calledPer[fn] = known
+			}
+			what = known
 		}
-		if what != "" && !takesPermit(u, fn) {
+		if what == "" {
+			continue
+		}
+		permit, ok := bounded[fn]
+		if !ok {
+			permit = takesPermit(fn)
+			bounded[fn] = permit
+		}
+		if !permit {
 			o.findings = append(o.findings, at(place(u), "a task for each %s, in %s, and nothing bounds how many", what, fn.Name))
 		}
 	}
@@ -34,9 +48,17 @@ func unboundedTasks(s *service) (o outcome) {
 
 // calledPer says what a function is called for, as spawnsPer does.
 func (s *service) calledPer(fn *rust.Function) string {
+	seen := map[*rust.Function]bool{}
 	for _, caller := range s.callers[fn] {
+		if seen[caller] {
+			continue
+		}
+		seen[caller] = true
+		if takesPermit(caller) {
+			continue
+		}
 		for _, e := range s.program.EdgesIn(caller.File, caller.From, caller.To) {
-			if e.Callee != fn || e.Maybe || takesPermit(e.Use, caller) {
+			if e.Callee != fn || e.Maybe {
 				continue
 			}
 			if what := s.spawnsPer(e.Use, caller); what != "" {
@@ -79,9 +101,10 @@ func (s *service) spawnsPer(u rust.Use, fn *rust.Function) string {
 	return ""
 }
 
-func takesPermit(u rust.Use, fn *rust.Function) bool {
+// takesPermit reports whether a function names something that bounds its tasks.
+func takesPermit(fn *rust.Function) bool {
 	for i := fn.From; i < fn.To; i++ {
-		if slices.Contains(permitWords, u.File.Text(i)) && u.File.IsWord(i) {
+		if slices.Contains(permitWords, fn.File.Text(i)) && fn.File.IsWord(i) {
 			return true
 		}
 	}

@@ -134,7 +134,7 @@ func (s *service) blocking(calls []cause) (o outcome) {
 		switch {
 		case c.use.OnWorker():
 			_, again := c.use.File.LoopAround(c.use.I)
-			if !c.atStart || !s.once(c.use) && (again || !s.builds(fn)) && !runByHand(c.use.File.Path) && !s.rereads(fn) && !(s.makesServer(fn) && !again) {
+			if !c.atStart || !s.once(c.use) && (again || !s.builds(fn)) && !runByHand(c.use.File.Path) && !s.rereads[fn] && !(s.makesServer(fn) && !again) {
 				direct = append(direct, c)
 			}
 		case fn != nil && !c.use.File.Off(c.use.I):
@@ -200,12 +200,6 @@ func watchesFiles(fn *rust.Function) bool {
 		}
 	}
 	return false
-}
-
-// rereads reports whether a function reads what has changed: it waits for changes of files, or only what does calls it.
-func (s *service) rereads(fn *rust.Function) bool {
-	callers := s.callers[fn]
-	return watchesFiles(fn) || !s.hot[fn] && len(callers) > 0 && !slices.ContainsFunc(callers, func(c *rust.Function) bool { return !watchesFiles(c) })
 }
 
 // makesServer reports whether a function makes a server, so that what stands in it runs once for the server and not for calls.

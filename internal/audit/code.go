@@ -33,7 +33,7 @@ var codeChecks = []Check{
 					continue
 				}
 				doors++
-				if len(bounds) == 0 && !takesPermit(u, enclosing(u)) {
+				if len(bounds) == 0 && !takesPermit(enclosing(u)) {
 					o.findings = append(o.findings, at(place(u), "%s, and no max_blocking_threads", strings.Join(u.Parts(), "::")))
 				}
 			}

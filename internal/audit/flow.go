@@ -48,7 +48,23 @@ func (s *service) flow() {
 		}
 	}
 	s.callers = callers
+	s.findRereading()
 	s.findStartup(repeated)
+}
+
+// findRereading takes the functions that read what has changed: they wait for changes of files, or only such call them.
+func (s *service) findRereading() {
+	watches := map[*rust.Function]bool{}
+	for _, f := range s.program.Files() {
+		for _, fn := range f.Functions() {
+			watches[fn] = watchesFiles(fn)
+		}
+	}
+	s.rereads = map[*rust.Function]bool{}
+	for fn, own := range watches {
+		callers := s.callers[fn]
+		s.rereads[fn] = own || !s.hot[fn] && len(callers) > 0 && !slices.ContainsFunc(callers, func(c *rust.Function) bool { return !watches[c] })
+	}
 }
 
 // findStartup takes main, and then every function that only such functions call, outside of loops.

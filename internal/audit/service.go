@@ -52,6 +52,8 @@ type service struct {
 
 	// hot runs for calls, startup once, aside on a thread of its own.
 	hot, startup, aside map[*rust.Function]bool
+	// rereads reads again what has changed on a disk.
+	rereads map[*rust.Function]bool
 	// callers are the functions that call one.
 	callers map[*rust.Function][]*rust.Function
 	servers []server

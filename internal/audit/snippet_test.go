@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -49,4 +50,26 @@ func TestSnippets(t *testing.T) {
 func TestGenericsWithoutEndAreReadInLinearTime(t *testing.T) {
 	files := tree.Tree{"Cargo.toml": {Data: []byte("[package]\nname = \"s\"\n")}, "src/main.rs": {Data: []byte(strings.Repeat("a::<", 200_000))}}
 	run(t, files)
+}
+
+// Each of these once took, or might take, a time that grows with its square.
+func TestManyOfAKindAreReadInLinearTime(t *testing.T) {
+	const n = 20_000
+	for name, source := range map[string]string{
+		"loops in a thread": "fn f() { std::thread::spawn(move || { " + strings.Repeat("loop { rx.recv(); ", n) + strings.Repeat("}", n) + "}); }\n" +
+			"async fn get(&self, r: Request<A>) -> Result<Response<A>, Status> { let c = tokio::sync::oneshot::channel(); }",
+		"calls of one that spawns": "async fn s() { " + strings.Repeat("tokio::spawn(w()); ", n) + "}\nasync fn f() { " + strings.Repeat("s().await; ", n) + "}",
+		"reads":                    "fn r() { " + strings.Repeat(`std::fs::read("x"); `, n) + "}\nfn f() { " + strings.Repeat("r(); ", n) + "}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := tree.Tree{"Cargo.toml": {Data: []byte("[package]\nname = \"s\"\n[dependencies]\ntonic = \"1\"\n")}, "src/main.rs": {Data: []byte(source)}}
+			ended := make(chan bool)
+			go func() { run(t, files); close(ended) }()
+			select {
+			case <-ended:
+			case <-time.After(2 * time.Minute):
+				t.Fatal("it does not end")
+			}
+		})
+	}
 }

@@ -213,13 +213,17 @@ func (f *File) PathAt(i int) []string {
 	return parts
 }
 
+// maxLoops is how many loops are looked into for one that answers.
+const maxLoops = 16
+
 // AnsweringLoop is the body of a loop over the messages of a channel, between two tokens, which sends something for each and
 // starts nothing else that would work on it.
 func (f *File) AnsweringLoop(from, to int) (start, end int, ok bool) {
-	for i := from; i < to; i++ {
+	for i, loops := from, 0; i < to && loops < maxLoops; i++ {
 		if !f.oneOf(i, "while", "for", "loop") {
 			continue
 		}
+		loops++
 		open := i + 1
 		for ; open < min(i+64, to) && f.byte(open) != '{'; open++ {
 			if c := f.byte(open); c == '(' || c == '[' {

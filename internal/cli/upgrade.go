@@ -319,11 +319,19 @@ func (a *app) endUpgrade(cmd *cobra.Command, o *changeOptions, abort bool) error
 	case abort && o.dryRun:
 		return a.printRestored(p.Items(), true)
 	case abort:
-		_, err = fmt.Fprintf(a.out, "took back the upgrade from %s to %s\n", p.From, p.To)
+		_, err = fmt.Fprintf(a.out, "took back %s\n", ended(p))
 	case o.dryRun:
-		_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s would be complete\n", p.From, p.To)
+		_, err = fmt.Fprintf(a.out, "%s would be complete\n", ended(p))
 	default:
-		_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s is complete; commit it\n", p.From, p.To)
+		_, err = fmt.Fprintf(a.out, "%s is complete; commit it\n", ended(p))
 	}
 	return err
+}
+
+// ended is what a run ends: an upgrade, or a change that leaves the version as it is.
+func ended(p *upgrade.Plan) string {
+	if p.From == p.To {
+		return "the change at " + p.To
+	}
+	return fmt.Sprintf("the upgrade from %s to %s", p.From, p.To)
 }

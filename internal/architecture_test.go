@@ -38,10 +38,13 @@ var rooms = map[string]room{
 	"internal/helm":        {},
 	"internal/auditreport": {pure: true, imports: []string{"internal/audit", "internal/hint", "internal/report"}},
 	"internal/describe":    {imports: []string{"internal/decision", "internal/hint", "internal/manual", "internal/report", "internal/source", "internal/vcs"}},
-	"internal/standing":    {imports: []string{"internal/decision", "internal/hint", "internal/project", "internal/report", "internal/source", "internal/upgrade", "internal/vcs"}},
-	"internal/serviceapi":  {imports: []string{"internal/apidiff", "internal/gostubs", "internal/hint", "internal/ownapi", "internal/proto", "internal/source", "internal/tree", "internal/upgrade"}},
-	"internal/auditrun":    {imports: []string{"internal/audit", "internal/auditreport", "internal/helm", "internal/hint", "internal/report", "internal/tree"}},
-	"internal/merge":       {imports: []string{"internal/git", "internal/tree"}},
+	"internal/interview": {imports: []string{
+		"internal/decision", "internal/hint", "internal/prompt", "internal/source", "internal/terminal", "internal/upgrade", "internal/vcs",
+	}},
+	"internal/standing":   {imports: []string{"internal/decision", "internal/hint", "internal/project", "internal/report", "internal/source", "internal/upgrade", "internal/vcs"}},
+	"internal/serviceapi": {imports: []string{"internal/apidiff", "internal/gostubs", "internal/hint", "internal/ownapi", "internal/proto", "internal/source", "internal/tree", "internal/upgrade"}},
+	"internal/auditrun":   {imports: []string{"internal/audit", "internal/auditreport", "internal/helm", "internal/hint", "internal/report", "internal/tree"}},
+	"internal/merge":      {imports: []string{"internal/git", "internal/tree"}},
 	// For tests that compile services.
 	"internal/layertest": {},
 	"internal/layer":     {pure: true, imports: []string{"internal/tree"}},
@@ -61,7 +64,7 @@ var rooms = map[string]room{
 	"internal/terminal": {pure: true, imports: []string{"internal/tree"}},
 	"internal/manual":   {pure: true, imports: []string{"internal/report"}},
 	"internal/report": {pure: true, imports: []string{
-		"internal/decision", "internal/hint", "internal/project", "internal/tree", "internal/upgrade",
+		"internal/decision", "internal/hint", "internal/project", "internal/templateset", "internal/tree", "internal/upgrade",
 	}},
 	"internal/vcs":          {imports: []string{"internal/git", "internal/tree"}},
 	"internal/apply":        {imports: []string{"internal/tree"}},
@@ -80,7 +83,7 @@ var rooms = map[string]room{
 	"templates":             {},
 	"internal/cli": {imports: []string{
 		"internal/answers", "internal/apply", "internal/audit", "internal/auditreport", "internal/auditrun", "internal/bootstrap", "internal/cargo", "internal/decision", "internal/describe",
-		"internal/hint", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
+		"internal/hint", "internal/interview", "internal/layer", "internal/manual", "internal/merge", "internal/ownapi", "internal/project", "internal/prompt",
 		"internal/proto", "internal/report", "internal/serviceapi", "internal/setcheck", "internal/source", "internal/standing", "internal/templateset", "internal/terminal",
 		"internal/tree", "internal/upgrade", "internal/vcs", "templates",
 	}},

@@ -126,3 +126,16 @@ func areSome(names []string) string {
 	}
 	return hint.Some(names) + " are"
 }
+
+// RefuseExisting refuses a directory that is to be made and exists, or that cannot be made where it is to be.
+func RefuseExisting(dir, mend string) error {
+	_, err := os.Lstat(dir)
+	switch {
+	case err == nil:
+		return hint.Fail(mend, "%s exists", dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		return hint.Fail(mend, "%s: %w", dir, hint.Cause(err))
+	}
+}

@@ -60,7 +60,7 @@ func (b *Service) put(ctx context.Context, finish apply.Finish) error {
 			return err
 		}
 	}
-	if absent(b.Dir) {
+	if Absent(b.Dir) {
 		return apply.Fresh(ctx, b.Dir, b.Tree, finish)
 	}
 	return apply.Into(ctx, b.Dir, "rustgen new", b.Tree, finish)
@@ -98,8 +98,8 @@ func (b *Service) initialise(ctx context.Context, staged, message string, say Sa
 	return Committed, nil
 }
 
-// absent reports whether a directory does not exist.
-func absent(dir string) bool {
+// Absent reports whether a directory does not exist.
+func Absent(dir string) bool {
 	_, err := os.Lstat(dir)
 	return errors.Is(err, fs.ErrNotExist)
 }

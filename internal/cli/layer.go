@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/bootstrap"
 	"rustgen/internal/layer"
 	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
@@ -54,7 +55,7 @@ the registry has already. See docs/layer.md.`,
 }
 
 func (a *app) exportLayer(ctx context.Context, dir string, o layerExport) error {
-	if err := refuseExisting(dir, "choose another DIR"); err != nil {
+	if err := bootstrap.RefuseExisting(dir, "choose another DIR"); err != nil {
 		return err
 	}
 	set, err := source.Embedded(templates.Default)

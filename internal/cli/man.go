@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/bootstrap"
 	"rustgen/internal/describe"
 	"rustgen/internal/manual"
 	"rustgen/internal/source"
@@ -56,7 +57,7 @@ func (a *app) writePages(ctx context.Context, root *cobra.Command, set *source.S
 	for _, c := range append([]*cobra.Command{root}, describe.Below(root)...) {
 		pages[describe.PageName(c)+".1"] = tree.File{Mode: tree.ModeFile, Data: []byte(describe.Page(c, set, exitStatus()))}
 	}
-	if absentDir(dir) {
+	if bootstrap.Absent(dir) {
 		if err := apply.Fresh(ctx, filepath.Clean(dir), pages, nil); err != nil {
 			return failed("choose a --dir that can be written to", "%w", err)
 		}

@@ -203,34 +203,26 @@ func confirmNew(dryRun bool) string {
 
 // ask prompts for what is missing.
 func (a *app) ask(ctx context.Context, set *source.Set, o *newOptions) (map[string]decision.Input, error) {
-	opts := prompt.Options{
-		In: a.in, Out: a.terminal,
-		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
-		Getenv:     a.getenv,
-		Command:    "rustgen new",
-		Confirm:    confirmNew(o.dryRun),
-		Title:      set.Name + " " + set.Version,
-		Catalog:    &set.Catalog,
-		Given:      o.given,
-		Suggest:    map[string]string{},
-		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
-			out, err := resolve(set, given, false)
-			if err != nil {
-				return nil, err
-			}
-			refuseTaken(o, out)
-			a.refuseProtos(ctx, set, o, out)
-			return out, nil
-		},
-		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
-			b := &bootstrap.Service{Given: given, Out: out}
-			if err := b.Prepare(set, o.dir, o.api); err != nil {
-				return "", "", err
-			}
-			plan := b.Report(set, o.call().CommandLine(set, out), o.dryRun)
-			// The form draws them as they are.
-			return visible(plan.Summary(shown(plan.Dir))), visible(plan.Command), nil
-		},
+	opts := a.face(o.accessible)
+	opts.Command, opts.Confirm, opts.Title, opts.Catalog = "rustgen new", confirmNew(o.dryRun), set.Name+" "+set.Version, &set.Catalog
+	opts.Given, opts.Suggest = o.given, map[string]string{}
+	opts.Resolve = func(given map[string]decision.Input) (*decision.Outcome, error) {
+		out, err := resolve(set, given, false)
+		if err != nil {
+			return nil, err
+		}
+		refuseTaken(o, out)
+		a.refuseProtos(ctx, set, o, out)
+		return out, nil
+	}
+	opts.Review = func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
+		b := &bootstrap.Service{Given: given, Out: out}
+		if err := b.Prepare(set, o.dir, o.api); err != nil {
+			return "", "", err
+		}
+		plan := b.Report(set, o.call().CommandLine(set, out), o.dryRun)
+		// The form draws them as they are.
+		return visible(plan.Summary(shown(plan.Dir))), visible(plan.Command), nil
 	}
 	if name := directoryName(o.dir); decision.CheckName(name) == nil {
 		opts.Suggest[decision.NameID] = name

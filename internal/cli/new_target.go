@@ -2,8 +2,6 @@ package cli
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"rustgen/internal/bootstrap"
@@ -37,26 +35,4 @@ func directoryName(dir string) string {
 		return ""
 	}
 	return filepath.Base(abs)
-}
-
-// some names the first few of many.
-func some(names []string) string { return hint.Some(names) }
-
-// refuseExisting refuses a directory that is to be made and exists, or that cannot be made where it is to be.
-func refuseExisting(dir, mend string) error {
-	_, err := os.Lstat(dir)
-	switch {
-	case err == nil:
-		return failed(mend, "%s exists", dir)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	default:
-		return failed(mend, "%s: %w", dir, bare(err))
-	}
-}
-
-// absentDir reports whether a directory does not exist.
-func absentDir(dir string) bool {
-	_, err := os.Lstat(dir)
-	return errors.Is(err, fs.ErrNotExist)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/project"
+	"rustgen/internal/report"
 	"rustgen/internal/upgrade"
 )
 
@@ -74,7 +75,7 @@ func (a *app) restore(cmd *cobra.Command, o *restoreOptions, args []string) erro
 	}
 	items := p.Items()
 	if o.json {
-		return a.writeJSON(changeReport{o.dryRun, items})
+		return a.writeJSON(report.Change{DryRun: o.dryRun, Files: items})
 	}
 	if len(items) == 0 {
 		_, err := fmt.Fprintln(a.out, "nothing to restore: all is as the template wrote it")
@@ -113,12 +114,6 @@ func written(s *upgrade.Service, dir, arg string) ([]string, error) {
 	return found, nil
 }
 
-// recordReport is what became of the record, or would.
-type recordReport struct {
-	DryRun bool   `json:"dry_run"`
-	Record string `json:"record"`
-}
-
 // restoreRecord mends .rustgen from what is left of it and the template set.
 func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
 	s, err := a.openDir(cmd.Context(), o.dir, o.dryRun)
@@ -128,7 +123,7 @@ func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
 	loaded := s.Load(cmd.Context())
 	if loaded == nil {
 		if o.json {
-			return a.writeJSON(recordReport{o.dryRun, "unchanged"})
+			return a.writeJSON(report.Record{DryRun: o.dryRun, Record: "unchanged"})
 		}
 		_, err = fmt.Fprintln(a.out, "nothing to restore: .rustgen is as rustgen wrote it")
 		return err
@@ -141,7 +136,7 @@ func (a *app) restoreRecord(cmd *cobra.Command, o *restoreOptions) error {
 		return err
 	}
 	if o.json {
-		return a.writeJSON(recordReport{o.dryRun, "restored"})
+		return a.writeJSON(report.Record{DryRun: o.dryRun, Record: "restored"})
 	}
 	done := "restored"
 	if o.dryRun {

@@ -79,23 +79,6 @@ func (a *app) perform(cmd *cobra.Command, s *upgrade.Service, p *upgrade.Plan, d
 	return err
 }
 
-// changeReport is what became of files, or would.
-type changeReport struct {
-	DryRun bool           `json:"dry_run"`
-	Files  []upgrade.Item `json:"files"`
-}
-
-// endReport is how an upgrade ended, or would.
-type endReport struct {
-	DryRun bool `json:"dry_run"`
-	// One of them says whether it was done.
-	Aborted   *bool          `json:"aborted,omitempty"`
-	Continued *bool          `json:"continued,omitempty"`
-	From      string         `json:"from"`
-	To        string         `json:"to"`
-	Files     []upgrade.Item `json:"files,omitempty"`
-}
-
 // recordIn is the record of the service around dir; nil where there is none to be read.
 func recordIn(dir string) *project.Record {
 	at, err := project.Find(dir)

@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/bootstrap"
 	"rustgen/internal/hint"
+	"rustgen/internal/report"
 	"rustgen/internal/setcheck"
 	"rustgen/internal/source"
 	"rustgen/internal/templateset"
@@ -48,7 +50,7 @@ func (a *app) templateExportCommand(set *source.Set) *cobra.Command {
 }
 
 func (a *app) exportSet(ctx context.Context, set *source.Set, dir string, dryRun bool) error {
-	if err := refuseExisting(dir, "choose another DIR"); err != nil {
+	if err := bootstrap.RefuseExisting(dir, "choose another DIR"); err != nil {
 		return err
 	}
 	t, err := tree.FromFS(set.Files, ".git")
@@ -121,7 +123,7 @@ func (a *app) validateSet(ctx context.Context, dir string, asJSON bool) error {
 		for _, p := range problems {
 			findings = append(findings, p.String())
 		}
-		if err := a.writeJSON(validateReport{findings, append([]templateset.Problem{}, problems...)}); err != nil {
+		if err := a.writeJSON(report.Validation{Findings: findings, Problems: append([]templateset.Problem{}, problems...)}); err != nil {
 			return err
 		}
 	} else {
@@ -137,10 +139,4 @@ func (a *app) validateSet(ctx context.Context, dir string, asJSON bool) error {
 			count(len(set.Catalog.Decisions), "decision"), count(len(set.Sources), "file"))
 	}
 	return nil
-}
-
-// validateReport is what was found in a set: as lines, and in parts.
-type validateReport struct {
-	Findings []string              `json:"findings"`
-	Problems []templateset.Problem `json:"problems"`
 }

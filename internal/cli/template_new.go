@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/apply"
+	"rustgen/internal/bootstrap"
 	"rustgen/internal/lazyregexp"
 	"rustgen/internal/templateset"
 	"rustgen/internal/upgrade"
@@ -47,7 +48,7 @@ its own to replace. rustgen template validate NAME checks it, and rustgen new SE
 var setName = lazyregexp.New(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func (a *app) startSet(ctx context.Context, name, dir string, dryRun bool) error {
-	if err := refuseExisting(dir, "choose another name or --dir"); err != nil {
+	if err := bootstrap.RefuseExisting(dir, "choose another name or --dir"); err != nil {
 		return err
 	}
 	t := templateset.Start(name, templates.Default)

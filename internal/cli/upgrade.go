@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"rustgen/internal/decision"
+	"rustgen/internal/interview"
 	"rustgen/internal/prompt"
+	"rustgen/internal/report"
 	"rustgen/internal/source"
 	"rustgen/internal/upgrade"
 	"rustgen/internal/vcs"
@@ -131,11 +131,22 @@ func (a *app) change(cmd *cobra.Command, set *source.Set, s *upgrade.Service, o 
 		return err
 	}
 	ctx := cmd.Context()
-	out, err := a.decideAgain(ctx, set, s, o)
+	again := &interview.Change{
+		Set: set, Service: s, Given: o.given, Command: o.command, Dir: o.dir, Confirm: confirmChange(o.dryRun),
+		Silent: o.yes || o.dryRun || o.answers.file == "-" || !a.interactive() && !o.accessible,
+		Face:   a.face(o.accessible),
+	}
+	out, err := again.Decide(ctx)
+	if errors.Is(err, prompt.ErrAborted) {
+		return errInterrupted
+	}
 	if err != nil {
 		return err
 	}
-	uncommitted := dirtyLater(ctx, s, o)
+	uncommitted := func() (map[string]bool, error) { return nil, nil }
+	if !o.allowDirty && !o.dryRun {
+		uncommitted = s.DirtyLater(ctx)
+	}
 	u, err := s.Merge(ctx, o.command, set.Template(s), out)
 	if err != nil {
 		return err
@@ -171,24 +182,6 @@ func (a *app) sayHeld(ctx context.Context, set *source.Set) error {
 	return err
 }
 
-// dirtyLater asks git what is uncommitted while something else is done. Nothing is where that does not matter.
-func dirtyLater(ctx context.Context, s *upgrade.Service, o *changeOptions) func() (map[string]bool, error) {
-	if o.allowDirty || o.dryRun {
-		return func() (map[string]bool, error) { return nil, nil }
-	}
-	var dirty map[string]bool
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		dirty, err = s.Dirty(ctx)
-	}()
-	return func() (map[string]bool, error) {
-		<-done
-		return dirty, err
-	}
-}
-
 func confirmChange(dryRun bool) string {
 	if dryRun {
 		return "Print what would change, and write nothing"
@@ -196,100 +189,12 @@ func confirmChange(dryRun bool) string {
 	return "Change the service"
 }
 
-// decideAgain resolves the service's decisions with the set: new ones are asked where somebody can be, else they take
-// their default. Without one they are missing.
-func (a *app) decideAgain(ctx context.Context, set *source.Set, s *upgrade.Service, o *changeOptions) (*decision.Outcome, error) {
-	resolve := func(given map[string]decision.Input, defaults bool) (*decision.Outcome, error) {
-		out, err := set.Catalog.Resolve(set.Engine.Eval, decision.Request{Given: given, Recorded: s.Record.Decisions, AcceptDefaults: defaults})
-		if err != nil {
-			return nil, source.Fault(set.Source, err)
-		}
-		return out, nil
-	}
-	out, err := resolve(o.given, true)
-	if err != nil {
-		return nil, err
-	}
-	asked := slices.DeleteFunc(slices.Clone(out.Added), func(id string) bool { _, given := o.given[id]; return given })
-	for _, d := range out.Missing {
-		asked = append(asked, d.ID)
-	}
-	silent := o.yes || o.dryRun || o.answers.file == "-" || !a.interactive() && !o.accessible
-	if len(asked) == 0 || silent || len(out.Problems) > 0 {
-		if err := out.Err(); err != nil {
-			return nil, outdated(out, o, err)
-		}
-		return out, nil
-	}
-	given, settled := maps.Clone(o.given), map[string]bool{}
-	settle := func(id string, raw decision.Raw) {
-		if _, now := given[id]; !now && !slices.Contains(asked, id) {
-			given[id], settled[id] = decision.Input{Raw: raw, From: decision.Source{Way: decision.ByRecord, Name: "the service"}}, true
-		}
-	}
-	for id, answer := range out.Answers {
-		settle(id, answer.Value.Raw())
-	}
-	// What depends on a missing decision has no answer yet, and may have been chosen all the same.
-	for id, recorded := range out.Recorded {
-		if _, ok := set.Catalog.Find(id); ok && recorded.Origin == decision.Chosen && !slices.Contains(out.Inapplicable, id) {
-			settle(id, recorded.Value)
-		}
-	}
-	answers, err := prompt.Ask(ctx, prompt.Options{
+// face is how and where questions are asked.
+func (a *app) face(accessible bool) prompt.Options {
+	return prompt.Options{
 		In: a.in, Out: a.terminal, Getenv: a.getenv,
-		Accessible: o.accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
-		Command:    o.command,
-		Confirm:    confirmChange(o.dryRun),
-		Title:      set.Name + " " + set.Version,
-		Catalog:    &set.Catalog,
-		Given:      given,
-		Settled:    settled,
-		Resolve: func(given map[string]decision.Input) (*decision.Outcome, error) {
-			return resolve(given, false)
-		},
-		Review: func(given map[string]decision.Input, out *decision.Outcome) (string, string, error) {
-			// --yes takes the defaults of what was left to them.
-			command := o.command + " --yes"
-			if o.dir != "." {
-				command += " --dir " + quote(o.dir)
-			}
-			if set.Source != "" {
-				command += " --template " + quote(vcs.WithoutSecret(set.Source))
-			}
-			for _, id := range set.Catalog.IDs() {
-				if _, chosen := given[id]; chosen && !settled[id] {
-					command += " --set " + quote(id+"="+out.Answers[id].Value.String())
-				}
-			}
-			return s.Title(set.Set), visible(command), nil
-		},
-	})
-	if errors.Is(err, prompt.ErrAborted) {
-		return nil, errInterrupted
+		Accessible: accessible || a.getenv("ACCESSIBLE") != "" || a.getenv("TERM") == "dumb",
 	}
-	if err != nil {
-		return nil, err
-	}
-	final := maps.Clone(answers)
-	maps.DeleteFunc(final, func(id string, _ decision.Input) bool { return settled[id] })
-	out, err = resolve(final, true)
-	if err != nil {
-		return nil, err
-	}
-	return out, out.Err()
-}
-
-// outdated tells how to choose again where it is the service's own answer that the set no longer allows.
-func outdated(out *decision.Outcome, o *changeOptions, err error) error {
-	if len(out.Problems) == 0 || out.Problems[0].ID == "" {
-		return err
-	}
-	id := out.Problems[0].ID
-	if _, given := o.given[id]; given {
-		return err
-	}
-	return usage(fmt.Sprintf("rustgen upgrade --set %s=VALUE chooses another; rustgen explain %s says when to choose what", id, id), "%v", err)
 }
 
 // endUpgrade takes the last upgrade back, or ends one whose conflicts are resolved. Neither needs the template.
@@ -313,17 +218,25 @@ func (a *app) endUpgrade(cmd *cobra.Command, o *changeOptions, abort bool) error
 	done := !o.dryRun
 	switch {
 	case o.json && abort:
-		return a.writeJSON(endReport{DryRun: o.dryRun, Aborted: &done, From: p.From, To: p.To, Files: p.Items()})
+		return a.writeJSON(report.End{DryRun: o.dryRun, Aborted: &done, From: p.From, To: p.To, Files: p.Items()})
 	case o.json:
-		return a.writeJSON(endReport{DryRun: o.dryRun, Continued: &done, From: p.From, To: p.To})
+		return a.writeJSON(report.End{DryRun: o.dryRun, Continued: &done, From: p.From, To: p.To})
 	case abort && o.dryRun:
 		return a.printRestored(p.Items(), true)
 	case abort:
-		_, err = fmt.Fprintf(a.out, "took back the upgrade from %s to %s\n", p.From, p.To)
+		_, err = fmt.Fprintf(a.out, "took back %s\n", ended(p))
 	case o.dryRun:
-		_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s would be complete\n", p.From, p.To)
+		_, err = fmt.Fprintf(a.out, "%s would be complete\n", ended(p))
 	default:
-		_, err = fmt.Fprintf(a.out, "the upgrade from %s to %s is complete; commit it\n", p.From, p.To)
+		_, err = fmt.Fprintf(a.out, "%s is complete; commit it\n", ended(p))
 	}
 	return err
+}
+
+// ended is what a run ends: an upgrade, or a change that leaves the version as it is.
+func ended(p *upgrade.Plan) string {
+	if p.From == p.To {
+		return "the change at " + p.To
+	}
+	return fmt.Sprintf("the upgrade from %s to %s", p.From, p.To)
 }

@@ -41,5 +41,5 @@ func (a *app) reportUpgrade(set *source.Set, s *upgrade.Service, out *decision.O
 		paths[i] = c.Path
 	}
 	return hint.New(hint.Conflicts, "resolve them, then rustgen upgrade --continue; rustgen upgrade --abort goes back",
-		"%s left: %s", count(len(paths), "conflict"), some(paths))
+		"%s left: %s", count(len(paths), "conflict"), hint.Some(paths))
 }

@@ -290,6 +290,21 @@ func (s *Service) wayOut() string {
 	return "resolve them and run rustgen upgrade --continue, or rustgen upgrade --abort"
 }
 
+// DirtyLater asks git what is uncommitted while something else is done.
+func (s *Service) DirtyLater(ctx context.Context) func() (map[string]bool, error) {
+	var dirty map[string]bool
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		dirty, err = s.Dirty(ctx)
+	}()
+	return func() (map[string]bool, error) {
+		<-done
+		return dirty, err
+	}
+}
+
 // writeFault is an error of the writer in the service in dir, with what to do about it.
 func writeFault(dir string, err error) error {
 	var cut *apply.CutOff

@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// apiServer is Kubernetes' own, with its database, and the custom resources of the Prometheus operator.
+// apiServer is Kubernetes' own, with its database, and the custom resources of the Prometheus operator and of cert-manager.
 type apiServer struct {
 	url, token string
 	client     *http.Client
@@ -83,28 +83,44 @@ func startAPIServer(t *testing.T) *apiServer {
 			t.Fatalf("the API server does not start:\n%s", log.String())
 		}
 	}
-	s.installOperator(t)
+	s.installKinds(t)
 	return s
 }
 
-// installOperator makes the kinds of the Prometheus operator known to the server.
-func (s *apiServer) installOperator(t *testing.T) {
+// installKinds makes the kinds of the Prometheus operator and of cert-manager known to the server.
+func (s *apiServer) installKinds(t *testing.T) {
 	t.Helper()
-	var module struct{ Dir string }
-	if err := json.Unmarshal([]byte(mustRun(t, t.TempDir(), "go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator@v0.85.0")), &module); err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range []string{"servicemonitors", "prometheusrules"} {
-		definition, err := os.ReadFile(filepath.Join(module.Dir, "example/prometheus-operator-crd/monitoring.coreos.com_"+kind+".yaml"))
-		if err != nil {
+	for module, files := range map[string][]string{
+		"github.com/prometheus-operator/prometheus-operator@v0.85.0": {
+			"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+		},
+		"github.com/cert-manager/cert-manager@v1.21.2": {"deploy/crds/cert-manager.io_certificates.yaml"},
+	} {
+		var downloaded struct{ Dir string }
+		if err := json.Unmarshal([]byte(mustRun(t, t.TempDir(), "go", "mod", "download", "-json", module)), &downloaded); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.apply(definition, false); err != nil {
-			t.Fatal(err)
+		for _, file := range files {
+			definition, err := os.ReadFile(filepath.Join(downloaded.Dir, filepath.FromSlash(file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.apply(definition, false); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	for version, kind := range map[string]string{"monitoring.coreos.com/v1": "PrometheusRule", "cert-manager.io/v1": "Certificate"} {
+		s.waitFor(t, version, kind)
+	}
+}
+
+// waitFor waits until the server knows a kind.
+func (s *apiServer) waitFor(t *testing.T, version, kind string) {
+	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		_, err := s.resource("monitoring.coreos.com/v1", "PrometheusRule")
+		_, err := s.resource(version, kind)
 		if err == nil {
 			return
 		}
@@ -260,7 +276,7 @@ func podOf(workload []byte) ([]byte, error) {
 	pod["apiVersion"], pod["kind"] = "v1", "Pod"
 	metadata := pod["metadata"].(map[string]any)
 	metadata["name"], metadata["namespace"] = object.Metadata["name"], object.Metadata["namespace"]
-	var volumes []any
+	volumes, _ := pod["spec"].(map[string]any)["volumes"].([]any)
 	for _, claim := range object.Spec.VolumeClaimTemplates {
 		volumes = append(volumes, map[string]any{
 			"name": claim.Metadata.Name, "persistentVolumeClaim": map[string]any{"claimName": claim.Metadata.Name + "-0"},
@@ -283,6 +299,14 @@ func TestAPIServer(t *testing.T) {
 		}
 	})
 
+	for name, given := range tlsCases {
+		for _, overlay := range overlays {
+			for _, refusal := range s.refused(renderTree(t, given), overlay) {
+				t.Errorf("tls, %s, %s: %s", name, overlay, refusal)
+			}
+		}
+	}
+
 	t.Run("volumes", s.testVolumes)
 
 	// What only the server knows: the types would take all of these.
@@ -303,6 +327,10 @@ func TestAPIServer(t *testing.T) {
 		if found := s.refused(r, "prod"); !strings.Contains(strings.Join(found, "\n"), fault.found) {
 			t.Errorf("%s with %q: %q was not found: %q", fault.file, fault.new, fault.found, found)
 		}
+	}
+	usage := renderTree(t, tlsCases["mutual"]).with(t, base+"certificate.yaml", "- client auth", "- caller auth")
+	if found := s.refused(usage, "prod"); !strings.Contains(strings.Join(found, "\n"), "caller auth") {
+		t.Errorf("a usage that there is not was not found: %q", found)
 	}
 }
 

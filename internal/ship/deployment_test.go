@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -39,6 +40,8 @@ type deployment struct {
 	monitor   *monitoringv1.ServiceMonitor
 	rules     []*monitoringv1.PrometheusRule
 	configs   []*corev1.ConfigMap
+	// certificate is there where the service speaks TLS itself.
+	certificate *certmanagerv1.Certificate
 	// policies are the mesh's own objects.
 	policies   []*resource.Resource
 	rendered   rendered
@@ -69,7 +72,7 @@ func (r rendered) build(overlay string) (*deployment, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		appsv1.AddToScheme, corev1.AddToScheme, policyv1.AddToScheme, autoscalingv2.AddToScheme,
-		networkingv1.AddToScheme, monitoringv1.AddToScheme,
+		networkingv1.AddToScheme, monitoringv1.AddToScheme, certmanagerv1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -127,6 +130,8 @@ func (d *deployment) add(object runtime.Object) error {
 		d.monitor = object
 	case *monitoringv1.PrometheusRule:
 		d.rules = append(d.rules, object)
+	case *certmanagerv1.Certificate:
+		d.certificate = object
 	case *corev1.ConfigMap:
 		d.configs = append(d.configs, object)
 	default:

@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// apiServer is Kubernetes' own, with its database, and the custom resources of the Prometheus operator.
+// apiServer is Kubernetes' own, with its database, and the custom resources of the Prometheus operator and of cert-manager.
 type apiServer struct {
 	url, token string
 	client     *http.Client
@@ -83,34 +83,26 @@ func startAPIServer(t *testing.T) *apiServer {
 			t.Fatalf("the API server does not start:\n%s", log.String())
 		}
 	}
-	s.installOperators(t)
+	s.installKinds(t)
 	return s
 }
 
-// operators are what else a cluster runs: in which module each publishes the definitions of its kinds, and their files.
-var operators = []struct {
-	module, version, kind string
-	files                 []string
-}{
-	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "monitoring.coreos.com/v1", "PrometheusRule", []string{
-		"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
-		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
-	}},
-	{"github.com/cert-manager/cert-manager@v1.21.2", "cert-manager.io/v1", "Certificate", []string{
-		"deploy/crds/cert-manager.io_certificates.yaml",
-	}},
-}
-
-// installOperators makes their kinds known to the server.
-func (s *apiServer) installOperators(t *testing.T) {
+// installKinds makes the kinds of the Prometheus operator and of cert-manager known to the server.
+func (s *apiServer) installKinds(t *testing.T) {
 	t.Helper()
-	for _, operator := range operators {
-		var module struct{ Dir string }
-		if err := json.Unmarshal([]byte(mustRun(t, t.TempDir(), "go", "mod", "download", "-json", operator.module)), &module); err != nil {
+	for module, files := range map[string][]string{
+		"github.com/prometheus-operator/prometheus-operator@v0.85.0": {
+			"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+		},
+		"github.com/cert-manager/cert-manager@v1.21.2": {"deploy/crds/cert-manager.io_certificates.yaml"},
+	} {
+		var downloaded struct{ Dir string }
+		if err := json.Unmarshal([]byte(mustRun(t, t.TempDir(), "go", "mod", "download", "-json", module)), &downloaded); err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range operator.files {
-			definition, err := os.ReadFile(filepath.Join(module.Dir, file))
+		for _, file := range files {
+			definition, err := os.ReadFile(filepath.Join(downloaded.Dir, filepath.FromSlash(file)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,14 +110,22 @@ func (s *apiServer) installOperators(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
-			_, err := s.resource(operator.version, operator.kind)
-			if err == nil {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal(err)
-			}
+	}
+	for version, kind := range map[string]string{"monitoring.coreos.com/v1": "PrometheusRule", "cert-manager.io/v1": "Certificate"} {
+		s.waitFor(t, version, kind)
+	}
+}
+
+// waitFor waits until the server knows a kind.
+func (s *apiServer) waitFor(t *testing.T, version, kind string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		_, err := s.resource(version, kind)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
 		}
 	}
 }
@@ -276,16 +276,14 @@ func podOf(workload []byte) ([]byte, error) {
 	pod["apiVersion"], pod["kind"] = "v1", "Pod"
 	metadata := pod["metadata"].(map[string]any)
 	metadata["name"], metadata["namespace"] = object.Metadata["name"], object.Metadata["namespace"]
-	var volumes []any
+	volumes, _ := pod["spec"].(map[string]any)["volumes"].([]any)
 	for _, claim := range object.Spec.VolumeClaimTemplates {
 		volumes = append(volumes, map[string]any{
 			"name": claim.Metadata.Name, "persistentVolumeClaim": map[string]any{"claimName": claim.Metadata.Name + "-0"},
 		})
 	}
 	if volumes != nil {
-		spec := pod["spec"].(map[string]any)
-		own, _ := spec["volumes"].([]any)
-		spec["volumes"] = append(volumes, own...)
+		pod["spec"].(map[string]any)["volumes"] = volumes
 	}
 	return yaml.Marshal(pod)
 }
@@ -302,22 +300,18 @@ func TestAPIServer(t *testing.T) {
 	})
 
 	for name, given := range tlsCases {
-		t.Run(name, func(t *testing.T) {
-			for _, refusal := range s.refused(renderTree(t, given), "prod") {
-				t.Error(refusal)
+		for _, overlay := range overlays {
+			for _, refusal := range s.refused(renderTree(t, given), overlay) {
+				t.Errorf("tls, %s, %s: %s", name, overlay, refusal)
 			}
-		})
+		}
 	}
 
 	t.Run("volumes", s.testVolumes)
 
 	// What only the server knows: the types would take all of these.
 	const base = "deploy/base/"
-	given := maps.Clone(cases["default"])
-	given["tls"] = "server"
 	for _, fault := range []struct{ file, old, new, found string }{
-		{base + "certificate.yaml", "- server auth", "- server authentication", "usages"},
-		{base + "certificate.yaml", "  secretName: hello-tls\n", "", "secretName"},
 		{base + "deployment.yaml", `memory: "536870912"`, `memory: "1073741824"`, "must be less than or equal to memory limit"},
 		{base + "deployment.yaml", "  selector:\n    matchLabels:\n      app.kubernetes.io/name: hello", "  selector:\n    matchLabels:\n      app.kubernetes.io/name: other", "`selector` does not match template `labels`"},
 		{base + "deployment.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "violates PodSecurity"},
@@ -329,10 +323,14 @@ func TestAPIServer(t *testing.T) {
 		{base + "prometheusrule.yaml", "for: 10m", "for: 10 minutes", "for"},
 		{base + "networkpolicy.yaml", "protocol: TCP", "protocol: HTTP", "protocol"},
 	} {
-		r := renderTree(t, given).with(t, fault.file, fault.old, fault.new)
+		r := renderTree(t, cases["default"]).with(t, fault.file, fault.old, fault.new)
 		if found := s.refused(r, "prod"); !strings.Contains(strings.Join(found, "\n"), fault.found) {
 			t.Errorf("%s with %q: %q was not found: %q", fault.file, fault.new, fault.found, found)
 		}
+	}
+	usage := renderTree(t, tlsCases["mutual"]).with(t, base+"certificate.yaml", "- client auth", "- caller auth")
+	if found := s.refused(usage, "prod"); !strings.Contains(strings.Join(found, "\n"), "caller auth") {
+		t.Errorf("a usage that there is not was not found: %q", found)
 	}
 }
 

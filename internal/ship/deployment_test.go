@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -39,12 +40,12 @@ type deployment struct {
 	monitor   *monitoringv1.ServiceMonitor
 	rules     []*monitoringv1.PrometheusRule
 	configs   []*corev1.ConfigMap
+	// certificate is there where the service speaks TLS itself.
+	certificate *certmanagerv1.Certificate
 	// policies are the mesh's own objects.
-	policies []*resource.Resource
-	// certificate is cert-manager's.
-	certificate *resource.Resource
-	rendered    rendered
-	namespaces  map[string]bool
+	policies   []*resource.Resource
+	rendered   rendered
+	namespaces map[string]bool
 }
 
 // kustomize gives the objects of an overlay.
@@ -71,7 +72,7 @@ func (r rendered) build(overlay string) (*deployment, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		appsv1.AddToScheme, corev1.AddToScheme, policyv1.AddToScheme, autoscalingv2.AddToScheme,
-		networkingv1.AddToScheme, monitoringv1.AddToScheme,
+		networkingv1.AddToScheme, monitoringv1.AddToScheme, certmanagerv1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -84,10 +85,6 @@ func (r rendered) build(overlay string) (*deployment, error) {
 		}
 		if resource.GetGvk().Group == "policy.linkerd.io" || resource.GetGvk().Group == "security.istio.io" {
 			d.policies = append(d.policies, resource)
-			continue
-		}
-		if resource.GetKind() == "Certificate" {
-			d.certificate = resource
 			continue
 		}
 		object, _, err := decoder.Decode(text, nil, nil)
@@ -133,6 +130,8 @@ func (d *deployment) add(object runtime.Object) error {
 		d.monitor = object
 	case *monitoringv1.PrometheusRule:
 		d.rules = append(d.rules, object)
+	case *certmanagerv1.Certificate:
+		d.certificate = object
 	case *corev1.ConfigMap:
 		d.configs = append(d.configs, object)
 	default:

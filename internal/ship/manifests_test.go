@@ -33,7 +33,7 @@ func (d *deployment) violations() []string {
 		return f
 	}
 	for _, check := range []func(*findings){
-		d.security, d.resources, d.probes, d.ports, d.grace, d.selectors, d.scaling, d.alerts, d.volume, d.settings, d.spread, d.addresses, d.dashboards,
+		d.security, d.resources, d.probes, d.ports, d.grace, d.selectors, d.scaling, d.alerts, d.volume, d.settings, d.spread, d.addresses, d.dashboards, d.tls,
 	} {
 		check(&f)
 	}
@@ -229,11 +229,8 @@ func (d *deployment) volume(f *findings) {
 	f.wrong(d.replicas != nil && *d.replicas == 1, "each replica has a state of its own, and callers reach any of them")
 	container := d.container()
 	f.wrong(d.governing == d.headless.Name, "the governing service %q does not exist", d.governing)
-	at := slices.IndexFunc(container.VolumeMounts, func(mount corev1.VolumeMount) bool {
-		return len(d.claims) == 1 && mount.Name == d.claims[0].Name
-	})
-	f.wrong(at >= 0, "the volume is not mounted")
-	f.wrong(at >= 0 && container.VolumeMounts[at].MountPath == d.env()["STATE_DIR"], "the state does not lie on the volume")
+	f.wrong(len(d.claims) == 1 && len(container.VolumeMounts) > 0 && container.VolumeMounts[0].Name == d.claims[0].Name, "the volume is not mounted")
+	f.wrong(len(container.VolumeMounts) > 0 && container.VolumeMounts[0].MountPath == d.env()["STATE_DIR"], "the state does not lie on the volume")
 }
 
 // spread survives a zone's loss: the nodes of a lost zone are tainted, and do not count.

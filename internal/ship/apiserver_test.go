@@ -376,3 +376,34 @@ func (s *apiServer) testVolumes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// When a zone is lost, the scheduler's own plugin takes the replacements in the zones that are left; and it is that plugin
+// which says no without the line that makes it so.
+func TestZoneLoss(t *testing.T) {
+	asked(t, "RUSTGEN_APISERVER")
+	survives := func(r rendered) (string, error) {
+		objects, err := r.kustomize("prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(objects, func(object *resource.Resource) bool { return object.GetKind() == "Deployment" })
+		pod, err := podOf([]byte(objects[at].MustYaml()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "pod.yaml")
+		if err := os.WriteFile(file, pod, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("POD", file)
+		return run(t, "apiserver", "go", "test", "-count=1", "-v", "./zoneloss")
+	}
+	r := renderTree(t, cases["default"])
+	if output, err := survives(r); err != nil || !strings.Contains(output, "--- PASS: TestZoneLoss") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	output, err := survives(r.with(t, "deploy/base/deployment.yaml", "          nodeTaintsPolicy: Honor\n", ""))
+	if err == nil || !strings.Contains(output, "replacements wait for a zone that is lost") {
+		t.Errorf("%v\n%s", err, output)
+	}
+}

@@ -161,12 +161,39 @@ func TestClientFaults(t *testing.T) {
 	}
 }
 
+// A client that speaks TLS keeps what it promises of the files that it needs: with the promise broken, its tests fail.
+func TestClientTLSFaults(t *testing.T) {
+	r := renderTree(t, answers{"name": "hello", "tls": "mutual"})
+	for name, fault := range map[string]struct{ old, new string }{
+		"none":               {"package helloclient", "package helloclient"},
+		"read once":          {"credentials.NewTLS(config).ClientHandshake", "r.TransportCredentials.ClientHandshake"},
+		"broken by a file":   {"config = r.last.Load()", "return nil, nil, err"},
+		"not the last files": {"r.last.Store(config)\n\t} else", "_ = config\n\t} else"},
+		"trusts everybody":   {"MinVersion: tls.VersionTLS12", "InsecureSkipVerify: true"},
+		"shows nothing":      {"config.Certificates = []tls.Certificate{certificate}", "_ = certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faulty := r.with(t, "clients/go/tls.go", fault.old, fault.new).write(t)
+			output, err := run(t, filepath.Join(faulty, "clients/go"), "go", "test", "-count=1", "-failfast", "-vet=off", "-run", "TLS|Dial|Rotation", ".")
+			if (err == nil) != (name == "none") {
+				t.Errorf("%v:\n%s", err, output)
+			}
+			if strings.Contains(output, "[build failed]") {
+				t.Fatalf("the fault does not compile:\n%s", output)
+			}
+		})
+	}
+}
+
 // TestClientLint holds the Go client against what a Go team's pipeline runs without a configuration of its own.
 func TestClientLint(t *testing.T) {
 	tool := need(t, "golangci-lint", "go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0")
-	for _, name := range []string{"default", "otel"} {
+	for name, given := range map[string]answers{
+		"default": cases["default"], "otel": cases["otel"],
+		"server": {"name": "hello", "tls": "server"}, "mutual": {"name": "hello", "tls": "mutual"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			dir := renderTree(t, cases[name]).write(t)
+			dir := renderTree(t, given).write(t)
 			mustRun(t, filepath.Join(dir, "clients/go"), tool, "run", "--no-config", "./...")
 		})
 	}

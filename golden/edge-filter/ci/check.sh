@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(fmt lint unit deps advisories proto image load)
+steps=(fmt lint unit deps advisories proto client image load)
 packages=(--package edge-filter --package loadtest)
 work=$(mktemp -d)
 container=
@@ -71,13 +71,14 @@ doctor() {
     printf '%-13s %-14s %-10s %-10s %s\n' '' PROGRAM FOUND WANTED STEPS
     program bash 4.4 all bash --version
     program git any 'proto image' git --version
-    program cargo "$rust" 'fmt lint unit load' cargo --version
+    program cargo "$rust" 'fmt lint unit client load' cargo --version
     program rustfmt any fmt rustfmt --version
     program cargo-clippy any lint cargo-clippy --version
-    program cc any 'lint unit load' cc --version
+    program cc any 'lint unit client load' cc --version
     program cargo-nextest 0.9.143 unit cargo-nextest nextest --version
     program cargo-deny 0.20.2 'deps advisories' cargo-deny --version
     program buf 1.75.0 proto buf --version
+    program go "$(sed -n 's/^go //p' clients/go/go.mod)" client go -C clients/go version
     program openssl 1.1.1 image openssl version
     program docker 20.10 image docker version --format '{{.Server.Version}}'
     [ "$lacking" = 0 ] || fail "missing, too old or not running: $lacking of these programs"
@@ -140,6 +141,17 @@ proto() {
     echo "proto: compared with $release"
     buf build "${now[@]}" --output "$work/now.binpb"
     buf breaking "$work/now.binpb" --against "$work/before.binpb" --exclude-imports
+}
+
+# The Go client: its stubs are those of the protos, and it holds against the running service.
+client() {
+    need go
+    if [ -z "${SERVICE_BINARY:-}" ]; then
+        cargo build --locked --bin edge-filter
+        export SERVICE_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/debug/edge-filter
+    fi
+    (cd clients/go/internal/generate && go run . -check)
+    (cd clients/go && go vet ./... && go test -race -count=1 ./...)
 }
 
 # What a service needs to start: a certificate, its key, and an authority. Nobody calls it by TLS here.

@@ -36,7 +36,7 @@ func (a *app) printReport(r *report.New) error {
 	}
 	next := strings.TrimSuffix(enter, " && ")
 	if r.Has(cargo.ManifestName) {
-		next = enter + "cargo run"
+		next = enter + start(r)
 	}
 	if next != "" {
 		a.say("\nNext:\n  %s", next)
@@ -45,4 +45,12 @@ func (a *app) printReport(r *report.New) error {
 		a.say("README.md says what was decided and why.")
 	}
 	return err
+}
+
+// start is the command that runs a new service. One that speaks TLS ends at once where it has no certificates.
+func start(r *report.New) string {
+	if tls, ok := r.Decisions["tls"]; ok && fmt.Sprint(tls.Value) != "none" {
+		return "env $(cargo run --package loadtest -- certificates) cargo run"
+	}
+	return "cargo run"
 }

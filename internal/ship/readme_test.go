@@ -11,7 +11,7 @@ import (
 var (
 	readmePath     = regexp.MustCompile("[`(]((?:src|crates|deploy|clients|ci|proto|\\.github|\\.cargo)/[\\w./-]*|\\.gitlab-ci\\.yml)")
 	readmeSetting  = regexp.MustCompile("(?m)^\\| (`[A-Z_`, ]+`)")
-	readmeStep     = regexp.MustCompile("ci/check\\.sh((?: [a-z]+)+)")
+	readmeStep     = regexp.MustCompile(`ci/check\.sh((?: [a-z]+)+)`)
 	readmeAnchor   = regexp.MustCompile(`see (Hotpath\w+)`)
 	readmeExitCode = regexp.MustCompile(`(?m)^\| (\d+) \|`)
 )

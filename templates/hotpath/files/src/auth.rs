@@ -6,7 +6,7 @@ use tonic::{Request, Status, service::Interceptor};
 
 /// Those who may call: the URI of their certificate, or one of its DNS names where it has no URI.
 const CALLERS: &[&str] = &[
-    // "spiffe://acme.example/ns/shop/sa/checkout",
+    // "spiffe://cluster.local/ns/checkout/sa/checkout",
 ];
 
 /// Lets the calls of [`CALLERS`] pass, and of those whom the variable of this name adds where the service runs, with commas
